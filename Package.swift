@@ -1,0 +1,118 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// Settings shared by every Swift target of this package: one language mode, one set of rules.
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+let package = Package(
+  name: "repl-agent",
+  products: [
+    .executable(name: "repl-agent", targets: ["ReplAgent"]),
+    .executable(name: "replctl", targets: ["ReplCtl"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
+    .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0"),
+    .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
+    .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.0"),
+  ],
+  targets: [
+    // libssl, liblz4, libxxhash and the ioctls Swift cannot call: thin, no policy, errors as values.
+    .target(
+      name: "CStorageShims",
+      cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
+      linkerSettings: [
+        .linkedLibrary("ssl"), .linkedLibrary("crypto"), .linkedLibrary("lz4"), .linkedLibrary("xxhash"),
+      ]),
+    // The words both sides share: ids, extents, fingerprints, seals, errors. Values only, no I/O.
+    .target(name: "ReplModel", swiftSettings: strict),
+    // Volumes, snapshots, change sources, fingerprints, staging and sealing of recovery points.
+    .target(name: "BlockDiff", dependencies: ["CStorageShims", "ReplModel"], swiftSettings: strict),
+    // Frames, messages and state machines; no sockets, no files, no clock.
+    .target(name: "WireProtocol", dependencies: ["CStorageShims", "ReplModel"], swiftSettings: strict),
+    // TLS, sockets and the threads that run the protocol machines.
+    .target(
+      name: "WireTransport", dependencies: ["CStorageShims", "ReplModel", "WireProtocol"],
+      swiftSettings: strict),
+    // Joins BlockDiff and the wire: catalogue, cycles, target service, pairing, scrub, verify.
+    .target(
+      name: "ReplicationEngine",
+      dependencies: [
+        "BlockDiff", "ReplModel", "WireProtocol", "WireTransport",
+        .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Logging", package: "swift-log"),
+      ], swiftSettings: strict),
+    // JSON documents, Kubernetes objects, quantities and Status errors: what the API and its client share.
+    .target(name: "APIModel", swiftSettings: strict),
+    // The Kubernetes-shaped API on the local socket: object store, verbs, reconcilers.
+    .target(
+      name: "ControlPlane",
+      dependencies: [
+        "APIModel", "ReplModel", "ReplicationEngine",
+        .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ], swiftSettings: strict),
+    // The daemon: configuration, service graph, signals, systemd notification.
+    .executableTarget(
+      name: "ReplAgent",
+      dependencies: [
+        "ControlPlane", "ReplicationEngine", "BlockDiff", "ReplModel", "Yams",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ], swiftSettings: strict),
+    // The command-line client of the local socket.
+    .executableTarget(
+      name: "ReplCtl",
+      dependencies: [
+        "APIModel", "ReplModel", "Yams",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], swiftSettings: strict),
+    // In-memory disk with crash semantics, fault injection, byte patterns, seeded randomness.
+    .target(
+      name: "TestSupport", dependencies: ["BlockDiff", "ReplModel"], path: "Tests/TestSupport",
+      swiftSettings: strict),
+    .testTarget(name: "ReplModelTests", dependencies: ["ReplModel", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "BlockDiffTests", dependencies: ["BlockDiff", "CStorageShims", "ReplModel", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "WireProtocolTests", dependencies: ["WireProtocol", "ReplModel", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "WireTransportTests", dependencies: ["WireTransport", "WireProtocol", "ReplModel", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ReplicationEngineTests",
+      dependencies: [
+        "ReplicationEngine", "BlockDiff", "WireProtocol", "WireTransport", "ReplModel", "TestSupport",
+        .product(name: "GRDB", package: "GRDB.swift"),
+      ], swiftSettings: strict),
+    .testTarget(
+      name: "SimulationTests",
+      dependencies: [
+        "ReplicationEngine", "BlockDiff", "WireProtocol", "ReplModel", "TestSupport",
+        .product(name: "GRDB", package: "GRDB.swift"),
+      ], swiftSettings: strict),
+    .testTarget(
+      name: "ControlPlaneTests",
+      dependencies: [
+        "APIModel", "ControlPlane", "ReplicationEngine", "ReplCtl", "ReplModel", "TestSupport",
+        .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Logging", package: "swift-log"),
+      ], swiftSettings: strict),
+    .testTarget(
+      name: "ReplCtlTests", dependencies: ["ReplCtl", "APIModel", "ReplModel"], swiftSettings: strict),
+    .testTarget(
+      name: "ReplAgentTests", dependencies: ["ReplAgent", "ReplModel", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "IntegrationTests", dependencies: ["ReplModel", "TestSupport"], swiftSettings: strict),
+  ]
+)

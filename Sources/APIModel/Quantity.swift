@@ -1,0 +1,50 @@
+/// Sizes as Kubernetes writes them: `4Gi`, `500M`, `1024`.
+public enum Quantity {
+  private static let units: [(suffix: String, factor: UInt64)] = [
+    ("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30), ("Ti", 1 << 40), ("Pi", 1 << 50), ("Ei", 1 << 60),
+    ("k", 1_000), ("K", 1_000), ("M", 1_000_000), ("G", 1_000_000_000), ("T", 1_000_000_000_000),
+    ("P", 1_000_000_000_000_000), ("E", 1_000_000_000_000_000_000),
+  ]
+
+  /// Bytes of a quantity; nil for anything that is not a whole number of bytes within 64 bits.
+  public static func bytes(_ text: String) -> UInt64? {
+    let unit = units.first { text.hasSuffix($0.suffix) }
+    let digits = text.dropLast(unit?.suffix.count ?? 0)
+    let factor = unit?.factor ?? 1
+    guard !digits.isEmpty, digits.allSatisfy({ $0.isASCII && ($0.isNumber || $0 == ".") }) else { return nil }
+    if let whole = UInt64(digits) {
+      let (product, overflow) = whole.multipliedReportingOverflow(by: factor)
+      return overflow ? nil : product
+    }
+    let parts = digits.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count == 2, unit != nil, let whole = UInt64(parts[0]), let part = UInt64(parts[1]) else { return nil }
+    guard parts[1].count <= 6, whole < UInt64.max / factor else { return nil }
+    let scale = (0..<parts[1].count).reduce(UInt64(1)) { power, _ in power * 10 }
+    // Divided before multiplied for the whole units of the fraction, so that 64 bits are enough.
+    let fraction = factor / scale * part + factor % scale * part / scale
+    return (whole * factor).addingReportingOverflow(fraction).overflow ? nil : whole * factor + fraction
+  }
+
+  /// The shortest exact text: `4Gi`, `1500Mi`, or plain bytes.
+  public static func text(_ bytes: UInt64) -> String {
+    guard bytes > 0 else { return "0" }
+    for unit in units.prefix(6).reversed() where bytes % unit.factor == 0 {
+      return "\(bytes / unit.factor)\(unit.suffix)"
+    }
+    return String(bytes)
+  }
+
+  /// A rounded size for people: `1.5 GiB`.
+  public static func rounded(_ bytes: UInt64) -> String {
+    guard bytes >= 1024 else { return "\(bytes) B" }
+    let names = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+    var value = Double(bytes) / 1024
+    var index = 0
+    while value >= 1024, index < names.count - 1 {
+      value /= 1024
+      index += 1
+    }
+    let tenths = (value * 10).rounded() / 10
+    return tenths >= 100 ? "\(Int(tenths.rounded())) \(names[index])" : "\(tenths) \(names[index])"
+  }
+}

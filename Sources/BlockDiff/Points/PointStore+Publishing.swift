@@ -1,0 +1,48 @@
+public import ReplModel
+
+extension PointStore {
+  /// The sealed staging area of a volume that is not yet a point: `prepared`, to be rolled forward or removed. Nil if
+  /// there is none; a staging area without a whole seal is none.
+  public func preparedPoint(of source: SourceVolume) throws(ReplError) -> PointRecord? {
+    let paths = layout.staging(source)
+    do throws(ReplError) {
+      let record = try PointRecord.read(paths.seal, in: storage)
+      return record.source == source ? record : nil
+    } catch where error.kind == .notFound || error.kind == .damaged {
+      return nil
+    } catch { throw error }
+  }
+
+  /// Every volume with a prepared staging area, for start-up.
+  public func preparedPoints() throws(ReplError) -> [PointRecord] {
+    var records: [PointRecord] = []
+    for name in try storage.listIfPresent(layout.staging) {
+      guard let source = SourceVolume(directoryName: name) else { continue }
+      if let record = try preparedPoint(of: source) { records.append(record) }
+    }
+    return records
+  }
+
+  /// Makes the prepared staging area of a volume a point: one rename, durable on return. Calling it again, after a
+  /// crash too, ends in the same.
+  @discardableResult
+  public func publish(_ point: PointID, of source: SourceVolume) throws(ReplError) -> RecoveryPoint {
+    let staging = layout.staging(source)
+    try storage.makeDurableDirectories(layout.points(of: source), below: layout.root)
+    if try preparedPoint(of: source)?.seal.point == point {
+      // A crash after the seal was written and before this: these two are of no more use.
+      try storage.removeFile(staging.ledger)
+      try storage.removeFile(staging.header)
+      try storage.synchronizeDirectory(staging.directory)
+      try storage.rename(staging.directory, to: layout.point(source, point).directory)
+    }
+    try storage.synchronizeDirectory(layout.points(of: source))
+    try storage.synchronizeDirectory(layout.staging)
+    return try self.point(point, of: source)
+  }
+
+  /// Deletes the staging area of a volume, prepared or not.
+  public func discardStaging(of source: SourceVolume) throws(ReplError) {
+    try discard(layout.staging(source).directory)
+  }
+}

@@ -1,0 +1,235 @@
+public import ReplModel
+import Synchronization
+
+/// Where the next point of a volume grows: a clone of the base into which chunks are written, and the ledger of what is
+/// durable of them.
+///
+/// ``write(_:at:)`` and ``writeZeros(_:)`` may be called from many threads at once; everything else from one thread
+/// while no write is in flight. After any error from writing or syncing the whole area is discarded, its descriptor is
+/// never synced again, and every later call throws that error: open a new one.
+public final class StagingArea: Sendable {
+  /// How the area came about, for the status.
+  public enum Origin: Sendable {
+    /// Found with the same identity; ``durableExtents()`` says what it has.
+    case resumed
+    /// The clone made ahead after the last seal.
+    case readyClone
+    /// Cloned from the base now.
+    case clone
+    /// An empty file.
+    case empty
+  }
+
+  /// Most bytes that may be written and not yet recorded.
+  public static let unrecordedLimit: UInt64 = 64 << 20
+  /// Longest time between a write and its record, in nanoseconds.
+  public static let unrecordedTime: UInt64 = 1_000_000_000
+  /// Most extents that may wait for their record.
+  static let unrecordedExtents = 16384
+
+  public let identity: StagingIdentity
+  public let source: SourceVolume
+  public let origin: Origin
+  public let store: PointStore
+  let paths: PointPaths
+  let image: any StorageFile
+  private let clock: ElapsedClock
+  private let state: Mutex<State>
+  /// Held while progress is recorded: one record at a time.
+  private let ledger: Mutex<Ledger>
+
+  private struct State {
+    var pending = Pending()
+    var writesInFlight = 0
+    var failure: ReplError?
+    var isClosed = false
+    var prepared: PointRecord?
+  }
+
+  private struct Pending {
+    var extents = ExtentSet()
+    var bytes: UInt64 = 0
+    /// When the first of them was written, by the elapsed clock.
+    var since: UInt64 = 0
+  }
+
+  init(
+    identity: StagingIdentity, source: SourceVolume, origin: Origin, store: PointStore, image: any StorageFile,
+    ledger: Ledger, clock: ElapsedClock
+  ) {
+    self.identity = identity
+    self.source = source
+    self.origin = origin
+    self.store = store
+    self.image = image
+    self.clock = clock
+    paths = store.layout.staging(source)
+    state = Mutex(State())
+    self.ledger = Mutex(ledger)
+  }
+
+  /// The error that made the area useless, if there was one.
+  public var failure: ReplError? { state.withLock { $0.failure } }
+
+  /// The record of the sealed area, once ``seal(_:)`` said so: nothing can be written any more.
+  public var prepared: PointRecord? { state.withLock { $0.prepared } }
+
+  /// Bytes written and not yet recorded.
+  public var unrecordedBytes: UInt64 { state.withLock { $0.pending.bytes } }
+
+  /// Writes bytes of the snapshot; records progress when that is due.
+  public func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(ReplError) {
+    let extent = Extent(offset: offset, length: UInt64(bytes.count))
+    try change(extent, cost: extent.length) { () throws(ReplError) in try image.write(bytes, at: offset) }
+  }
+
+  /// Makes a range zeros, which cost no space.
+  public func writeZeros(_ extent: Extent) throws(ReplError) {
+    try change(extent, cost: min(extent.length, blockSize)) { () throws(ReplError) in try image.punchHole(extent) }
+  }
+
+  /// Records progress if the limits on unrecorded bytes or time ask for it: for a timer, when no more chunks come.
+  public func recordProgressIfDue() throws(ReplError) {
+    if isRecordDue { try recordProgress() }
+  }
+
+  /// Makes everything written so far durable, then says so in the ledger: in that order.
+  public func recordProgress() throws(ReplError) {
+    try ledger.withLock { (ledger) throws(ReplError) in try record(into: &ledger) }
+  }
+
+  /// What is durable, for resuming. Ascending and coalesced.
+  public func durableExtents() -> LedgerMerge { ledger.withLock { $0.merged() } }
+
+  /// Bytes that ``durableExtents()`` adds up to; reads the ledger.
+  public func durableByteCount() throws(ReplError) -> UInt64 {
+    var extents = durableExtents()
+    var total: UInt64 = 0
+    while let extent = try extents.next() { total += extent.length }
+    return total
+  }
+
+  /// Lets go of the files and keeps the area for a later session.
+  public func close() throws(ReplError) {
+    guard shut() else { return }
+    do throws(ReplError) {
+      try image.close()
+      try ledger.withLock { (ledger) throws(ReplError) in try ledger.close() }
+    } catch { throw fail(error) }
+  }
+
+  /// Deletes the area. Nothing is synced.
+  public func discard() throws(ReplError) {
+    if shut() { try? image.close() }
+    try store.discard(paths.directory)
+  }
+
+  // MARK: For sealing
+
+  /// Runs a step that touches what is on disk; an error makes the area useless.
+  func step<Value>(_ body: () throws(ReplError) -> Value) throws(ReplError) -> Value {
+    try checkUsable()
+    do throws(ReplError) { return try body() } catch { throw fail(error) }
+  }
+
+  /// Refuses unless nothing is being written.
+  func checkQuiet() throws(ReplError) {
+    guard state.withLock({ $0.writesInFlight }) == 0 else {
+      throw ReplError(.bug, subject: paths.directory, cause: "is sealed while chunks are being written")
+    }
+  }
+
+  func setPrepared(_ record: PointRecord) {
+    state.withLock {
+      $0.prepared = record
+      $0.isClosed = true
+    }
+  }
+
+  func closeLedger() throws(ReplError) {
+    try ledger.withLock { (ledger) throws(ReplError) in try ledger.close() }
+  }
+
+  // MARK: -
+
+  private var isRecordDue: Bool {
+    let now = clock.now()
+    return state.withLock { state in
+      guard !state.pending.extents.isEmpty else { return false }
+      return state.pending.bytes >= Self.unrecordedLimit || now - state.pending.since >= Self.unrecordedTime
+        || state.pending.extents.extents.count >= Self.unrecordedExtents
+    }
+  }
+
+  private func change(
+    _ extent: Extent, cost: UInt64, _ body: () throws(ReplError) -> Void
+  ) throws(ReplError) {
+    guard !extent.isEmpty else { return }
+    guard extent.length <= identity.size, extent.offset <= identity.size - extent.length else {
+      throw ReplError(
+        .invalid, subject: "\(source)",
+        cause: "a chunk at \(extent) lies beyond the end of the volume at \(identity.size) bytes")
+    }
+    try checkUsable(entering: true)
+    do throws(ReplError) {
+      try body()
+    } catch {
+      state.withLock { $0.writesInFlight -= 1 }
+      throw fail(error)
+    }
+    let now = clock.now()
+    state.withLock { state in
+      state.writesInFlight -= 1
+      if state.pending.extents.isEmpty { state.pending.since = now }
+      // Only now: what is listed here has been written, so that the next fdatasync covers it.
+      state.pending.extents.insert(extent)
+      state.pending.bytes += cost
+    }
+    guard isRecordDue else { return }
+    // If another thread records already, this one goes on writing.
+    _ = try ledger.withLockIfAvailable { (ledger) throws(ReplError) in try record(into: &ledger) }
+  }
+
+  private func record(into ledger: inout Ledger) throws(ReplError) {
+    try checkUsable()
+    let batch = state.withLock { state in
+      defer { state.pending = Pending() }
+      return state.pending.extents
+    }
+    guard !batch.isEmpty else { return }
+    do throws(ReplError) {
+      try image.synchronizeData()
+      try ledger.append(batch)
+    } catch { throw fail(error) }
+  }
+
+  private func checkUsable(entering: Bool = false) throws(ReplError) {
+    let refusal: ReplError? = state.withLock { state in
+      if let failure = state.failure { return failure }
+      guard !state.isClosed else {
+        return ReplError(.bug, subject: paths.directory, cause: "is used after it was closed or sealed")
+      }
+      if entering { state.writesInFlight += 1 }
+      return nil
+    }
+    if let refusal { throw refusal }
+  }
+
+  /// Remembers the first error and takes the area out of the way at once, so that no later session resumes it.
+  private func fail(_ error: ReplError) -> ReplError {
+    let isFirst = state.withLock { state in
+      defer { if state.failure == nil { state.failure = error } }
+      return state.failure == nil
+    }
+    if isFirst { try? store.discard(paths.directory) }
+    return error
+  }
+
+  /// Whether the files were open until now and nobody uses them.
+  private func shut() -> Bool {
+    state.withLock { state in
+      defer { state.isClosed = true }
+      return !state.isClosed && state.writesInFlight == 0
+    }
+  }
+}

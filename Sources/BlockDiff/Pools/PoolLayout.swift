@@ -1,0 +1,62 @@
+public import ReplModel
+
+/// Where everything lies in a pool. docs/on-disk-format.md draws the tree.
+public struct PoolLayout: Hashable, Sendable {
+  /// The pool's directory, without a slash at the end.
+  public let pool: String
+
+  public init(pool: String) { self.pool = pool.count > 1 && pool.hasSuffix("/") ? String(pool.dropLast()) : pool }
+
+  /// The agent's own directory in the pool; all of it lies in one btrfs subvolume.
+  public var root: String { pool + "/.repl-agent" }
+  public var superblock: String { root + "/superblock" }
+  public var lock: String { root + "/lock" }
+  public var snapshots: String { root + "/snapshots" }
+  public var staging: String { root + "/staging" }
+  public var ready: String { root + "/ready" }
+  public var repair: String { root + "/repair" }
+  public var points: String { root + "/points" }
+  /// What is being deleted; emptied at start-up.
+  public var trash: String { root + "/trash" }
+
+  /// Directories that ``Pool/open(_:owner:storage:lock:newID:)`` makes.
+  var directories: [String] { [snapshots, staging, ready, repair, points, trash] }
+
+  public func staging(_ source: SourceVolume) -> PointPaths {
+    PointPaths(directory: staging + "/" + source.directoryName)
+  }
+
+  public func ready(_ source: SourceVolume) -> PointPaths {
+    PointPaths(directory: ready + "/" + source.directoryName)
+  }
+
+  public func repair(_ source: SourceVolume, _ point: PointID) -> PointPaths {
+    PointPaths(directory: repair + "/\(source.directoryName)~\(point)")
+  }
+
+  /// The directory of a source volume's points and fingerprint keys.
+  public func points(of source: SourceVolume) -> String { points + "/\(source.cluster)/\(source.volume)" }
+
+  public func point(_ source: SourceVolume, _ point: PointID) -> PointPaths {
+    PointPaths(directory: points(of: source) + "/\(point)")
+  }
+
+  public func snapshot(_ volume: VolumeID, _ point: PointID) -> PointPaths {
+    PointPaths(directory: snapshots + "/\(volume)/\(point)")
+  }
+}
+
+/// The files of a point or of a staging area.
+public struct PointPaths: Hashable, Sendable {
+  public let directory: String
+  public init(directory: String) { self.directory = directory }
+
+  public var image: String { directory + "/image" }
+  public var segments: String { directory + "/segments" }
+  /// Only in a point, and in a staging area that is prepared.
+  public var seal: String { directory + "/seal" }
+  /// Only in staging areas.
+  public var ledger: String { directory + "/ledger" }
+  /// Only in staging areas, ready clones and repairs: what the directory is for.
+  public var header: String { directory + "/header" }
+}

@@ -1,0 +1,76 @@
+import APIModel
+
+/// A request as the handlers see it: decoded path and query, headers they care for, body within limits.
+struct APIRequest: Sendable {
+  var method: String
+  /// Percent-decoded segments of the path.
+  var path: [String]
+  /// Query parameters; the last value of a repeated name counts.
+  var query: [String: String]
+  /// Whole `Accept` header.
+  var accept: String
+  /// Media type without parameters, in lower case; empty when absent.
+  var contentType: String
+  var body: [UInt8]
+
+  /// Largest body accepted, in bytes.
+  static let maximumBody = 3_145_728
+
+  init(
+    method: String, path: String, query: String = "", accept: String = "", contentType: String = "",
+    body: [UInt8] = []
+  ) {
+    self.method = method
+    self.path = path.split(separator: "/").map { Self.decode($0, plusIsSpace: false) }
+    self.query = [:]
+    for pair in query.split(separator: "&") {
+      let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      self.query[Self.decode(parts[0], plusIsSpace: true)] =
+        parts.count > 1 ? Self.decode(parts[1], plusIsSpace: true) : ""
+    }
+    self.accept = accept
+    self.contentType =
+      contentType.split(separator: ";").first.map {
+        String($0).lowercased().split(separator: " ").joined()
+      } ?? ""
+    self.body = body
+  }
+
+  /// Whether a query parameter is set to a true value.
+  func flag(_ name: String) -> Bool { ["1", "true", "True", "TRUE"].contains(query[name] ?? "") }
+
+  static let tooLarge = StatusError(
+    413, "RequestEntityTooLarge", "Request entity too large: limit is \(maximumBody)")
+
+  private static func decode(_ text: Substring, plusIsSpace: Bool) -> String {
+    var bytes: [UInt8] = []
+    let source = Array(text.utf8)
+    var index = 0
+    while index < source.count {
+      let byte = source[index]
+      if byte == UInt8(ascii: "%"), index + 2 < source.count,
+        let high = Character(Unicode.Scalar(source[index + 1])).hexDigitValue,
+        let low = Character(Unicode.Scalar(source[index + 2])).hexDigitValue
+      {
+        bytes.append(UInt8(high << 4 | low))
+        index += 3
+        continue
+      }
+      bytes.append(plusIsSpace && byte == UInt8(ascii: "+") ? 0x20 : byte)
+      index += 1
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+}
+
+/// An answer: a whole body, or a stream of watch events.
+enum APIResponse: Sendable {
+  case json(Int, JSONValue, warnings: [String] = [])
+  case bytes(Int, contentType: String, [UInt8])
+  case watch(WatchStream)
+
+  static func status(_ error: StatusError) -> APIResponse { .json(error.code, error.json) }
+  static func text(_ code: Int, _ text: String) -> APIResponse {
+    .bytes(code, contentType: "text/plain; charset=utf-8", Array(text.utf8))
+  }
+}

@@ -1,0 +1,92 @@
+import APIModel
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+
+/// Turns HTTP requests into ``APIRequest`` and answers back; knows no kind and no verb.
+struct APIServer: HTTPResponder {
+  typealias Context = PeerContext
+
+  var objects: ObjectAPI
+  var agent: AgentAPI
+  var discovery: Discovery
+  var access: PeerAccess
+  var logger: Logger
+
+  func respond(to request: Request, context: PeerContext) async throws -> Response {
+    do {
+      try await access.check(context.channel)
+      let answer = try await answer(try await Self.read(request, context))
+      return response(answer, request: request)
+    } catch let error as StatusError {
+      if error.code >= 500 {
+        logger.warning("request failed", metadata: ["method": "\(request.method)", "code": "\(error.code)"])
+      }
+      return response(.status(error), request: request)
+    }
+  }
+
+  /// Answers a request without any transport.
+  func answer(_ request: APIRequest) async throws(StatusError) -> APIResponse {
+    if request.method == "GET", let answer = discovery.answer(request.path) { return answer }
+    if let answer = try await agent.answer(request) { return answer }
+    if let answer = try await objects.answer(request) { return answer }
+    return .text(404, "404 page not found\n")
+  }
+
+  /// Bodies beyond the limit are read and dropped up to this size, so that a client that sends first and reads then
+  /// gets its answer; one that goes on is cut off.
+  private static let maximumDrain = 64 << 20
+
+  private static func read(_ request: Request, _ context: PeerContext) async throws -> APIRequest {
+    var body: [UInt8] = []
+    if request.method != .get, request.method != .head {
+      var size = 0
+      for try await part in request.body {
+        size += part.readableBytes
+        if size <= APIRequest.maximumBody { body.append(contentsOf: part.readableBytesView) } else { body = [] }
+        if size > maximumDrain {
+          context.channel.close(promise: nil)
+          throw APIRequest.tooLarge
+        }
+      }
+      guard size <= APIRequest.maximumBody else { throw APIRequest.tooLarge }
+    }
+    return APIRequest(
+      method: request.method.rawValue, path: request.uri.path, query: request.uri.query ?? "",
+      accept: request.headers[.accept] ?? "", contentType: request.headers[.contentType] ?? "", body: body)
+  }
+
+  private func response(_ answer: APIResponse, request: Request) -> Response {
+    switch answer {
+    case .json(let code, let json, let warnings):
+      var response = Self.response(code, "application/json", JSONWriter.bytes(json))
+      if let name = HTTPField.Name("Warning") {
+        for warning in warnings.prefix(16) {
+          response.headers.append(HTTPField(name: name, value: "299 - \"\(Self.quoted(warning))\""))
+        }
+      }
+      return response
+    case .bytes(let code, let type, let bytes): return Self.response(code, type, bytes)
+    case .watch(let stream):
+      let (body, logger) = (request.body, logger)
+      return Response(
+        status: .ok, headers: [.contentType: "application/json", .cacheControl: "no-cache, private"],
+        body: ResponseBody { writer in
+          try await WatchWriter(stream: stream, logger: logger).write(to: &writer, request: body)
+        })
+    }
+  }
+
+  private static func response(_ code: Int, _ type: String, _ bytes: [UInt8]) -> Response {
+    Response(
+      status: HTTPResponse.Status(code: code),
+      headers: [.contentType: type, .cacheControl: "no-cache, private"],
+      body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+  }
+
+  private static func quoted(_ text: String) -> String {
+    String(text.map { $0 == "\"" || $0 == "\\" ? "'" : $0 }.filter { $0.isASCII && !$0.isNewline })
+  }
+}

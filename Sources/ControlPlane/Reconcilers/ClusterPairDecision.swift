@@ -1,0 +1,46 @@
+import APIModel
+import ReplicationEngine
+
+/// What a ClusterPair asks for. Pure: object and report in, decision out.
+enum ClusterPairDecision: Hashable, Sendable {
+  /// The object is new: keep it until clean-up is done.
+  case addFinalizer
+  /// The object is being deleted: end the pair, then let it go.
+  case end(now: Bool)
+  case notProvided
+  /// The options cannot work, whatever the peer says.
+  case unusable(String)
+  case pair(host: String, port: UInt16, token: String, mode: PairMode)
+  /// Paired; this is how it stands.
+  case report(ready: Bool, reason: String, peer: String)
+
+  /// On an object that is being deleted: end pins and keys at once instead of after `pairRetention`.
+  static let endNow = "repl-agent/end-now"
+  static let defaultPort: UInt16 = 9_001
+
+  /// `attempted` is the spec that was last given to the engine by this process; nil when none was.
+  static func decide(_ object: KubeObject, report: PairReport?, attempted: JSONValue?) -> ClusterPairDecision {
+    if object.isDeleting { return .end(now: object.annotations[endNow] == "true") }
+    if !object.finalizers.contains(Stork.finalizer) { return .addFinalizer }
+    let options = object.json[at: "spec.options"] ?? .object([:])
+    guard let token = options["token"]?.text else { return .notProvided }
+    let host = stripScheme(options["ip"]?.text ?? "")
+    guard !host.isEmpty else { return .unusable("option ip is missing: it names the host of the peer agent") }
+    let text = options["port"]?.text ?? ""
+    guard let port = text.isEmpty ? defaultPort : UInt16(text), port > 0 else {
+      return .unusable("invalid port (\(text)) specified for cluster pair: not a number from 1 to 65535")
+    }
+    let mode = PairMode(rawValue: options["mode"]?.text ?? "") ?? .default
+    if let report, attempted == nil || attempted == object.json["spec"], report.host == host, report.port == port,
+      report.mode == mode
+    {
+      return .report(ready: report.ready, reason: report.reason, peer: report.peerClusterID)
+    }
+    return .pair(host: host, port: port, token: token, mode: mode)
+  }
+
+  private static func stripScheme(_ text: String) -> String {
+    for scheme in ["https://", "http://"] where text.hasPrefix(scheme) { return String(text.dropFirst(scheme.count)) }
+    return text
+  }
+}

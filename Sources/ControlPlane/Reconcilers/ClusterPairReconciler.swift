@@ -1,0 +1,162 @@
+import APIModel
+import ReplModel
+import ReplicationEngine
+import Synchronization
+
+/// Keeps the engine's pairs as the ClusterPair objects say, and their status as the engine says.
+final class ClusterPairReconciler: Reconciler {
+  let kind = ResourceKind.clusterPair
+  private let store: any ObjectStore
+  private let service: any ReplicationService
+  private let events: EventRecorder
+  /// By uid: the spec last given to the engine and the failures in a row since.
+  private let attempts = Mutex<[String: Attempt]>([:])
+
+  private struct Attempt {
+    var spec: JSONValue
+    var failures: Int
+  }
+
+  private static let probeInterval: Duration = .seconds(2)
+  private static let retryInterval: Duration = .seconds(10)
+
+  init(store: any ObjectStore, service: any ReplicationService, events: EventRecorder) {
+    self.store = store
+    self.service = service
+    self.events = events
+  }
+
+  func reconcile(_ key: ObjectKey) async throws(StatusError) -> Duration? {
+    let object = try await store.get(kind, namespace: key.namespace, name: key.name)
+    let report: PairReport?
+    do { report = try await service.pairs().first { $0.reference.uid == object.uid } } catch {
+      throw StatusError(error)
+    }
+    let attempted = attempts.withLock { $0[object.uid]?.spec }
+    switch ClusterPairDecision.decide(object, report: report, attempted: attempted) {
+    case .addFinalizer:
+      try await addFinalizer(object)
+      return nil
+    case .end(let now): return try await end(object, now: now)
+    case .notProvided:
+      try await write(object, storage: "NotProvided", scheduler: "NotProvided", peer: nil, reason: "")
+      return nil
+    case .unusable(let cause):
+      try await write(object, storage: "Error", scheduler: "Error", peer: nil, reason: cause)
+      return nil
+    case .pair(let host, let port, let token, let mode):
+      let request = PairRequest(
+        reference: Self.reference(object), host: host, port: port, token: token, mode: mode)
+      return try await pair(object, request)
+    case .report(let ready, let reason, let peer):
+      let state = ready ? "Ready" : "Error"
+      try await write(object, storage: state, scheduler: state, peer: peer, reason: ready ? "" : reason)
+      return Self.probeInterval
+    }
+  }
+
+  static func reference(_ object: KubeObject) -> ObjectReference {
+    ObjectReference(kind: object.kind, namespace: object.namespace, name: object.name, uid: object.uid)
+  }
+
+  private func addFinalizer(_ object: KubeObject) async throws(StatusError) {
+    _ = try await store.update(kind, namespace: object.namespace, name: object.name, part: .whole, dryRun: false) {
+      old in
+      guard !old.finalizers.contains(Stork.finalizer) else { return old }
+      var new = old
+      new[metadata: "finalizers"] = .array((old.finalizers + [Stork.finalizer]).map(JSONValue.string))
+      return new
+    }
+  }
+
+  private func pair(_ object: KubeObject, _ request: PairRequest) async throws(StatusError) -> Duration? {
+    do {
+      let report = try await service.pair(request)
+      attempts.withLock { $0[object.uid] = Attempt(spec: object.spec, failures: 0) }
+      let state = report.ready ? "Ready" : "Error"
+      try await write(
+        object, storage: state, scheduler: state, peer: report.peerClusterID, reason: report.ready ? "" : report.reason)
+      return Self.probeInterval
+    } catch let error as ReplError {
+      let failures = attempts.withLock { attempts in
+        let failures = (attempts[object.uid]?.failures ?? 0) + 1
+        attempts[object.uid] = Attempt(spec: .null, failures: failures)
+        return failures
+      }
+      try await write(object, storage: "Error", scheduler: "Error", peer: nil, reason: "\(error)")
+      return Self.delay(error.kind, failures: failures)
+    } catch let error as StatusError { throw error } catch {
+      throw StatusError(500, "InternalError", "\(error)")
+    }
+  }
+
+  /// How long to wait after a failure: a peer may come back soon, a token does not get better by itself.
+  static func delay(_ kind: ReplError.Kind, failures: Int) -> Duration {
+    switch kind {
+    case .transient, .io, .noSpace: .seconds(min(30, 1 << min(5, failures)))
+    default: .seconds(60)
+    }
+  }
+
+  private func end(_ object: KubeObject, now: Bool) async throws(StatusError) -> Duration? {
+    guard object.finalizers.contains(Stork.finalizer) else { return nil }
+    do {
+      try await service.removePair(reference: Self.reference(object), now: now)
+    } catch {
+      if error.kind != .notFound {
+        await events.record(
+          object, warning: true, reason: "Deleting", message: "Cluster Pair delete failed: \(error)")
+        return Self.retryInterval
+      }
+    }
+    attempts.withLock { $0[object.uid] = nil }
+    _ = try await store.update(kind, namespace: object.namespace, name: object.name, part: .whole, dryRun: false) {
+      old in
+      var new = old
+      let rest = old.finalizers.filter { $0 != Stork.finalizer }
+      new[metadata: "finalizers"] = rest.isEmpty ? nil : .array(rest.map(JSONValue.string))
+      return new
+    }
+    return nil
+  }
+
+  /// Writes the status and tells of a change; what did not change is neither written nor told.
+  private func write(_ object: KubeObject, storage: String, scheduler: String, peer: String?, reason: String)
+    async throws(StatusError)
+  {
+    let token = object.json[at: "spec.options.token"]?.text ?? ""
+    let cause =
+      token.count < 4
+      ? reason
+      : reason.split(separator: token, omittingEmptySubsequences: false)
+        .joined(separator: "[token]")
+    var status = object.status.object ?? [:]
+    let before = status["storageStatus"]?.string ?? ""
+    let reasonBefore = status["reason"]?.string ?? ""
+    status["storageStatus"] = .string(storage)
+    status["schedulerStatus"] = .string(scheduler)
+    status["remoteStorageId"] = peer.map(JSONValue.string) ?? status["remoteStorageId"] ?? ""
+    status["reason"] = .string(cause)
+    let wanted = JSONValue.object(status)
+    guard object.json["status"] != wanted else { return }
+    _ = try await store.update(kind, namespace: object.namespace, name: object.name, part: .whole, dryRun: false) {
+      old in
+      var new = old
+      new.json["status"] = wanted
+      return new
+    }
+    guard before != storage || reasonBefore != cause else { return }
+    switch storage {
+    case "Ready":
+      await events.record(object, warning: false, reason: "Ready", message: "Storage successfully paired")
+      if before != "Ready" {
+        await events.record(object, warning: false, reason: "Ready", message: "Scheduler successfully paired")
+      }
+    case "NotProvided":
+      await events.record(
+        object, warning: false, reason: "NotProvided",
+        message: "Skipping storage pairing since no storage options provided")
+    default: await events.record(object, warning: true, reason: "Error", message: cause)
+    }
+  }
+}

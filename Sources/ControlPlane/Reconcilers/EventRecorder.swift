@@ -1,0 +1,185 @@
+import APIModel
+import Logging
+import ReplicationEngine
+
+/// Writes Event objects, with the aggregation people know from clusters: equal events count up, many similar ones
+/// become one, and a flood is cut off.
+actor EventRecorder {
+  private struct Key: Hashable {
+    var uid: String
+    var type: String
+    var reason: String
+    var message: String
+  }
+
+  private struct Similar {
+    var messages: Set<String> = []
+    var last: Int64 = 0
+  }
+
+  private struct Bucket {
+    var tokens: Double
+    var at: Int64
+  }
+
+  private let store: any ObjectStore
+  private let logger: Logger
+  private let clock: @Sendable () -> Int64
+  /// Name and count of the event that stands for a key.
+  private var known: [Key: (name: String, count: Int64)] = [:]
+  private var similar: [Key: Similar] = [:]
+  private var buckets: [String: Bucket] = [:]
+  private var sequence: UInt64 = 0
+
+  private static let burst = 25.0
+  private static let secondsPerToken = 300.0
+  private static let similarLimit = 10
+  private static let similarGap: Int64 = 600
+  /// Seconds after which an event that did not repeat is removed.
+  static let lifetime: Int64 = 3_600
+  /// Entries of each table before all are forgotten; an event after that is a new one, which is harmless.
+  private static let tableLimit = 4_096
+
+  init(store: any ObjectStore, logger: Logger, clock: @escaping @Sendable () -> Int64) {
+    self.store = store
+    self.logger = logger
+    self.clock = clock
+  }
+
+  /// Records an event about an object. Never fails: what cannot be written is logged.
+  func record(_ object: KubeObject, warning: Bool, reason: String, message: String) async {
+    let reference = ObjectReference(
+      kind: object.kind, namespace: object.namespace, name: object.name, uid: object.uid)
+    await record(reference, apiVersion: object.apiVersion, warning: warning, reason: reason, message: message)
+  }
+
+  /// Records what the engine reports.
+  func record(_ event: EngineEvent) async {
+    let stork = ["ClusterPair", "Migration"].contains(event.object.kind)
+    await record(
+      event.object, apiVersion: stork ? "\(Stork.group)/\(Stork.version)" : "v1", warning: event.warning,
+      reason: event.reason, message: event.message)
+  }
+
+  private func record(
+    _ object: ObjectReference, apiVersion: String, warning: Bool, reason: String, message: String
+  ) async {
+    let now = clock()
+    let type = warning ? "Warning" : "Normal"
+    let text = String((await redacted(message)).prefix(1_024))
+    logger.log(
+      level: warning ? .warning : .info, "\(text)",
+      metadata: ["object": "\(object.kind)/\(object.namespace)/\(object.name)", "reason": "\(reason)"])
+    var key = Key(uid: object.uid, type: type, reason: reason, message: text)
+    var shown = text
+    if combine(key, now: now) {
+      key.message = ""
+      shown = "(combined from similar events): \(text)"
+    }
+    if let (name, count) = known[key], await bump(object, name, count: count + 1, message: shown, now: now) {
+      known[key] = (name, count + 1)
+      return
+    }
+    guard spend(object, now: now) else { return }
+    forgetIfFull()
+    if let name = await write(object, apiVersion: apiVersion, type: type, reason: reason, message: shown, now: now) {
+      known[key] = (name, 1)
+    }
+  }
+
+  /// Whether an event is one too many of a kind that differs by its message only.
+  private func combine(_ key: Key, now: Int64) -> Bool {
+    var group = key
+    group.message = ""
+    var entry = similar[group] ?? Similar()
+    if now - entry.last > Self.similarGap { entry.messages = [] }
+    entry.last = now
+    let combined = !entry.messages.contains(key.message) && entry.messages.count >= Self.similarLimit - 1
+    if !combined { entry.messages.insert(key.message) }
+    similar[group] = entry
+    return combined
+  }
+
+  private func spend(_ object: ObjectReference, now: Int64) -> Bool {
+    var bucket = buckets[object.uid] ?? Bucket(tokens: Self.burst, at: now)
+    bucket.tokens = min(Self.burst, bucket.tokens + Double(now - bucket.at) / Self.secondsPerToken)
+    bucket.at = now
+    defer { buckets[object.uid] = bucket }
+    guard bucket.tokens >= 1 else { return false }
+    bucket.tokens -= 1
+    return true
+  }
+
+  private func forgetIfFull() {
+    if known.count > Self.tableLimit { known = [:] }
+    if similar.count > Self.tableLimit { similar = [:] }
+    if buckets.count > Self.tableLimit { buckets = [:] }
+  }
+
+  private static func namespace(_ object: ObjectReference) -> String {
+    object.namespace.isEmpty ? "default" : object.namespace
+  }
+
+  private func bump(_ object: ObjectReference, _ name: String, count: Int64, message: String, now: Int64) async -> Bool
+  {
+    let updated = try? await store.update(
+      .event, namespace: Self.namespace(object), name: name, part: .whole, dryRun: false
+    ) { old in
+      var event = old
+      event.json["count"] = .integer(count)
+      event.json["lastTimestamp"] = .string(Timestamp.text(now))
+      event.json["message"] = .string(message)
+      return event
+    }
+    return updated != nil
+  }
+
+  private func write(
+    _ object: ObjectReference, apiVersion: String, type: String, reason: String, message: String, now: Int64
+  ) async -> String? {
+    sequence += 1
+    let nanoseconds = UInt64(max(0, now)) * 1_000_000_000 + sequence % 1_000_000_000
+    let digits = String(nanoseconds, radix: 16)
+    let suffix = String(repeating: "0", count: max(0, 16 - digits.count)) + digits
+    var event = ResourceKind.event.object(
+      namespace: Self.namespace(object), name: "\(object.name.prefix(230)).\(suffix)")
+    let stamp = JSONValue.string(Timestamp.text(now))
+    let values: [String: JSONValue] = [
+      "involvedObject": [
+        "kind": .string(object.kind), "namespace": .string(object.namespace), "name": .string(object.name),
+        "uid": .string(object.uid), "apiVersion": .string(apiVersion),
+      ], "reason": .string(reason), "message": .string(message), "type": .string(type), "count": 1,
+      "source": ["component": "stork"], "firstTimestamp": stamp, "lastTimestamp": stamp, "eventTime": .null,
+      "reportingComponent": "stork", "reportingInstance": "",
+    ]
+    for (field, value) in values { event.json[field] = value }
+    do {
+      return try await store.create(.event, event, dryRun: false).name
+    } catch {
+      // The namespace is going or gone; there is nobody left to read it.
+      logger.debug("event not written", metadata: ["error": "\(error.message)"])
+      return nil
+    }
+  }
+
+  /// A message without the tokens of any ClusterPair.
+  private func redacted(_ message: String) async -> String {
+    guard let pairs = try? await store.list(ListQuery(.clusterPair)) else { return message }
+    return pairs.items.reduce(message) { text, pair in
+      guard let token = pair.json[at: "spec.options.token"]?.text, token.count >= 4 else { return text }
+      return text.split(separator: token, omittingEmptySubsequences: false).joined(separator: "[token]")
+    }
+  }
+
+  /// Removes events that did not repeat for their lifetime, and the oldest beyond `limit`.
+  func prune(limit: Int = 10_000) async {
+    guard let page = try? await store.list(ListQuery(.event)) else { return }
+    let now = clock()
+    let aged = page.items.map { event in
+      (event, Timestamp.seconds(event.json["lastTimestamp"]?.string ?? "") ?? event.created ?? now)
+    }.sorted { $0.1 > $1.1 }
+    for (index, (event, last)) in aged.enumerated() where index >= limit || now - last > Self.lifetime {
+      _ = try? await store.delete(.event, namespace: event.namespace, name: event.name, options: DeleteOptions())
+    }
+  }
+}

@@ -1,0 +1,63 @@
+import APIModel
+
+/// The wishes of a Migration, with their defaults.
+struct MigrationSpec: Hashable, Sendable {
+  var clusterPair: String
+  var namespaces: [String]
+  var namespaceSelectors: [String: String]
+  var includeVolumes: Bool
+  var skipDeletedNamespaces: Bool
+  /// All must match.
+  var selectors: [String: String]
+  /// None may match.
+  var excludeSelectors: [String: String]
+
+  init(_ object: KubeObject) {
+    let spec = object.spec
+    func map(_ key: String) -> [String: String] { spec[key]?.object?.compactMapValues(\.text) ?? [:] }
+    clusterPair = spec["clusterPair"]?.string ?? ""
+    namespaces = spec["namespaces"]?.array?.compactMap(\.string) ?? []
+    namespaceSelectors = map("namespaceSelectors")
+    includeVolumes = spec["includeVolumes"]?.bool ?? true
+    skipDeletedNamespaces = spec["skipDeletedNamespaces"]?.bool ?? true
+    selectors = map("selectors")
+    excludeSelectors = map("excludeSelectors")
+  }
+
+  /// The defaults a controller writes into a new object.
+  static let defaults: [String: JSONValue] = [
+    "includeResources": true, "includeVolumes": true, "startApplications": false, "purgeDeletedResources": false,
+    "skipServiceUpdate": false, "includeNetworkPolicyWithCIDR": false, "skipDeletedNamespaces": true,
+    "ignoreOwnerReferencesCheck": false, "adminClusterPair": "", "preExecRule": "", "postExecRule": "",
+    "selectors": .null, "excludeSelectors": .null, "namespaceSelectors": .null, "includeOptionalResourceTypes": .null,
+    "transformSpecs": .null, "excludeResourceTypes": .null,
+  ]
+
+  /// A status in which nothing has begun.
+  static let emptyStatus: JSONValue = [
+    "stage": "", "status": "", "resources": .null, "volumes": .null, "finishTimestamp": .null,
+    "volumeMigrationFinishTimestamp": .null, "resourceMigrationFinishTimestamp": .null, "summary": .null, "reason": "",
+  ]
+
+  /// What makes the object unusable for ever; nil when nothing does.
+  func fault(ownNamespace: String) -> String? {
+    if clusterPair.isEmpty { return "clusterPair to migrate to cannot be empty" }
+    if namespaces.isEmpty, namespaceSelectors.isEmpty {
+      return "no valid namespace found based on the provided 'Namespaces' and 'NamespaceSelectors'"
+    }
+    if ownNamespace != Stork.adminNamespace,
+      !namespaceSelectors.isEmpty || namespaces.contains(where: { $0 != ownNamespace })
+    {
+      return "migration namespaces should only contain the current namespace"
+    }
+    return nil
+  }
+
+  /// Whether a claim is among those to take along.
+  func selects(_ claim: KubeObject) -> Bool {
+    let labels = claim.labels
+    return selectors.allSatisfy { labels[$0.key] == $0.value }
+      && !excludeSelectors.contains { labels[$0.key] == $0.value }
+      && claim.annotations[Stork.skipResource] != "true"
+  }
+}

@@ -1,0 +1,92 @@
+import APIModel
+import ReplicationEngine
+
+/// The status of a Migration as the reference lays it out, from what the engine reports. Pure.
+enum MigrationStatus {
+  /// Status of a volume in the words of the object.
+  static func word(_ state: RunState) -> String {
+    switch state {
+    case .pending, .running: "InProgress"
+    case .succeeded: "Successful"
+    case .failed, .cancelled: "Failed"
+    }
+  }
+
+  /// One entry of `status.volumes` before the engine has said anything.
+  static func started(claim: String, namespace: String, volume: String, id: String) -> JSONValue {
+    var run = VolumeRunReport(volume: id, namespace: namespace, name: claim)
+    run.state = .running
+    var entry = entry(run, volume: volume)
+    entry["reason"] = "Volume migration has started. Backup in progress."
+    return entry
+  }
+
+  /// An entry for a volume that cannot be taken along.
+  static func refused(claim: String, namespace: String, volume: String, reason: String) -> JSONValue {
+    var run = VolumeRunReport(volume: "", namespace: namespace, name: claim)
+    run.state = .failed
+    var entry = entry(run, volume: volume)
+    entry["reason"] = .string(reason)
+    return entry
+  }
+
+  /// One entry of `status.volumes`: the reference's fields, then ours.
+  static func entry(_ run: VolumeRunReport, volume: String) -> JSONValue {
+    var entry: JSONValue = [
+      "persistentVolumeClaim": .string(run.name), "namespace": .string(run.namespace), "volume": .string(volume),
+      "status": .string(word(run.state)), "reason": .string(reason(run)), "bytesTotal": .count(run.bytesTotal),
+      "volumeID": .string(run.volume), "stage": .string(run.stage), "changeSource": .string(run.changeSource),
+      "fullReason": .string(run.fullReason), "bytesDone": .count(run.bytesDone),
+      "bytesChanged": .count(run.bytesChanged), "bytesOnWire": .count(run.bytesOnWire),
+      "seconds": .number(rounded(run.seconds)), "stallMilliseconds": .number(rounded(run.stallMilliseconds)),
+      "proof": .string(run.proof), "point": .string(run.point),
+    ]
+    entry["etaSeconds"] = run.etaSeconds.map { .number(rounded($0)) } ?? .null
+    return entry
+  }
+
+  private static func rounded(_ value: Double) -> Double {
+    value.isFinite ? (value * 1_000).rounded() / 1_000 : 0
+  }
+
+  private static func reason(_ run: VolumeRunReport) -> String {
+    switch run.state {
+    case .succeeded: return "Migration successful for volume"
+    case .failed, .cancelled: return "Migration \(run.stage) failed for volume: \(run.reason)"
+    case .pending, .running:
+      let eta = run.etaSeconds.map { $0.isFinite && $0 < 1e12 ? " ETA: \(Int64($0.rounded())) seconds" : "" } ?? ""
+      let waiting = run.reason.isEmpty ? "" : " \(run.reason)"
+      return "Volume migration has started. \(run.stage) in progress. BytesDone: \(run.bytesDone) "
+        + "BytesTotal: \(run.bytesTotal)\(eta)\(waiting)"
+    }
+  }
+
+  /// `status.volumes` renewed by a report; entries the report does not name stay.
+  static func merged(_ entries: [JSONValue], _ report: MigrationReport) -> [JSONValue] {
+    let runs = Dictionary(report.volumes.map { ($0.volume, $0) }, uniquingKeysWith: { $1 })
+    return entries.map { entry in
+      guard let id = entry["volumeID"]?.string, !id.isEmpty, var run = runs[id] else { return entry }
+      // The claim named at the start stays the name, whatever the engine calls the volume.
+      run.name = entry["persistentVolumeClaim"]?.string ?? run.name
+      run.namespace = entry["namespace"]?.string ?? run.namespace
+      return self.entry(run, volume: entry["volume"]?.string ?? "")
+    }
+  }
+
+  /// The summary of a status at a time in seconds since 1970.
+  static func summary(_ object: KubeObject, status: JSONValue, now: Int64) -> JSONValue {
+    let volumes = status["volumes"]?.array ?? []
+    let done = volumes.filter { $0["status"]?.string == "Successful" }
+    let bytes = done.reduce(Int64(0)) { $0.addingReportingOverflow($1["bytesTotal"]?.integer ?? 0).partialValue }
+    let created = object.created ?? now
+    let end = Timestamp.seconds(status["volumeMigrationFinishTimestamp"]?.string ?? "")
+    let withVolumes = object.json[at: "spec.includeVolumes"]?.bool ?? true
+    return [
+      "totalNumberOfVolumes": .integer(Int64(volumes.count)), "numOfMigratedVolumes": .integer(Int64(done.count)),
+      "totalNumberOfResources": .integer(Int64(status["resources"]?.array?.count ?? 0)), "numOfMigratedResources": 0,
+      "totalBytesMigrated": .integer(bytes),
+      "elapsedTimeForVolumeMigration": .string(withVolumes ? DurationText.go((end ?? now) - created) : ""),
+      "elapsedTimeForResourceMigration": .string(end == nil ? "NA" : DurationText.go(0)),
+    ]
+  }
+}

@@ -1,0 +1,129 @@
+import APIModel
+import Hummingbird
+public import Logging
+public import ReplModel
+public import ReplicationEngine
+import ServiceLifecycle
+
+/// Where the control plane listens and keeps its objects.
+public struct ControlPlaneConfiguration: Sendable {
+  /// Path of the Unix socket.
+  public var socketPath: String
+  /// Path of the object database; its directory must exist.
+  public var databasePath: String
+
+  public init(socketPath: String = "/run/repl-agent/agent.sock", databasePath: String) {
+    self.socketPath = socketPath
+    self.databasePath = databasePath
+  }
+}
+
+/// The API on the local socket, the objects behind it, and the reconcilers that carry them out.
+///
+/// Make one, run it once, cancel the task that runs it to stop: watches end, requests under way are answered, and
+/// ``run()`` returns within a few seconds.
+public struct ControlPlaneService: Sendable {
+  private let configuration: ControlPlaneConfiguration
+  private let service: any ReplicationService
+  private let logger: Logger
+  private let store: SQLiteObjectStore
+  private let clock: @Sendable () -> Int64
+
+  /// Opens the database. Nothing listens before ``run()``.
+  public init(
+    configuration: ControlPlaneConfiguration, service: any ReplicationService, logger: Logger,
+    clock: @escaping @Sendable () -> Int64 = systemSeconds
+  ) throws(ReplError) {
+    self.configuration = configuration
+    self.service = service
+    self.logger = logger
+    self.clock = clock
+    store = try SQLiteObjectStore(path: configuration.databasePath, clock: clock)
+  }
+
+  /// Serves until the task is cancelled. `onListening` is called once the socket answers.
+  public func run(onListening: @escaping @Sendable () async -> Void = {}) async throws {
+    defer { store.close() }
+    try await ensureNamespaces()
+    let socket = LocalSocket(path: configuration.socketPath)
+    try socket.prepare()
+    defer { socket.remove() }
+    let group = ServiceGroup(
+      configuration: ServiceGroupConfiguration(services: [application(socket, onListening)], logger: quiet))
+    let events = EventRecorder(store: store, logger: logger, clock: clock)
+    try await withThrowingTaskGroup(of: Void.self) { tasks in
+      for controller in controllers(events) { tasks.addTask { await controller.run() } }
+      tasks.addTask { await record(events) }
+      tasks.addTask { await prune(events) }
+      defer { tasks.cancelAll() }
+      try await serve(group)
+    }
+  }
+
+  /// Ends connections in order when the task is cancelled: no new ones, watches told to end, then what is left is cut.
+  private func serve(_ group: ServiceGroup) async throws {
+    let server = Task { try await group.run() }
+    let store = store
+    try await withTaskCancellationHandler {
+      try await server.value
+    } onCancel: {
+      store.endWatches()
+      Task {
+        await group.triggerGracefulShutdown()
+        try? await Task.sleep(for: .seconds(2))
+        server.cancel()
+      }
+    }
+  }
+
+  private func application(_ socket: LocalSocket, _ onListening: @escaping @Sendable () async -> Void)
+    -> Application<APIServer>
+  {
+    let logger = logger
+    let responder = APIServer(
+      objects: ObjectAPI(store: store, registry: .standard, clock: clock),
+      agent: AgentAPI(service: service, objects: VolumeObjects(store: store)),
+      discovery: Discovery(registry: .standard), access: .standard(), logger: logger)
+    return Application(
+      responder: responder,
+      configuration: ApplicationConfiguration(address: .unixDomainSocket(path: socket.temporaryPath)),
+      onServerRunning: { _ in
+        do {
+          try socket.publish()
+          logger.info("listening", metadata: ["socket": "\(socket.path)"])
+          await onListening()
+        } catch {
+          logger.critical("the socket cannot be published", metadata: ["error": "\(error)"])
+        }
+      }, logger: quiet)
+  }
+
+  /// The frameworks' own chatter is of no use to operators.
+  private var quiet: Logger {
+    var quiet = logger
+    quiet.logLevel = max(logger.logLevel, .warning)
+    return quiet
+  }
+
+  private func controllers(_ events: EventRecorder) -> [KindController] {
+    let reconcilers: [any Reconciler] = [
+      ClusterPairReconciler(store: store, service: service, events: events),
+      MigrationReconciler(store: store, service: service, events: events, clock: clock),
+      VolumeReconciler(store: store, service: service, events: events),
+    ]
+    return reconcilers.map { KindController(store: store, reconciler: $0, logger: logger) }
+  }
+
+  private func record(_ events: EventRecorder) async {
+    for await event in service.events() { await events.record(event) }
+  }
+
+  private func prune(_ events: EventRecorder) async {
+    while (try? await Task.sleep(for: .seconds(60))) != nil { await events.prune() }
+  }
+
+  private func ensureNamespaces() async throws {
+    let objects = VolumeObjects(store: store)
+    for name in ["default", "kube-system"] { try await objects.ensureNamespace(name) }
+  }
+}

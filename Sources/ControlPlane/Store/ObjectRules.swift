@@ -1,0 +1,213 @@
+import APIModel
+
+/// What a server does to an object between what a client sends and what is stored. Pure.
+struct ObjectRules {
+  let kind: ResourceKind
+
+  private static let metadataKeys: Set<String> = [
+    "name", "generateName", "namespace", "labels", "annotations", "finalizers", "ownerReferences", "uid",
+    "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
+  ]
+
+  /// A new object as it will be stored, still without a version.
+  func created(_ object: KubeObject, uid: String, now: Int64) throws(StatusError) -> KubeObject {
+    if !object.resourceVersion.isEmpty {
+      throw StatusError(500, "InternalError", "resourceVersion should not be set on objects to be created")
+    }
+    var result = try normalized(object)
+    if !kind.namespaced { result[metadata: "namespace"] = nil }
+    if result.name.isEmpty, let prefix = result.metadata["generateName"]?.string, !prefix.isEmpty {
+      result[metadata: "name"] = .string(String(prefix.prefix(58)) + Self.suffix())
+    }
+    if result.name.isEmpty {
+      throw kind.invalid(
+        "",
+        [
+          StatusError.Cause(
+            reason: "FieldValueRequired", message: "Required value: name or generateName is required",
+            field: "metadata.name")
+        ])
+    }
+    try checkName(result.name)
+    kind.prepare(&result)
+    result[metadata: "uid"] = .string(uid)
+    result[metadata: "creationTimestamp"] = .string(Timestamp.text(now))
+    result[metadata: "generation"] = kind.custom ? 1 : nil
+    result[metadata: "deletionTimestamp"] = nil
+    result[metadata: "deletionGracePeriodSeconds"] = nil
+    try check(kind.validate(result, nil), name: result.name)
+    return result
+  }
+
+  /// A changed object as it will be stored: equal to `old` when nothing changes. Still with the old version.
+  func updated(_ wanted: KubeObject, old: KubeObject, part: ObjectPart) throws(StatusError) -> KubeObject {
+    try checkIdentity(wanted, old: old)
+    var result = try normalized(wanted)
+    if part == .status { result = statusOnly(result, old: old) }
+    if part == .main, kind.hasStatus { result.json["status"] = old.json["status"] }
+    for key in [
+      "uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds",
+      "resourceVersion", "generateName", "namespace", "name",
+    ] { result[metadata: key] = old.metadata[key] }
+    guard result != old else { return old }
+    if old.isDeleting {
+      let added = result.finalizers.filter { !old.finalizers.contains($0) }
+      if !added.isEmpty {
+        throw kind.invalid(old.name, [Self.newFinalizers(added)])
+      }
+    }
+    try check(kind.validate(result, old), name: old.name)
+    if kind.custom, withoutMetadata(result) != withoutMetadata(old) {
+      result[metadata: "generation"] = .integer(old.generation + 1)
+    }
+    return result
+  }
+
+  /// An object marked as being deleted, with the finalizers its dependants ask for.
+  func marked(_ object: KubeObject, finalizers: [String], now: Int64) -> KubeObject {
+    var result = object
+    result[metadata: "finalizers"] = finalizers.isEmpty ? nil : .array(finalizers.map(JSONValue.string))
+    guard !object.isDeleting else { return result }
+    result[metadata: "deletionTimestamp"] = .string(Timestamp.text(now))
+    if kind.resource == ResourceKind.namespace.resource {
+      result.json[at: "status.phase"] = "Terminating"
+    } else {
+      result[metadata: "deletionGracePeriodSeconds"] = 0
+    }
+    if kind.custom { result[metadata: "generation"] = .integer(object.generation + 1) }
+    return result
+  }
+
+  private func statusOnly(_ wanted: KubeObject, old: KubeObject) -> KubeObject {
+    var result = old
+    result.json["status"] = wanted.json["status"]
+    result[metadata: "labels"] = wanted.metadata["labels"]
+    result[metadata: "annotations"] = wanted.metadata["annotations"]
+    return result
+  }
+
+  private func withoutMetadata(_ object: KubeObject) -> JSONValue {
+    var json = object.json
+    json["metadata"] = nil
+    return json
+  }
+
+  private func checkIdentity(_ wanted: KubeObject, old: KubeObject) throws(StatusError) {
+    if wanted.kind != kind.kind, !(wanted.kind.isEmpty && !kind.custom) {
+      throw kind.invalid(old.name, [Self.immutable("kind", "\"\(wanted.kind)\": must be \(kind.kind)")])
+    }
+    if wanted.apiVersion != kind.apiVersion, !(wanted.apiVersion.isEmpty && !kind.custom) {
+      throw StatusError(
+        400, "BadRequest",
+        "the API version in the data (\(wanted.apiVersion)) does not match the expected API version (\(kind.apiVersion))"
+      )
+    }
+    if !wanted.name.isEmpty, wanted.name != old.name {
+      throw StatusError(
+        400, "BadRequest",
+        "the name of the object (\(wanted.name)) does not match the name on the URL (\(old.name))")
+    }
+    if kind.namespaced, !wanted.namespace.isEmpty, wanted.namespace != old.namespace {
+      throw StatusError(
+        400, "BadRequest",
+        "the namespace of the object (\(wanted.namespace)) does not match the namespace on the URL"
+          + " (\(old.namespace))")
+    }
+    if !wanted.uid.isEmpty, wanted.uid != old.uid {
+      throw StatusError(
+        409, "Conflict",
+        "Operation cannot be fulfilled on \(kind.resource) \"\(old.name)\": Precondition failed: UID in precondition: "
+          + "\(wanted.uid), UID in object meta: \(old.uid)", name: old.name, group: kind.group, kind: kind.plural)
+    }
+    if !wanted.resourceVersion.isEmpty, wanted.resourceVersion != old.resourceVersion { throw kind.conflict(old.name) }
+  }
+
+  /// Kind and version filled in, unknown and empty metadata dropped, labels and annotations checked.
+  private func normalized(_ object: KubeObject) throws(StatusError) -> KubeObject {
+    var result = object
+    result.json["kind"] = .string(kind.kind)
+    result.json["apiVersion"] = .string(kind.apiVersion)
+    var metadata = object.metadata.object ?? [:]
+    for (key, value) in metadata {
+      let empty = value.isNull || value == .object([:]) || value == .array([]) || value == .string("")
+      if empty || !Self.metadataKeys.contains(key) { metadata[key] = nil }
+    }
+    for key in ["labels", "annotations"] {
+      guard let value = metadata[key] else { continue }
+      guard let map = value.object, map.values.allSatisfy({ $0.string != nil }) else {
+        throw StatusError(
+          400, "BadRequest",
+          "\(kind.kind) in version \"\(kind.version)\" cannot be handled as a \(kind.kind): json: cannot unmarshal into "
+            + "Go struct field ObjectMeta.\(key) of type string")
+      }
+    }
+    for key in ["name", "namespace", "generateName", "uid", "resourceVersion"] {
+      guard let value = metadata[key], value.string == nil else { continue }
+      throw StatusError(
+        400, "BadRequest",
+        "\(kind.kind) in version \"\(kind.version)\" cannot be handled as a \(kind.kind): json: cannot unmarshal into "
+          + "Go struct field ObjectMeta.\(key) of type string")
+    }
+    result.json["metadata"] = .object(metadata)
+    return result
+  }
+
+  private func check(_ causes: [StatusError.Cause], name: String) throws(StatusError) {
+    if !causes.isEmpty { throw kind.invalid(name, causes) }
+  }
+
+  private static func immutable(_ field: String, _ text: String) -> StatusError.Cause {
+    StatusError.Cause(reason: "FieldValueInvalid", message: "Invalid value: \(text)", field: field)
+  }
+
+  private static func newFinalizers(_ added: [String]) -> StatusError.Cause {
+    let list = added.map { "\"\($0)\"" }.joined(separator: ", ")
+    return StatusError.Cause(
+      reason: "FieldValueForbidden",
+      message: "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers "
+        + "[]string{\(list)}", field: "metadata.finalizers")
+  }
+
+  private static func suffix() -> String {
+    let letters = Array("bcdfghjklmnpqrstvwxz2456789")
+    return String((0..<5).compactMap { _ in letters.randomElement() })
+  }
+}
+
+// Names.
+extension ObjectRules {
+  /// Refuses a name that is not a DNS subdomain (or label, where the kind wants that).
+  func checkName(_ name: String) throws(StatusError) {
+    let valid = kind.labelName ? Self.isLabel(name) : Self.isSubdomain(name)
+    guard !valid else { return }
+    let text =
+      kind.labelName
+      ? "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end "
+        + "with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
+        + "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+      : "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
+        + "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+        + "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+    throw kind.invalid(
+      name,
+      [
+        StatusError.Cause(
+          reason: "FieldValueInvalid", message: "Invalid value: \"\(name)\": \(text)", field: "metadata.name")
+      ])
+  }
+
+  /// At most 63 of `[a-z0-9-]`, not beginning or ending with a hyphen.
+  static func isLabel(_ text: some StringProtocol) -> Bool {
+    guard (1...63).contains(text.utf8.count), text.first != "-", text.last != "-" else { return false }
+    return text.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
+  }
+
+  /// Labels of any length joined by dots, at most 253 characters.
+  static func isSubdomain(_ text: String) -> Bool {
+    guard (1...253).contains(text.utf8.count) else { return false }
+    return text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
+      !label.isEmpty && label.first != "-" && label.last != "-"
+        && label.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
+    }
+  }
+}

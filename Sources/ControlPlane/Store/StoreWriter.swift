@@ -1,0 +1,287 @@
+import APIModel
+import GRDB
+
+/// The rules of writing within one transaction: identity, versions, finalizers, owners, namespaces.
+///
+/// Lives on the writer's queue for the time of one transaction; collects what is published after the commit.
+final class StoreWriter {
+  let db: Database
+  let registry: ResourceRegistry
+  let now: Int64
+  private(set) var changes: [StoreChange] = []
+
+  init(db: Database, registry: ResourceRegistry, now: Int64) {
+    self.db = db
+    self.registry = registry
+    self.now = now
+  }
+
+  static func decode(_ document: String) throws -> KubeObject {
+    do { return KubeObject(try JSONParser.parse(Array(document.utf8), maximumDepth: 512)) } catch {
+      throw StatusError(500, "InternalError", "object database: a document is damaged: \(error)")
+    }
+  }
+
+  static func fetch(_ db: Database, _ kind: ResourceKind, namespace: String, name: String) throws -> KubeObject? {
+    let document = try String.fetchOne(
+      db, sql: "SELECT document FROM objects WHERE resource = ? AND namespace = ? AND name = ?",
+      arguments: [kind.resource, kind.namespaced ? namespace : "", name])
+    return try document.map(decode)
+  }
+
+  func create(_ kind: ResourceKind, _ object: KubeObject) throws -> KubeObject {
+    if kind.namespaced { try checkNamespace(kind, object) }
+    let rules = ObjectRules(kind: kind)
+    var created = try rules.created(object, uid: Self.uuid(), now: now)
+    if let old = try Self.fetch(db, kind, namespace: created.namespace, name: created.name) {
+      throw StatusError(
+        409, "AlreadyExists",
+        (old.isDeleting ? "object is being deleted: " : "") + "\(kind.resource) \"\(created.name)\" already exists",
+        name: created.name, group: kind.group, kind: kind.plural)
+    }
+    try store(kind, &created, old: nil)
+    return created
+  }
+
+  func update(
+    _ kind: ResourceKind, namespace: String, name: String, part: ObjectPart,
+    change: (KubeObject) throws(StatusError) -> KubeObject
+  ) throws -> KubeObject {
+    guard let old = try Self.fetch(db, kind, namespace: namespace, name: name) else { throw kind.notFound(name) }
+    var result = try ObjectRules(kind: kind).updated(try change(old), old: old, part: part)
+    guard result != old else { return old }
+    if result.isDeleting, result.finalizers.isEmpty, try !hasContents(kind, result) {
+      try remove(kind, result)
+      return result
+    }
+    try store(kind, &result, old: old)
+    return result
+  }
+
+  func delete(_ kind: ResourceKind, namespace: String, name: String, options: DeleteOptions) throws -> DeleteOutcome {
+    guard let object = try Self.fetch(db, kind, namespace: namespace, name: name) else { throw kind.notFound(name) }
+    try checkPreconditions(kind, object, options)
+    if kind.resource == ResourceKind.namespace.resource { try checkNotFixed(kind, name) }
+    return try delete(kind, object, propagation: options.propagation ?? .background)
+  }
+
+  private func delete(_ kind: ResourceKind, _ object: KubeObject, propagation: PropagationPolicy) throws
+    -> DeleteOutcome
+  {
+    var finalizers = object.finalizers
+    switch propagation {
+    case .orphan: try releaseDependants(of: object)
+    case .foreground:
+      if try deleteDependants(of: object, blockingOnly: true), !finalizers.contains(Self.foreground) {
+        finalizers.append(Self.foreground)
+      }
+    case .background: break
+    }
+    var marked = ObjectRules(kind: kind).marked(object, finalizers: finalizers, now: now)
+    if kind.resource == ResourceKind.namespace.resource {
+      if !object.isDeleting { try store(kind, &marked, old: object) }
+      try deleteContents(of: object.name)
+      guard try hasContents(kind, object) else { return .deleted(marked) }
+      return .pending(marked)
+    }
+    guard !finalizers.isEmpty else {
+      try remove(kind, object)
+      return .deleted(object)
+    }
+    if marked != object { try store(kind, &marked, old: object) }
+    return .pending(marked)
+  }
+
+  private static let foreground = "foregroundDeletion"
+
+  private func checkPreconditions(_ kind: ResourceKind, _ object: KubeObject, _ options: DeleteOptions) throws {
+    let prefix = "Operation cannot be fulfilled on \(kind.qualifiedKind) \"\(object.name)\": "
+    func conflict(_ text: String) -> StatusError {
+      StatusError(409, "Conflict", prefix + text, name: object.name, group: kind.group, kind: kind.kind)
+    }
+    if let uid = options.uid, uid != object.uid {
+      throw conflict(
+        "the UID in the precondition (\(uid)) does not match the UID in record (\(object.uid)). "
+          + "The object might have been deleted and then recreated")
+    }
+    if let version = options.resourceVersion, version != object.resourceVersion {
+      throw conflict(
+        "the ResourceVersion in the precondition (\(version)) does not match the ResourceVersion in record "
+          + "(\(object.resourceVersion)). The object might have been modified")
+    }
+  }
+
+  /// Writes an object under the next version and remembers the change.
+  private func store(_ kind: ResourceKind, _ object: inout KubeObject, old: KubeObject?) throws {
+    let version = try nextVersion()
+    object[metadata: "resourceVersion"] = .string(String(version))
+    let document = object.json.compactText
+    try db.execute(
+      sql:
+        "INSERT OR REPLACE INTO objects (resource, namespace, name, uid, version, document) VALUES (?, ?, ?, ?, ?, ?)",
+      arguments: [kind.resource, object.namespace, object.name, object.uid, version, document])
+    if old?.metadata["ownerReferences"] != object.metadata["ownerReferences"] { try storeOwners(object) }
+    changes.append(
+      StoreChange(
+        action: old == nil ? .added : .modified, resource: kind.resource, object: object, old: old, version: version,
+        size: document.utf8.count * 2))
+  }
+
+  /// Deletes the row, then what depended on it, then what was waiting for it.
+  private func remove(_ kind: ResourceKind, _ object: KubeObject) throws {
+    let version = try nextVersion()
+    try db.execute(
+      sql: "DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?",
+      arguments: [kind.resource, object.namespace, object.name])
+    var last = object
+    last[metadata: "resourceVersion"] = .string(String(version))
+    changes.append(
+      StoreChange(
+        action: .deleted, resource: kind.resource, object: last, old: object, version: version,
+        size: JSONWriter.bytes(object.json).count))
+    _ = try deleteDependants(of: object, blockingOnly: false)
+    try db.execute(sql: "DELETE FROM owners WHERE owner = ?", arguments: [object.uid])
+    try finishWaitingOwners(of: object)
+    try db.execute(sql: "DELETE FROM owners WHERE dependent = ?", arguments: [object.uid])
+    if kind.namespaced { try finishNamespace(object.namespace) }
+  }
+
+  private func nextVersion() throws -> Int64 {
+    try db.execute(sql: "UPDATE counter SET version = version + 1")
+    return try Int64.fetchOne(db, sql: "SELECT version FROM counter") ?? 0
+  }
+
+  private static func uuid() -> String {
+    var generator = SystemRandomNumberGenerator()
+    let high = generator.next() & ~0xF000 | 0x4000
+    let low = generator.next() & ~(3 << 62) | 2 << 62
+    func hex(_ value: UInt64, _ digits: Int) -> String {
+      let text = String(value, radix: 16)
+      return String(repeating: "0", count: digits - text.count) + text
+    }
+    return "\(hex(high >> 32, 8))-\(hex(high >> 16 & 0xFFFF, 4))-\(hex(high & 0xFFFF, 4))"
+      + "-\(hex(low >> 48, 4))-\(hex(low & 0xFFFF_FFFF_FFFF, 12))"
+  }
+}
+
+// Owners and dependants.
+extension StoreWriter {
+  private func storeOwners(_ object: KubeObject) throws {
+    try db.execute(sql: "DELETE FROM owners WHERE dependent = ?", arguments: [object.uid])
+    for reference in object.metadata["ownerReferences"]?.array ?? [] {
+      guard let owner = reference["uid"]?.string, !owner.isEmpty else { continue }
+      try db.execute(sql: "INSERT OR IGNORE INTO owners VALUES (?, ?)", arguments: [owner, object.uid])
+    }
+  }
+
+  private func dependants(of object: KubeObject) throws -> [(ResourceKind, KubeObject)] {
+    let sql = """
+      SELECT objects.resource, objects.document FROM owners JOIN objects ON objects.uid = owners.dependent
+      WHERE owners.owner = ?
+      """
+    return try Row.fetchAll(db, sql: sql, arguments: [object.uid]).compactMap {
+      row -> (ResourceKind, KubeObject)? in
+      guard let kind = registry.kind(resource: row[0]) else { return nil }
+      return (kind, try Self.decode(row[1]))
+    }
+  }
+
+  /// Deletes the dependants; whether some of those to wait for are still there.
+  private func deleteDependants(of owner: KubeObject, blockingOnly: Bool) throws -> Bool {
+    var waiting = false
+    for (kind, dependant) in try dependants(of: owner) where dependant.uid != owner.uid {
+      if !dependant.isDeleting, case .pending = try delete(kind, dependant, propagation: .background) {
+        waiting = waiting || Self.blocks(dependant, owner)
+      } else if dependant.isDeleting {
+        waiting = waiting || Self.blocks(dependant, owner)
+      }
+    }
+    return waiting
+  }
+
+  private static func blocks(_ dependant: KubeObject, _ owner: KubeObject) -> Bool {
+    (dependant.metadata["ownerReferences"]?.array ?? []).contains { reference in
+      reference["uid"]?.string == owner.uid && reference["blockOwnerDeletion"]?.bool == true
+    }
+  }
+
+  private func releaseDependants(of owner: KubeObject) throws {
+    for (kind, dependant) in try dependants(of: owner) {
+      var released = dependant
+      let rest = (dependant.metadata["ownerReferences"]?.array ?? []).filter { $0["uid"]?.string != owner.uid }
+      released[metadata: "ownerReferences"] = rest.isEmpty ? nil : .array(rest)
+      try store(kind, &released, old: dependant)
+    }
+  }
+
+  /// Lets owners go that were only waiting for this dependant.
+  private func finishWaitingOwners(of dependant: KubeObject) throws {
+    for reference in dependant.metadata["ownerReferences"]?.array ?? [] {
+      guard let uid = reference["uid"]?.string,
+        let row = try Row.fetchOne(db, sql: "SELECT resource, document FROM objects WHERE uid = ?", arguments: [uid]),
+        let kind = registry.kind(resource: row[0])
+      else { continue }
+      let owner = try Self.decode(row[1])
+      guard owner.isDeleting, owner.finalizers.contains(Self.foreground) else { continue }
+      let others = try dependants(of: owner).filter { $0.1.uid != dependant.uid && Self.blocks($0.1, owner) }
+      guard others.isEmpty else { continue }
+      let rest = owner.finalizers.filter { $0 != Self.foreground }
+      var freed = ObjectRules(kind: kind).marked(owner, finalizers: rest, now: now)
+      if rest.isEmpty { try remove(kind, owner) } else { try store(kind, &freed, old: owner) }
+    }
+  }
+}
+
+// Namespaces.
+extension StoreWriter {
+  private static let fixed: Set<String> = ["default", "kube-system", "kube-public"]
+
+  private func checkNotFixed(_ kind: ResourceKind, _ name: String) throws {
+    guard Self.fixed.contains(name) else { return }
+    throw StatusError(
+      403, "Forbidden", "namespaces \"\(name)\" is forbidden: this namespace may not be deleted", name: name,
+      kind: kind.plural)
+  }
+
+  private func checkNamespace(_ kind: ResourceKind, _ object: KubeObject) throws {
+    let name = object.namespace
+    guard let namespace = try Self.fetch(db, .namespace, namespace: "", name: name) else {
+      throw ResourceKind.namespace.notFound(name)
+    }
+    guard namespace.isDeleting else { return }
+    throw StatusError(
+      403, "Forbidden",
+      "\(kind.resource) \"\(object.name)\" is forbidden: unable to create new content in namespace \(name) because it "
+        + "is being terminated", name: object.name, group: kind.group, kind: kind.plural,
+      causes: [
+        StatusError.Cause(
+          reason: "NamespaceTerminating", message: "namespace \(name) is being terminated", field: "metadata.namespace")
+      ])
+  }
+
+  private func hasContents(_ kind: ResourceKind, _ object: KubeObject) throws -> Bool {
+    guard kind.resource == ResourceKind.namespace.resource else { return false }
+    return try Self.fetch(db, kind, namespace: "", name: object.name) != nil
+      && Int.fetchOne(db, sql: "SELECT 1 FROM objects WHERE namespace = ? LIMIT 1", arguments: [object.name]) != nil
+  }
+
+  private func deleteContents(of namespace: String) throws {
+    let rows = try Row.fetchAll(
+      db, sql: "SELECT resource, name FROM objects WHERE namespace = ?", arguments: [namespace])
+    for row in rows {
+      guard let kind = registry.kind(resource: row[0]),
+        let object = try Self.fetch(db, kind, namespace: namespace, name: row[1])
+      else { continue }
+      _ = try delete(kind, object, propagation: .background)
+    }
+    try finishNamespace(namespace)
+  }
+
+  /// Removes a namespace that is being deleted and is empty now.
+  private func finishNamespace(_ name: String) throws {
+    guard let namespace = try Self.fetch(db, .namespace, namespace: "", name: name), namespace.isDeleting,
+      namespace.finalizers.isEmpty, try !hasContents(.namespace, namespace)
+    else { return }
+    try remove(.namespace, namespace)
+  }
+}

@@ -1,0 +1,124 @@
+import BlockDiff
+import Foundation
+import ReplModel
+import ReplicationEngine
+
+/// The daemon's configuration file as values, checked. Keys and defaults: systemd/config.example.yaml.
+struct AgentConfiguration: Sendable {
+  var engine: EngineConfiguration
+  var socket = "/run/repl-agent/agent.sock"
+  var logLevel = "info"
+  var logFormat = LogFormat.journal
+}
+
+enum LogFormat: String, CaseIterable, Sendable {
+  case journal, text, json
+}
+
+extension AgentConfiguration {
+  /// Reads and checks a file; every problem found is reported, each with its line.
+  ///
+  /// - Throws: `.invalid` with all problems, `.notFound` or `.io` when the file cannot be read.
+  static func load(_ path: String) throws(ReplError) -> AgentConfiguration {
+    let text: String
+    do {
+      text = try String(contentsOfFile: path, encoding: .utf8)
+    } catch {
+      throw ReplError(.notFound, subject: path, cause: "cannot be read: \(error.localizedDescription)")
+    }
+    return try parse(text, file: path)
+  }
+
+  static func parse(_ text: String, file: String) throws(ReplError) -> AgentConfiguration {
+    guard text.utf8.count <= 1 << 20 else {
+      throw ReplError(.invalid, subject: file, cause: "is longer than 1 MiB: not a configuration")
+    }
+    let reader = try ConfigurationReader(text, file: file)
+    let configuration = read(reader.root)
+    try reader.finish()
+    return configuration
+  }
+
+  private static func read(_ root: ConfigurationMap) -> AgentConfiguration {
+    let clusterID = root.string("clusterID", required: true, check: Self.checkClusterID)
+    let node = root.string("node", default: ProcessInfo.processInfo.hostName, check: Self.checkNode)
+    let state = root.path("stateDirectory", required: true)
+    let pools = readPools(root)
+    let allowed = root.paths("allowedPaths") + pools.map(\.path)
+    var engine = EngineConfiguration(
+      clusterID: clusterID, node: node, stateDirectory: state, pools: pools, allowedPaths: allowed)
+    readListen(root, &engine)
+    readLimits(root, &engine)
+    readUpkeep(root, &engine)
+    _ = root.string("clusterDomain", default: "")
+    root.map("metrics") { _ = $0.string("listen", default: "") }
+    root.map("api") { _ = $0.string("listen", default: "") }
+    var configuration = AgentConfiguration(engine: engine)
+    configuration.socket = root.path("socket", default: configuration.socket)
+    root.map("log") { log in
+      let levels = ["trace", "debug", "info", "notice", "warning", "error"]
+      configuration.logLevel = log.choice("level", levels, default: "info")
+      let format = log.choice("format", LogFormat.allCases.map(\.rawValue), default: "journal")
+      configuration.logFormat = LogFormat(rawValue: format) ?? .journal
+    }
+    return configuration
+  }
+
+  private static func readPools(_ root: ConfigurationMap) -> [PoolConfiguration] {
+    var pools: [PoolConfiguration] = []
+    root.list("pools") { entry in
+      let name = entry.string("name", required: true, check: Self.checkPoolName)
+      let path = entry.path("path", required: true)
+      if pools.contains(where: { $0.name == name || $0.path == path }) { entry.complain("a pool is named twice") }
+      pools.append(PoolConfiguration(name: name, path: path))
+    }
+    return pools
+  }
+
+  private static func readListen(_ root: ConfigurationMap, _ engine: inout EngineConfiguration) {
+    root.map("listen") { listen in
+      let address = listen.string("address", default: "::")
+      engine.listenAddress = address.isEmpty ? "::" : address
+      engine.controlPort = UInt16(listen.integer("controlPort", in: 1...65535, default: 9001))
+      engine.dataPort = UInt16(listen.integer("dataPort", in: 1...65535, default: 9010))
+    }
+  }
+
+  private static func readLimits(_ root: ConfigurationMap, _ engine: inout EngineConfiguration) {
+    root.map("limits") { limits in
+      _ = limits.bytes("memory", default: 64 << 20)
+      engine.streams = limits.integer("streams", in: 1...16, default: engine.streams)
+      engine.concurrentVolumes = limits.integer("concurrentVolumes", in: 1...64, default: engine.concurrentVolumes)
+      let bandwidth = limits.bytes("bandwidth", default: 0)
+      engine.bandwidth = bandwidth == 0 ? nil : bandwidth
+    }
+  }
+
+  private static func readUpkeep(_ root: ConfigurationMap, _ engine: inout EngineConfiguration) {
+    root.map("scrub") { scrub in
+      engine.scrubPeriod = scrub.duration("period", default: engine.scrubPeriod)
+      engine.scrubRate = scrub.bytes("rate", default: engine.scrubRate)
+    }
+    root.map("retention") { retention in
+      engine.retention = RetentionPolicy(
+        keepLast: retention.integer("count", in: 1...100_000, default: 10),
+        newerThan: retention.has("age") ? retention.duration("age", default: 0) : nil)
+    }
+    engine.pairRetention = root.duration("pairRetention", default: engine.pairRetention)
+  }
+
+  // MARK: Checks
+
+  private static func checkClusterID(_ text: String) -> String? {
+    SourceVolume.isValid(cluster: text) ? nil : "1 to 64 letters, digits, '.', '_' and '-', not beginning with '.'"
+  }
+
+  private static func checkNode(_ text: String) -> String? {
+    let allowed = text.utf8.allSatisfy { byte in
+      (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || [45, 46, 95].contains(byte)
+    }
+    return allowed && (1...253).contains(text.utf8.count) ? nil : "1 to 253 letters, digits, '.', '_' and '-'"
+  }
+
+  private static func checkPoolName(_ text: String) -> String? { checkNode(text) }
+}

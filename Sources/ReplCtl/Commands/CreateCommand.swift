@@ -1,0 +1,75 @@
+import APIModel
+import ArgumentParser
+
+struct CreateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "create", abstract: "Makes objects.", subcommands: [CreateMigration.self, CreateClusterPair.self])
+}
+
+struct CreateMigration: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "migration", abstract: "Ships the volumes of namespaces to the peer of a ClusterPair.",
+    aliases: ["migrations"])
+
+  @Argument(help: "Name of the Migration.") var name: String
+  @Option(
+    name: [.customShort("c"), .customLong("cluster-pair"), .customLong("clusterPair")], help: "Name of the ClusterPair."
+  )
+  var clusterPair: String
+  @Option(help: "Namespaces, separated by commas; the namespace of -n if not given.") var namespaces: String?
+  @Option(
+    name: [.customShort("r"), .customLong("include-resources"), .customLong("includeResources")],
+    help: "Whether objects are shipped too.")
+  var includeResources = true
+  @Option(name: [.customLong("include-volumes"), .customLong("includeVolumes")], help: "Whether data is shipped.")
+  var includeVolumes = true
+  @Option(
+    name: [.customShort("a"), .customLong("start-applications"), .customLong("startApplications")],
+    help: "Whether applications start at the peer.")
+  var startApplications = false
+  @Option(name: [.customLong("pre-exec-rule"), .customLong("preExecRule")], help: "Rule to run before.")
+  var preExecRule = ""
+  @Option(name: [.customLong("post-exec-rule"), .customLong("postExecRule")], help: "Rule to run afterwards.")
+  var postExecRule = ""
+  @Flag(help: "Wait until it ends and show its progress.") var wait = false
+  @Option(help: "Seconds to wait at most.") var timeout: Double = 1e8
+  @OptionGroup var options: GlobalOptions
+
+  func run() throws {
+    let client = options.client
+    let migrations = try KindCatalog(client).kind("migrations")
+    let list = namespaces.map { $0.split(separator: ",").map(String.init) } ?? [options.namespace]
+    guard !list.isEmpty else {
+      throw Failure(.usage, "migration \(name)", "need to provide atleast one namespace to migrate")
+    }
+    var object = KubeObject(
+      apiVersion: migrations.apiVersion, kind: migrations.kind, namespace: options.namespace, name: name)
+    object.json["spec"] = [
+      "clusterPair": .string(clusterPair), "namespaces": .array(list.map(JSONValue.string)),
+      "includeResources": .bool(includeResources), "includeVolumes": .bool(includeVolumes),
+      "startApplications": .bool(startApplications), "preExecRule": .string(preExecRule),
+      "postExecRule": .string(postExecRule),
+    ]
+    var result = try client.send("POST", migrations.path(namespace: options.namespace), body: object.json)
+    let structured = options.output == .json || options.output == .yaml
+    if !structured { Console.standard.line("Migration \(name) created successfully") }
+    if wait {
+      result = try MigrationWatch(
+        client: client, path: migrations.path(namespace: options.namespace, name: name),
+        subject: "migration \(options.namespace)/\(name)", name: name, quiet: structured, timeout: timeout
+      ).run()
+    }
+    if structured { try options.print(result) { "" } }
+    try MigrationWatch.check(result, wait: wait, subject: "migration \(options.namespace)/\(name)")
+    if wait, !structured { Console.standard.line("Migration \(name) completed successfully") }
+  }
+}
+
+struct CreateClusterPair: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "clusterpair", abstract: "The same as `pair create`.")
+
+  @OptionGroup var pair: PairArguments
+
+  func run() throws { try pair.create() }
+}

@@ -1,0 +1,68 @@
+import APIModel
+import Glibc
+
+/// Waiting by asking again.
+enum Polling {
+  /// Asks every `interval` seconds until there is an answer; nil when the time is up.
+  static func until<Value>(timeout: Double, interval: Double = 0.25, ask: () throws(Failure) -> Value?)
+    throws(Failure) -> Value?
+  {
+    let clock = ContinuousClock()
+    let end = clock.now + .seconds(min(max(0, timeout), 1e8))
+    while true {
+      if let value = try ask() { return value }
+      guard clock.now < end else { return nil }
+      usleep(UInt32(interval * 1_000_000))
+    }
+  }
+}
+
+/// Namespaces that commands need.
+enum Namespaces {
+  /// Makes a namespace if it is missing.
+  static func ensure(_ client: AgentClient, _ name: String) throws(Failure) {
+    guard try client.find(["api", "v1", "namespaces", name]) == nil else { return }
+    let object = KubeObject(apiVersion: "v1", kind: "Namespace", namespace: nil, name: name)
+    do { _ = try client.send("POST", ["api", "v1", "namespaces"], body: object.json) } catch {
+      if error.code != .refused { throw error }
+    }
+  }
+}
+
+/// Secrets that are not printed.
+enum Redaction {
+  /// The object without token texts; everything else as it is.
+  static func hide(_ object: JSONValue) -> JSONValue {
+    var result = object
+    if result[at: "spec.options.token"] != nil { result[at: "spec.options.token"] = "[hidden]" }
+    let applied = ["metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"]
+    if result[path: applied] != nil, object["kind"]?.string == "ClusterPair" { result[path: applied] = "[hidden]" }
+    return result
+  }
+}
+
+/// Deletes objects and waits until they are gone.
+struct Deletion {
+  var options: GlobalOptions
+  var kind: KindEntry
+  /// Seconds; 0: do not wait.
+  var timeout: Double
+
+  func delete(_ name: String) throws(Failure) {
+    let path = kind.path(namespace: options.namespace, name: name)
+    let answer = try options.client.send("DELETE", path, body: ["propagationPolicy": "Foreground"])
+    let uid = answer[at: "details.uid"]?.string ?? answer[at: "metadata.uid"]?.string ?? ""
+    if timeout > 0 {
+      let gone: Bool? = try Polling.until(timeout: timeout) { () throws(Failure) -> Bool? in
+        guard let object = try options.client.find(path) else { return true }
+        return object[at: "metadata.uid"]?.string == uid ? nil : true
+      }
+      if gone == nil {
+        throw Failure(
+          .failed, "\(kind.singular) \(name)", "still there after \(Int(timeout)) s: the agent is cleaning up",
+          remedy: "see `replctl describe \(kind.singular) \(name) -n \(options.namespace)`")
+      }
+    }
+    Console.standard.line("\(kind.kind) \(name) deleted successfully")
+  }
+}

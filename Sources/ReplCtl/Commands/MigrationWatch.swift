@@ -1,0 +1,126 @@
+import APIModel
+import Glibc
+
+/// Follows a Migration to its end: a bar on a terminal, plain lines elsewhere.
+struct MigrationWatch {
+  var client: AgentClient
+  var path: [String]
+  var subject: String
+  var name: String
+  /// Nothing but the end.
+  var quiet: Bool
+  /// Seconds.
+  var timeout: Double
+
+  private static let lineInterval: Duration = .seconds(2)
+
+  /// The object in its last state.
+  func run() throws -> JSONValue {
+    let terminal = Console.standard.isTerminal && !quiet
+    let clock = ContinuousClock()
+    var last = clock.now - .seconds(10)
+    var lastStage = ""
+    let progress = ProgressText()
+    let end: JSONValue? = try Polling.until(timeout: timeout) { () throws(Failure) -> JSONValue? in
+      let object = try client.send("GET", path)
+      let stage = ProgressText.stage(object)
+      if terminal {
+        Console.standard.write("\r\u{1B}[K" + progress.bar(object, width: Self.width))
+      } else if !quiet, stage != lastStage || clock.now - last >= Self.lineInterval {
+        Console.standard.line(progress.line(object))
+        last = clock.now
+      }
+      lastStage = stage
+      return object[at: "status.stage"]?.string == "Final" ? object : nil
+    }
+    if terminal { Console.standard.write("\n") }
+    guard let end else {
+      throw Failure(
+        .failed, subject, "timed out; it goes on in the agent", remedy: "replctl describe migration \(name)")
+    }
+    return end
+  }
+
+  /// Fails unless a migration that was waited for succeeded.
+  static func check(_ object: JSONValue, wait: Bool, subject: String) throws(Failure) {
+    guard wait, object[at: "status.status"]?.string != "Successful" else { return }
+    let volumes = (object[at: "status.volumes"]?.array ?? []).filter { $0["status"]?.string == "Failed" }
+    let reasons = volumes.map { "\(Field.text($0, "persistentVolumeClaim")): \(Field.text($0, "reason"))" }
+    let reason = Field.text(object, "status.reason")
+    let cause = reasons.isEmpty ? reason : reasons.joined(separator: "; ")
+    throw Failure(
+      .failed, subject, cause.isEmpty ? "ended as \(Field.text(object, "status.status"))" : cause)
+  }
+
+  private static var width: Int {
+    var size = winsize()
+    guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 20 else { return 80 }
+    return Int(size.ws_col)
+  }
+}
+
+/// The progress of a Migration in one line.
+struct ProgressText {
+  /// Changes when something worth a line of its own happens.
+  static func stage(_ object: JSONValue) -> String {
+    let volumes = object[at: "status.volumes"]?.array ?? []
+    return
+      ([Field.text(object, "status.stage"), Field.text(object, "status.status")]
+      + volumes.map { "\(Field.text($0, "status"))/\(Field.text($0, "stage"))" }
+      + [Field.text(object, "status.reason")]).joined(separator: " ")
+  }
+
+  private struct Sums {
+    var done: UInt64 = 0
+    var total: UInt64 = 0
+    var wire: UInt64 = 0
+    var seconds = 0.0
+    var eta: Double?
+
+    init(_ object: JSONValue) {
+      func count(_ volume: JSONValue, _ key: String) -> UInt64 { UInt64(clamping: volume[key]?.integer ?? 0) }
+      for volume in object[at: "status.volumes"]?.array ?? [] {
+        done &+= count(volume, "bytesDone")
+        total &+= count(volume, "bytesTotal")
+        wire &+= count(volume, "bytesOnWire")
+        seconds = max(seconds, volume["seconds"]?.double ?? 0)
+        if let next = volume["etaSeconds"]?.double { eta = max(eta ?? 0, next) }
+      }
+    }
+
+    var rate: String { seconds > 0 ? Quantity.rounded(UInt64(Double(done) / seconds)) + "/s" : "-" }
+    var fraction: Double { total > 0 ? min(1, Double(done) / Double(total)) : 0 }
+    var remaining: String { eta.map { $0 < 1e9 ? DurationText.go(Int64($0.rounded())) : "-" } ?? "-" }
+  }
+
+  private func words(_ object: JSONValue) -> String {
+    let volumes = object[at: "status.volumes"]?.array ?? []
+    let stages = Set(volumes.filter { $0["status"]?.string == "InProgress" }.map { Field.text($0, "stage") }).sorted()
+    let status = [Field.text(object, "status.stage"), Field.text(object, "status.status")].filter { !$0.isEmpty }
+    return (status.isEmpty ? ["Pending"] : status).joined(separator: " ")
+      + (stages.isEmpty ? "" : " (\(stages.joined(separator: ", ")))")
+  }
+
+  /// A line for logs.
+  func line(_ object: JSONValue) -> String {
+    let sums = Sums(object)
+    let reason = Field.text(object, "status.reason")
+    return "\(words(object)): \(Quantity.rounded(sums.done)) of \(Quantity.rounded(sums.total)), "
+      + "\(Quantity.rounded(sums.wire)) on the wire, \(sums.rate), ETA \(sums.remaining)"
+      + (reason.isEmpty ? "" : ", \(reason)")
+  }
+
+  /// A line for a terminal of that many columns.
+  func bar(_ object: JSONValue, width: Int) -> String {
+    let sums = Sums(object)
+    let tail =
+      " \(Int(sums.fraction * 100))% \(Quantity.rounded(sums.done))/\(Quantity.rounded(sums.total)) "
+      + "\(sums.rate) ETA \(sums.remaining)"
+    let head = words(object) + " "
+    let room = min(40, width - head.count - tail.count - 3)
+    guard room >= 5 else { return String((head + tail).prefix(max(0, width - 1))) }
+    let filled = Int(Double(room) * sums.fraction)
+    return head + "[" + String(repeating: "#", count: filled) + String(repeating: ".", count: room - filled) + "]"
+      + tail
+  }
+}

@@ -1,0 +1,69 @@
+import APIModel
+import ArgumentParser
+
+struct StatusCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "status", abstract: "Shows the agent, its pools, peers and volumes.")
+
+  @OptionGroup var options: GlobalOptions
+
+  func run() throws {
+    let report = try options.client.send("GET", ["agent", "v1", "status"])
+    try options.print(report) { Self.text(report) }
+  }
+
+  private static func text(_ report: JSONValue) -> String {
+    var parts = [
+      """
+      Cluster:             \(Field.text(report, "clusterID"))
+      Node:                \(Field.text(report, "node"))
+      Version:             \(Field.text(report, "version"))
+      Running migrations:  \(Field.text(report, "activeMigrations"))
+      """
+    ]
+    var pools = TextTable(["POOL", "PATH", "FILESYSTEM", "TARGET", "TOTAL", "AVAILABLE", "SPACE"])
+    pools.rows = (report["pools"]?.array ?? []).map { pool in
+      [
+        Field.text(pool, "name"), Field.text(pool, "path"), Field.text(pool, "fileSystem"), Field.text(pool, "target"),
+        Field.size(pool, "totalBytes"), Field.size(pool, "availableBytes"), Field.text(pool, "space"),
+      ]
+    }
+    parts.append(pools.text)
+    let pairs = report["pairs"]?.array ?? []
+    if !pairs.isEmpty {
+      var table = TextTable(["PAIR", "PEER", "ADDRESS", "MODE", "READY", "REASON"])
+      table.rows = pairs.map { pair in
+        [
+          "\(Field.text(pair, "reference.namespace"))/\(Field.text(pair, "reference.name"))",
+          Field.text(pair, "peerClusterID"), "\(Field.text(pair, "host")):\(Field.text(pair, "port"))",
+          Field.text(pair, "mode"), Field.text(pair, "ready"), Field.text(pair, "reason"),
+        ]
+      }
+      parts.append(table.text)
+    }
+    let volumes = report["volumes"]?.array ?? []
+    if !volumes.isEmpty { parts.append(VolumeTable.text(volumes, wide: false)) }
+    return parts.joined(separator: "\n\n")
+  }
+}
+
+enum VolumeTable {
+  static func text(_ volumes: [JSONValue], wide: Bool) -> String {
+    var table = TextTable(["NAMESPACE", "NAME", "ROLE", "SIZE", "CHANGE-SOURCE", "LAG", "POOL", "PATH"])
+    if wide { table.header += ["ID", "SOURCE-CLUSTER", "REASON"] }
+    table.rows = volumes.map { volume in
+      var row = [
+        Field.text(volume, "namespace"), Field.text(volume, "name"), Field.text(volume, "role"),
+        Field.size(volume, "sizeBytes"), Field.text(volume, "changeSource"), Field.seconds(volume, "lagSeconds"),
+        Field.text(volume, "pool"), Field.text(volume, "path"),
+      ]
+      if wide {
+        row += [
+          Field.text(volume, "id"), Field.text(volume, "sourceCluster"), Field.text(volume, "changeSourceReason"),
+        ]
+      }
+      return row
+    }
+    return table.text
+  }
+}

@@ -1,0 +1,59 @@
+import APIModel
+import ReplModel
+
+/// Why a command did not do what was asked, with the exit code that says so to scripts.
+struct Failure: Error {
+  enum Code: Int32 {
+    case failed = 1
+    case usage = 2
+    case notFound = 3
+    /// The state of an object forbids it: in use, fenced, not paired, exists already.
+    case refused = 4
+    case unreachable = 5
+  }
+
+  var code: Code
+  var subject: String
+  var cause: String
+  var remedy: String?
+
+  init(_ code: Code, _ subject: String, _ cause: String, remedy: String? = nil) {
+    self.code = code
+    self.subject = subject
+    self.cause = cause
+    self.remedy = remedy
+  }
+
+  /// A refusal of the agent.
+  init(_ status: StatusError) {
+    let remedy = status.causes.first { $0.reason == "Remedy" }?.message
+    if let cause = status.causes.first, let kind = ReplError.Kind.allCases.first(where: { "\($0)" == cause.reason }) {
+      self.init(Self.code(kind), cause.field.isEmpty ? "agent" : cause.field, cause.message, remedy: remedy)
+      return
+    }
+    let subject = [status.kind, status.name].filter { !$0.isEmpty }.joined(separator: " ")
+    self.init(Self.code(http: status.code), subject.isEmpty ? "agent" : subject, status.message, remedy: remedy)
+  }
+
+  private static func code(_ kind: ReplError.Kind) -> Code {
+    switch kind {
+    case .notFound: .notFound
+    case .refused, .exists, .diverged, .noPointInTime, .keyNeeded: .refused
+    default: .failed
+    }
+  }
+
+  private static func code(http: Int) -> Code {
+    switch http {
+    case 404: .notFound
+    case 403, 409: .refused
+    default: .failed
+    }
+  }
+
+  /// On standard error: what is wrong and what to do.
+  func print() {
+    Console.error("error: \(subject): \(cause)")
+    if let remedy { Console.error("remedy: \(remedy)") }
+  }
+}

@@ -1,0 +1,48 @@
+import ArgumentParser
+import Glibc
+
+/// Where the program begins: arguments in, exit code out.
+@main
+enum Main {
+  static func main() {
+    // A reader that goes away is not a reason to die without a word.
+    signal(SIGPIPE, SIG_IGN)
+    exit(run(Array(CommandLine.arguments.dropFirst())))
+  }
+
+  /// Runs a command line and returns its exit code.
+  static func run(_ arguments: [String]) -> Int32 {
+    do {
+      var command = try ReplCtl.parseAsRoot(GlobalOptions.moved(arguments))
+      try command.run()
+      return Console.standard.finish()
+    } catch let failure as Failure {
+      failure.print()
+      return failure.code.rawValue
+    } catch {
+      let code = ReplCtl.exitCode(for: error)
+      let message = ReplCtl.fullMessage(for: error)
+      if code == .success {
+        if !message.isEmpty { Console.standard.line(message) }
+        return Console.standard.finish()
+      }
+      Console.error(message)
+      return code == .validationFailure ? Failure.Code.usage.rawValue : code.rawValue
+    }
+  }
+}
+
+/// The command-line client of an agent's local socket.
+struct ReplCtl: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "replctl",
+    abstract: "Drives a repl-agent through its local socket.",
+    discussion: """
+      Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 refused by state, 5 agent unreachable.
+      """,
+    subcommands: [
+      StatusCommand.self, VolumeCommand.self, PairCommand.self, GetCommand.self, DescribeCommand.self,
+      CreateCommand.self, ApplyCommand.self, DeleteCommand.self, RecoveryPointsCommand.self, VerifyCommand.self,
+      WaitCommand.self,
+    ])
+}

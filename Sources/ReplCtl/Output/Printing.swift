@@ -1,0 +1,41 @@
+import APIModel
+import Glibc
+
+extension GlobalOptions {
+  /// Prints a value in the form asked for; tables are made only when they are wanted.
+  func print(_ value: JSONValue, table: () -> String) throws {
+    switch output {
+    case .json: Console.standard.line(value.prettyText)
+    case .yaml: Console.standard.write(try YAML.text(value))
+    case .table, .wide: Console.standard.line(table())
+    }
+  }
+}
+
+/// Texts of fields for tables.
+enum Field {
+  static func text(_ value: JSONValue?, _ path: String) -> String { value?[at: path]?.text ?? "" }
+
+  /// A size for people; empty when there is none.
+  static func size(_ value: JSONValue?, _ path: String) -> String {
+    guard let bytes = value?[at: path]?.integer, bytes >= 0 else { return "" }
+    return Quantity.rounded(UInt64(bytes))
+  }
+
+  /// Seconds for people.
+  static func seconds(_ value: JSONValue?, _ path: String) -> String {
+    guard let seconds = value?[at: path]?.double, seconds.isFinite, abs(seconds) < 1e12 else { return "" }
+    return seconds < 60 ? "\((seconds * 10).rounded() / 10)s" : DurationText.go(Int64(seconds.rounded()))
+  }
+
+  /// A time as the Stork tools show it, in the local zone: `05 Mar 24 02:20 PST`.
+  static func time(_ value: JSONValue?, _ path: String) -> String {
+    guard let seconds = Timestamp.seconds(text(value, path)) else { return "" }
+    var moment = time_t(seconds)
+    var parts = tm()
+    guard localtime_r(&moment, &parts) != nil else { return "" }
+    var buffer = [CChar](repeating: 0, count: 64)
+    let length = strftime(&buffer, buffer.count, "%d %b %y %H:%M %Z", &parts)
+    return String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+}

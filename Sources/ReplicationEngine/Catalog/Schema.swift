@@ -1,0 +1,59 @@
+import GRDB
+
+/// The tables of the agent's database, described in docs/on-disk-format.md.
+enum Schema {
+  static func create(_ database: Database) throws {
+    try database.execute(sql: source)
+    try database.execute(sql: target)
+    try database.execute(sql: trust)
+    try database.execute(sql: "PRAGMA user_version = \(AgentDatabase.schemaVersion)")
+  }
+
+  private static let source = """
+    CREATE TABLE volume (
+      id TEXT PRIMARY KEY, namespace TEXT NOT NULL, name TEXT NOT NULL, path TEXT NOT NULL, pool TEXT,
+      isDevice INTEGER NOT NULL, size INTEGER NOT NULL, allowFuzzy INTEGER NOT NULL, lineage TEXT NOT NULL,
+      branchEpoch INTEGER NOT NULL, branchID TEXT NOT NULL, role TEXT NOT NULL, nextGeneration INTEGER NOT NULL,
+      distrustReason TEXT, fullReason TEXT, UNIQUE (namespace, name));
+    CREATE TABLE lineageKey (lineage TEXT PRIMARY KEY, key BLOB NOT NULL);
+    CREATE TABLE snapshot (
+      point TEXT PRIMARY KEY, volume TEXT NOT NULL, peer TEXT NOT NULL, generation INTEGER NOT NULL,
+      size INTEGER NOT NULL, takenAt INTEGER NOT NULL, consistency INTEGER NOT NULL, stallNanoseconds INTEGER NOT NULL,
+      directory TEXT NOT NULL, hasImage INTEGER NOT NULL, state TEXT NOT NULL, seal BLOB, scrubbedAt INTEGER,
+      UNIQUE (volume, generation));
+    CREATE TABLE run (
+      uid TEXT PRIMARY KEY, request BLOB NOT NULL, peer TEXT NOT NULL, grp TEXT NOT NULL, state TEXT NOT NULL,
+      report BLOB NOT NULL, createdAt INTEGER NOT NULL);
+    CREATE TABLE runMember (
+      uid TEXT NOT NULL REFERENCES run (uid) ON DELETE CASCADE, volume TEXT NOT NULL, session TEXT NOT NULL,
+      point TEXT, kind INTEGER NOT NULL, attempts INTEGER NOT NULL, PRIMARY KEY (uid, volume));
+    CREATE TABLE pairCount (pair TEXT NOT NULL, volume TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (pair, volume));
+    CREATE TABLE extraSegment (volume TEXT NOT NULL, segment INTEGER NOT NULL, PRIMARY KEY (volume, segment));
+    """
+
+  private static let target = """
+    CREATE TABLE targetVolume (
+      cluster TEXT NOT NULL, volume TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, lineage TEXT NOT NULL,
+      branchEpoch INTEGER NOT NULL, branchID TEXT NOT NULL, role TEXT NOT NULL, pool TEXT NOT NULL,
+      PRIMARY KEY (cluster, volume));
+    CREATE TABLE point (
+      cluster TEXT NOT NULL, volume TEXT NOT NULL, point TEXT NOT NULL, generation INTEGER NOT NULL, pool TEXT NOT NULL,
+      seal BLOB NOT NULL, sealedAt INTEGER NOT NULL, provenAt INTEGER, state TEXT NOT NULL, confirmed INTEGER NOT NULL,
+      damaged BLOB, PRIMARY KEY (cluster, volume, point));
+    CREATE TABLE prepared (
+      grp TEXT NOT NULL, cluster TEXT NOT NULL, volume TEXT NOT NULL, point TEXT NOT NULL, pool TEXT NOT NULL,
+      seal BLOB NOT NULL, PRIMARY KEY (cluster, volume));
+    CREATE TABLE committedGroup (grp TEXT PRIMARY KEY, cluster TEXT NOT NULL, sealedAt INTEGER NOT NULL, points BLOB NOT NULL);
+    """
+
+  private static let trust = """
+    CREATE TABLE peer (
+      cluster TEXT PRIMARY KEY, node TEXT NOT NULL, authority BLOB NOT NULL, host TEXT NOT NULL, port INTEGER NOT NULL,
+      expiresAt INTEGER);
+    CREATE TABLE pair (
+      uid TEXT PRIMARY KEY, namespace TEXT NOT NULL, name TEXT NOT NULL, peer TEXT NOT NULL REFERENCES peer (cluster),
+      host TEXT NOT NULL, port INTEGER NOT NULL, mode TEXT NOT NULL, tokenHash BLOB NOT NULL, UNIQUE (namespace, name));
+    CREATE TABLE pairingToken (
+      secret BLOB PRIMARY KEY, createdAt INTEGER NOT NULL, clientKey BLOB, failures BLOB NOT NULL);
+    """
+}

@@ -1,0 +1,88 @@
+import Foundation
+import GRDB
+import ReplModel
+
+/// A snapshot of an own volume, taken for one peer; the twin of the recovery point with the same id.
+struct SnapshotRecord: Hashable, Sendable {
+  enum State: String, Sendable {
+    /// Durable, not sealed at the peer yet.
+    case taken
+    /// A commit was sent and its outcome is not known.
+    case inDoubt
+    /// The peer holds the sealed point, and we recorded it.
+    case sealed
+  }
+
+  var point: PointID
+  var volume: VolumeID
+  /// Cluster id of the peer it is for.
+  var peer: String
+  var generation: UInt64
+  /// Bytes.
+  var size: UInt64
+  var takenAt: Timestamp
+  var consistency: Consistency
+  var stallNanoseconds: Int64
+  /// Directory that holds `image` and `segments`.
+  var directory: String
+  /// False when only the sums are left, or when the source has no snapshots (digest).
+  var hasImage: Bool
+  var state: State
+  /// Known once all blocks were read.
+  var seal: Seal?
+
+  var imagePath: String { directory + "/image" }
+  var segmentsPath: String { directory + "/segments" }
+}
+
+extension SnapshotRecord {
+  init(row: Row) throws {
+    point = try row.value("point")
+    volume = try row.value("volume")
+    peer = row["peer"]
+    generation = UInt64(clamping: row["generation"] as Int64)
+    size = UInt64(clamping: row["size"] as Int64)
+    takenAt = try row.value("takenAt")
+    consistency = Consistency(rawValue: UInt8(clamping: row["consistency"] as Int64)) ?? .fuzzy
+    stallNanoseconds = row["stallNanoseconds"]
+    directory = row["directory"]
+    hasImage = row["hasImage"]
+    state = State(rawValue: row["state"]) ?? .taken
+    seal = (row["seal"] as DatabaseValue).isNull ? nil : try row.seal("seal")
+  }
+
+  func insert(_ database: Database) throws {
+    try database.execute(
+      sql: """
+        INSERT INTO snapshot (point, volume, peer, generation, size, takenAt, consistency, stallNanoseconds, directory,
+          hasImage, state, seal) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)
+        """,
+      arguments: [
+        point, volume, peer, Int64(generation), Int64(size), takenAt, Int(consistency.rawValue), stallNanoseconds,
+        directory, hasImage, state.rawValue, seal.map { Data($0.encoded) },
+      ])
+  }
+
+  /// Newest first.
+  static func all(_ database: Database, volume: VolumeID, peer: String? = nil) throws -> [SnapshotRecord] {
+    let all = try Row.fetchAll(
+      database, sql: "SELECT * FROM snapshot WHERE volume = ? ORDER BY generation DESC", arguments: [volume]
+    ).map(SnapshotRecord.init(row:))
+    return all.filter { peer == nil || $0.peer == peer }
+  }
+
+  static func find(_ database: Database, _ point: PointID) throws -> SnapshotRecord? {
+    try Row.fetchOne(database, sql: "SELECT * FROM snapshot WHERE point = ?", arguments: [point])
+      .map(SnapshotRecord.init(row:))
+  }
+
+  static func setState(_ database: Database, _ point: PointID, _ state: State, seal: Seal?) throws {
+    try database.execute(
+      sql: "UPDATE snapshot SET state = ?, seal = COALESCE(?, seal) WHERE point = ?",
+      arguments: [state.rawValue, seal.map { Data($0.encoded) }, point])
+  }
+
+  static func delete(_ database: Database, _ point: PointID) throws {
+    try database.execute(sql: "DELETE FROM snapshot WHERE point = ?", arguments: [point])
+  }
+}

@@ -1,0 +1,197 @@
+import BlockDiff
+import Foundation
+import GRDB
+import ReplModel
+import WireProtocol
+
+/// A volume of another cluster that this agent holds points of: its authority record in that direction.
+struct TargetVolumeRecord: Hashable, Sendable {
+  var cluster: String
+  var volume: VolumeID
+  var namespace: String
+  var name: String
+  var lineage: LineageID
+  var branch: Branch
+  var role: VolumeRole
+  /// Name of the pool that holds its points.
+  var pool: String
+
+  var label: String { "volume \(namespace)/\(name) of \(cluster)" }
+}
+
+extension TargetVolumeRecord {
+  init(row: Row) throws {
+    cluster = row["cluster"]
+    volume = try row.value("volume")
+    namespace = row["namespace"]
+    name = row["name"]
+    lineage = try row.value("lineage")
+    branch = Branch(epoch: UInt64(clamping: row["branchEpoch"] as Int64), id: try row.value("branchID"))
+    role = VolumeRole(rawValue: row["role"]) ?? .target
+    pool = row["pool"]
+  }
+
+  /// Inserts, or brings names up to date.
+  func save(_ database: Database) throws {
+    try database.execute(
+      sql: """
+        INSERT INTO targetVolume (cluster, volume, namespace, name, lineage, branchEpoch, branchID, role, pool)
+        VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (cluster, volume) DO UPDATE SET namespace = excluded.namespace,
+          name = excluded.name, branchEpoch = excluded.branchEpoch, branchID = excluded.branchID, role = excluded.role
+        """,
+      arguments: [
+        cluster, volume, namespace, name, lineage, Int64(branch.epoch), branch.id, role.rawValue, pool,
+      ])
+  }
+
+  static func all(_ database: Database) throws -> [TargetVolumeRecord] {
+    try Row.fetchAll(database, sql: "SELECT * FROM targetVolume ORDER BY namespace, name, cluster")
+      .map(TargetVolumeRecord.init(row:))
+  }
+
+  static func find(_ database: Database, cluster: String, volume: VolumeID) throws -> TargetVolumeRecord? {
+    try Row.fetchOne(
+      database, sql: "SELECT * FROM targetVolume WHERE cluster = ? AND volume = ?", arguments: [cluster, volume]
+    ).map(TargetVolumeRecord.init(row:))
+  }
+}
+
+/// A sealed recovery point.
+struct CatalogPoint: Hashable, Sendable {
+  var cluster: String
+  var seal: Seal
+  var pool: String
+  /// By this agent's clock.
+  var sealedAt: Timestamp
+  /// When it was last read whole and found equal; nil when never.
+  var provenAt: Timestamp?
+  var state: PointState
+  /// Whether the source has recorded the seal: until then the point before is kept.
+  var confirmed: Bool
+  /// Segments a scrub found damaged.
+  var damaged: [UInt64]
+
+  var point: PointID { seal.point }
+  var volume: VolumeID { seal.volume }
+}
+
+extension CatalogPoint {
+  init(row: Row) throws {
+    cluster = row["cluster"]
+    seal = try row.seal("seal")
+    pool = row["pool"]
+    sealedAt = try row.value("sealedAt")
+    provenAt = row["provenAt"]
+    let stored: String = row["state"]
+    state = PointState.allCases.first { $0.name == stored } ?? .suspect
+    confirmed = row["confirmed"]
+    damaged = (row["damaged"] as Data?).map(SegmentList.decode) ?? []
+  }
+
+  func insert(_ database: Database) throws {
+    try database.execute(
+      sql: """
+        INSERT OR REPLACE INTO point (cluster, volume, point, generation, pool, seal, sealedAt, provenAt, state,
+          confirmed, damaged) VALUES (?,?,?,?,?,?,?,?,?,?,?)
+        """,
+      arguments: [
+        cluster, volume, point, Int64(seal.generation), pool, Data(seal.encoded), sealedAt, provenAt, state.name,
+        confirmed, damaged.isEmpty ? nil : SegmentList.encode(damaged),
+      ])
+  }
+
+  /// Newest first.
+  static func all(_ database: Database, cluster: String, volume: VolumeID) throws -> [CatalogPoint] {
+    try Row.fetchAll(
+      database, sql: "SELECT * FROM point WHERE cluster = ? AND volume = ? ORDER BY generation DESC",
+      arguments: [cluster, volume]
+    ).map(CatalogPoint.init(row:))
+  }
+
+  static func find(_ database: Database, cluster: String, volume: VolumeID, point: PointID) throws -> CatalogPoint? {
+    try Row.fetchOne(
+      database, sql: "SELECT * FROM point WHERE cluster = ? AND volume = ? AND point = ?",
+      arguments: [cluster, volume, point]
+    ).map(CatalogPoint.init(row:))
+  }
+
+  static func setState(
+    _ database: Database, _ source: SourceVolume, _ point: PointID, _ state: PointState
+  ) throws {
+    try database.execute(
+      sql: "UPDATE point SET state = ? WHERE cluster = ? AND volume = ? AND point = ?",
+      arguments: [state.name, source.cluster, source.volume, point])
+  }
+
+  /// Notes that the source has recorded the seal; returns the volume, nil for an unknown point.
+  static func confirm(_ database: Database, cluster: String, point: PointID) throws -> VolumeID? {
+    try database.execute(
+      sql: "UPDATE point SET confirmed = 1 WHERE cluster = ? AND point = ?", arguments: [cluster, point])
+    return try VolumeID.fetchOne(
+      database, sql: "SELECT volume FROM point WHERE cluster = ? AND point = ?", arguments: [cluster, point])
+  }
+
+  func delete(_ database: Database) throws {
+    try database.execute(
+      sql: "DELETE FROM point WHERE cluster = ? AND volume = ? AND point = ?", arguments: [cluster, volume, point])
+  }
+}
+
+/// A member of a group that is proven and durable in staging and waits for the others.
+struct PreparedRecord: Hashable, Sendable {
+  var cluster: String
+  var pool: String
+  var seal: Seal
+}
+
+extension PreparedRecord {
+  init(row: Row) throws {
+    cluster = row["cluster"]
+    pool = row["pool"]
+    seal = try row.seal("seal")
+  }
+
+  func insert(_ database: Database) throws {
+    try database.execute(
+      sql: "INSERT OR REPLACE INTO prepared (grp, cluster, volume, point, pool, seal) VALUES (?,?,?,?,?,?)",
+      arguments: [seal.group, cluster, seal.volume, seal.point, pool, Data(seal.encoded)])
+  }
+
+  static func all(_ database: Database) throws -> [PreparedRecord] {
+    try Row.fetchAll(database, sql: "SELECT * FROM prepared ORDER BY grp, volume").map(PreparedRecord.init(row:))
+  }
+
+  static func group(_ database: Database, _ group: GroupID, cluster: String) throws -> [PreparedRecord] {
+    try Row.fetchAll(
+      database, sql: "SELECT * FROM prepared WHERE grp = ? AND cluster = ? ORDER BY volume",
+      arguments: [group, cluster]
+    ).map(PreparedRecord.init(row:))
+  }
+
+  static func find(_ database: Database, cluster: String, volume: VolumeID) throws -> PreparedRecord? {
+    try Row.fetchOne(
+      database, sql: "SELECT * FROM prepared WHERE cluster = ? AND volume = ?", arguments: [cluster, volume]
+    ).map(PreparedRecord.init(row:))
+  }
+
+  func delete(_ database: Database) throws {
+    try database.execute(
+      sql: "DELETE FROM prepared WHERE cluster = ? AND volume = ?", arguments: [cluster, seal.volume])
+  }
+}
+
+/// Segment numbers as a blob of little-endian 64-bit words.
+enum SegmentList {
+  static func encode(_ segments: [UInt64]) -> Data {
+    var writer = ByteWriter()
+    for segment in segments { writer.write(segment) }
+    return Data(writer.bytes)
+  }
+
+  static func decode(_ data: Data) -> [UInt64] {
+    var reader = ByteReader(Array(data))
+    var segments: [UInt64] = []
+    while let segment: UInt64 = try? reader.read() { segments.append(segment) }
+    return segments
+  }
+}

@@ -1,0 +1,89 @@
+import GRDB
+import ReplModel
+
+/// A volume this agent owns.
+struct VolumeRecord: Hashable, Sendable {
+  var id: VolumeID
+  var namespace: String
+  var name: String
+  /// The live file or device.
+  var path: String
+  /// Name of the pool that holds its snapshots; nil for the digest source.
+  var pool: String?
+  var isDevice: Bool
+  /// Bytes at the last look.
+  var size: UInt64
+  var allowFuzzy: Bool
+  var lineage: LineageID
+  var branch: Branch
+  var role: VolumeRole
+  /// Generation the next snapshot gets.
+  var nextGeneration: UInt64
+  /// Why the change source is not trusted until a whole scrub is clean; nil when it is.
+  var distrustReason: String?
+  /// Why the next session must copy everything; nil when it need not.
+  var fullReason: String?
+
+  var label: String { "volume \(namespace)/\(name)" }
+}
+
+extension VolumeRecord {
+  init(row: Row) throws {
+    id = try row.value("id")
+    namespace = row["namespace"]
+    name = row["name"]
+    path = row["path"]
+    pool = row["pool"]
+    isDevice = row["isDevice"]
+    size = UInt64(clamping: row["size"] as Int64)
+    allowFuzzy = row["allowFuzzy"]
+    lineage = try row.value("lineage")
+    branch = Branch(epoch: UInt64(clamping: row["branchEpoch"] as Int64), id: try row.value("branchID"))
+    role = VolumeRole(rawValue: row["role"]) ?? .demoted
+    nextGeneration = UInt64(clamping: row["nextGeneration"] as Int64)
+    distrustReason = row["distrustReason"]
+    fullReason = row["fullReason"]
+  }
+
+  func insert(_ database: Database) throws {
+    try database.execute(
+      sql: """
+        INSERT INTO volume (id, namespace, name, path, pool, isDevice, size, allowFuzzy, lineage, branchEpoch, branchID,
+          role, nextGeneration, distrustReason, fullReason) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+        """,
+      arguments: [
+        id, namespace, name, path, pool, isDevice, Int64(size), allowFuzzy, lineage, Int64(branch.epoch), branch.id,
+        role.rawValue, Int64(nextGeneration), distrustReason, fullReason,
+      ])
+  }
+
+  /// Sets or clears why the volume's next sessions are treated with care.
+  static func setCare(_ database: Database, _ id: VolumeID, distrust: String?, full: String?) throws {
+    try database.execute(
+      sql: "UPDATE volume SET distrustReason = ?, fullReason = ? WHERE id = ?", arguments: [distrust, full, id])
+  }
+
+  static func all(_ database: Database) throws -> [VolumeRecord] {
+    try Row.fetchAll(database, sql: "SELECT * FROM volume ORDER BY namespace, name").map(VolumeRecord.init(row:))
+  }
+
+  static func find(_ database: Database, _ id: VolumeID) throws -> VolumeRecord? {
+    try Row.fetchOne(database, sql: "SELECT * FROM volume WHERE id = ?", arguments: [id]).map(VolumeRecord.init(row:))
+  }
+
+  static func find(_ database: Database, namespace: String, name: String) throws -> VolumeRecord? {
+    try Row.fetchOne(
+      database, sql: "SELECT * FROM volume WHERE namespace = ? AND name = ?", arguments: [namespace, name]
+    ).map(VolumeRecord.init(row:))
+  }
+}
+
+extension Row {
+  /// A column that must hold a value of the type; anything else is damage, said so.
+  func value<Value: DatabaseValueConvertible>(_ column: String) throws -> Value {
+    guard let value = Value.fromDatabaseValue(self[column]) else {
+      throw ReplError(.damaged, subject: "agent database", cause: "column \(column) holds an unreadable value")
+    }
+    return value
+  }
+}

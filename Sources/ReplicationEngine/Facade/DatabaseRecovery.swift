@@ -1,0 +1,91 @@
+import BlockDiff
+public import ReplModel
+
+/// Rebuilds the database of the target side from the seals in the pools. Groups come back whole or not at all.
+///
+/// Volumes this agent owned, pairs and keys of lineages it is the source of are not in the pools: volumes are imported
+/// again, as new ones, and paired again.
+public struct DatabaseRecovery: Sendable {
+  /// What was found, a line each, for people.
+  public struct Report: Sendable {
+    public var lines: [String] = []
+  }
+
+  private let configuration: EngineConfiguration
+
+  public init(_ configuration: EngineConfiguration) { self.configuration = configuration }
+
+  /// Runs while no agent does.
+  ///
+  /// - Throws: `.refused` while an agent uses the state directory.
+  public func run() throws(ReplError) -> Report {
+    let storage = LinuxStorage()
+    let lock = try StateDirectory.claim(configuration.stateDirectory, storage: storage)
+    defer { lock.release() }
+    let database = try AgentDatabase.open(configuration.stateDirectory + "/agent.db")
+    let pools = try PoolSet.open(configuration, storage: storage)
+    defer { for entry in pools.entries { entry.pool.close() } }
+    var found: [Found] = []
+    var report = Report()
+    for entry in pools.entries where entry.pool.supportsPoints { found += try read(entry, &report) }
+    try adopt(found, database, &report)
+    return report
+  }
+
+  private struct Found: Sendable {
+    var pool: String
+    var record: BlockDiff.PointRecord
+    var isTouched: Bool
+  }
+
+  private func read(_ entry: PoolSet.Entry, _ report: inout Report) throws(ReplError) -> [Found] {
+    let store = entry.pool.points
+    try store.finishRepairs()
+    var found: [Found] = []
+    for source in try store.sources() {
+      let (sealed, damaged) = try store.points(of: source)
+      for point in sealed {
+        found.append(
+          Found(pool: entry.name, record: point.record, isTouched: try store.checkStamp(point) != nil))
+      }
+      for point in damaged { report.lines.append("left out: \(point.paths.directory): \(point.error.cause)") }
+    }
+    return found
+  }
+
+  private func adopt(_ found: [Found], _ database: AgentDatabase, _ report: inout Report) throws(ReplError) {
+    let groups = Dictionary(grouping: found) { $0.record.source.cluster + "/" + $0.record.seal.group.description }
+    for (name, members) in groups.sorted(by: { $0.key < $1.key }) {
+      guard let manifest = members.first?.record.seal.members else { continue }
+      let present = Set(members.map(\.record.seal.volume))
+      let missing = manifest.filter { $0.missingReason == nil && !present.contains($0.volume) }
+      // A point whose companions were pruned by retention cannot be told from half a commit: it is named, not adopted.
+      guard missing.isEmpty else {
+        report.lines.append("left out: group \(name): \(missing.count) of its volumes have no point here")
+        continue
+      }
+      for member in members { try adopt(member, database) }
+      report.lines.append("adopted: group \(name): \(members.count) points")
+    }
+    if found.isEmpty { report.lines.append("no recovery points in the pools") }
+  }
+
+  private func adopt(_ found: Found, _ database: AgentDatabase) throws(ReplError) {
+    let record = found.record
+    let volume = TargetVolumeRecord(
+      cluster: record.source.cluster, volume: record.source.volume, namespace: record.origin.namespace,
+      name: record.origin.name, lineage: record.seal.lineage, branch: record.seal.branch, role: .target,
+      pool: found.pool)
+    try database.write { database in
+      let source = record.source
+      guard try CatalogPoint.find(database, cluster: source.cluster, volume: source.volume, point: record.seal.point) == nil
+      else { return }
+      let known = try TargetVolumeRecord.find(database, cluster: source.cluster, volume: source.volume)
+      if known.map({ $0.branch.epoch <= volume.branch.epoch }) ?? true { try volume.save(database) }
+      try CatalogPoint(
+        cluster: source.cluster, seal: record.seal, pool: found.pool, sealedAt: record.sealedAt,
+        provenAt: record.provenAt, state: found.isTouched ? .suspect : .sealed, confirmed: false, damaged: []
+      ).insert(database)
+    }
+  }
+}

@@ -1,0 +1,64 @@
+public import BlockDiff
+public import ReplModel
+
+/// A pool as the configuration names it.
+public struct PoolConfiguration: Hashable, Sendable {
+  public var name: String
+  /// Absolute path of an existing directory.
+  public var path: String
+  public init(name: String, path: String) {
+    self.name = name
+    self.path = path
+  }
+}
+
+/// What the engine needs to know; the daemon makes it from the configuration file.
+public struct EngineConfiguration: Sendable {
+  public var clusterID: String
+  public var node: String
+  /// Absolute path, owned by the agent.
+  public var stateDirectory: String
+  public var pools: [PoolConfiguration]
+  /// Absolute paths under which imports may lie.
+  public var allowedPaths: [String]
+  /// Address both ports listen on.
+  public var listenAddress: String = "0.0.0.0"
+  public var controlPort: UInt16 = 9001
+  public var dataPort: UInt16 = 9010
+  /// Data streams of one session, 1 to 16.
+  public var streams: Int = 2
+  /// Sessions shipping at once, 1 to 64.
+  public var concurrentVolumes: Int = 4
+  /// Bytes a second over all sessions; nil: unlimited.
+  public var bandwidth: UInt64?
+  /// Seconds in which every allocated segment is scrubbed once.
+  public var scrubPeriod: Double = 7 * 86400
+  /// Most bytes a second a scrub reads.
+  public var scrubRate: UInt64 = 64 << 20
+  /// Which points are kept.
+  public var retention = RetentionPolicy(keepLast: 10)
+  /// Seconds that pins, keys and trust outlive the last ClusterPair of a peer.
+  public var pairRetention: Double = 7 * 86400
+  /// Reported to peers and people.
+  public var version: String = "0.1.0"
+
+  public init(
+    clusterID: String, node: String, stateDirectory: String, pools: [PoolConfiguration], allowedPaths: [String]
+  ) {
+    self.clusterID = clusterID
+    self.node = node
+    self.stateDirectory = stateDirectory
+    self.pools = pools
+    self.allowedPaths = allowedPaths
+  }
+}
+
+/// The engine's only source of time; tests and simulations inject their own.
+public protocol EngineClock: Sendable {
+  /// Wall clock, UTC.
+  func now() -> Timestamp
+  /// Monotonic seconds from an arbitrary start.
+  func ticks() -> Double
+  /// Blocks the calling thread.
+  func sleep(seconds: Double)
+}

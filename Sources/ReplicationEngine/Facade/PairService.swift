@@ -1,0 +1,86 @@
+import Foundation
+import GRDB
+import ReplModel
+import WireTransport
+
+/// ClusterPair objects and the trust they share. Calls block.
+struct PairService: Sendable {
+  let configuration: EngineConfiguration
+  let database: AgentDatabase
+  let trust: TrustStore
+  let links: PeerLinks
+  let clock: any EngineClock
+
+  /// Proves the token of a pair object, unless this very token was proved before, and finds out whether the peer lives.
+  func pair(_ request: PairRequest) throws(ReplError) -> PairReport {
+    let hash = try Crypto.sha256(Array(request.token.utf8))
+    let known = try database.read { try PairRecord.all($0) }.first { $0.reference.uid == request.reference.uid }
+    if let known, known.tokenHash == hash, try isTrusted(known.peer) {
+      return try refresh(known, request)
+    }
+    let peer = try PairingInitiator(configuration: configuration, trust: trust)
+      .pair(host: request.host, port: request.port, token: request.token)
+    let pair = PairRecord(
+      reference: request.reference, peer: peer.cluster, host: request.host, port: request.port, mode: request.mode,
+      tokenHash: hash)
+    try database.write { database in
+      try peer.save(database)
+      try pair.save(database)
+    }
+    let link = try links.link(to: peer.cluster)
+    link.move(host: request.host, port: request.port)
+    _ = try? link.heartbeat()
+    return report(pair)
+  }
+
+  func all() throws(ReplError) -> [PairReport] { try database.read { try PairRecord.all($0) }.map(report) }
+
+  /// Forgets a pair object. With the last of a peer, trust goes on for `pairRetention`, or ends at once.
+  func remove(_ reference: ObjectReference, now: Bool) throws(ReplError) {
+    let pairs = try database.read { try PairRecord.all($0) }
+    guard let pair = pairs.first(where: { $0.reference.uid == reference.uid }) ?? pairs.first(where: {
+      $0.reference.namespace == reference.namespace && $0.reference.name == reference.name
+    }) else { return }
+    let isLast = !pairs.contains { $0.peer == pair.peer && $0.reference.uid != pair.reference.uid }
+    let expiry = Timestamp(
+      nanoseconds: clock.now().nanoseconds + Int64(now ? 0 : configuration.pairRetention * 1e9))
+    try database.write { database in
+      try database.execute(sql: "DELETE FROM pair WHERE uid = ?", arguments: [pair.reference.uid])
+      guard isLast else { return }
+      try database.execute(sql: "UPDATE peer SET expiresAt = ? WHERE cluster = ?", arguments: [expiry, pair.peer])
+    }
+    if isLast { links.drop(pair.peer) }
+  }
+
+  private func isTrusted(_ cluster: String) throws(ReplError) -> Bool {
+    guard let peer = try database.read({ try PeerRecord.find($0, cluster) }) else { return false }
+    return peer.expiresAt.map { clock.now() < $0 } ?? true
+  }
+
+  private func refresh(_ known: PairRecord, _ request: PairRequest) throws(ReplError) -> PairReport {
+    var pair = known
+    (pair.host, pair.port, pair.mode, pair.reference) = (request.host, request.port, request.mode, request.reference)
+    if pair != known {
+      try database.write { [pair] database in
+        try pair.save(database)
+        try database.execute(
+          sql: "UPDATE peer SET host = ?, port = ? WHERE cluster = ?",
+          arguments: [pair.host, Int64(pair.port), pair.peer])
+      }
+    }
+    let link = try links.link(to: pair.peer)
+    link.move(host: pair.host, port: pair.port)
+    _ = try? link.heartbeat()
+    return report(pair)
+  }
+
+  private func report(_ pair: PairRecord) -> PairReport {
+    let link = links.existing(pair.peer)
+    let offset = link?.clockOffset
+    let error = link?.lastError
+    return PairReport(
+      reference: pair.reference, peerClusterID: pair.peer, host: pair.host, port: pair.port, mode: pair.mode,
+      ready: offset != nil && error == nil, reason: error.map { "\($0)" } ?? (offset == nil ? "not contacted yet" : ""),
+      clockOffsetSeconds: offset.map { Double($0) / 1e9 })
+  }
+}

@@ -1,0 +1,51 @@
+import Logging
+import ReplModel
+import Synchronization
+
+/// The connections to all peers we are the source for. Any thread may call.
+final class PeerLinks: Sendable {
+  private let configuration: EngineConfiguration
+  private let database: AgentDatabase
+  private let trust: TrustStore
+  private let clock: any EngineClock
+  private let links = Mutex<[String: PeerConnection]>([:])
+
+  init(configuration: EngineConfiguration, database: AgentDatabase, trust: TrustStore, clock: any EngineClock) {
+    self.configuration = configuration
+    self.database = database
+    self.trust = trust
+    self.clock = clock
+  }
+
+  /// The connection to a peer, made when it is first used.
+  func link(to cluster: String) throws(ReplError) -> PeerConnection {
+    if let known = existing(cluster) { return known }
+    guard let peer = try database.read({ try PeerRecord.find($0, cluster) }), !peer.host.isEmpty else {
+      throw ReplError(
+        .refused, subject: "cluster \(cluster)", cause: "is not paired with us", remedy: "replctl pair create")
+    }
+    return links.withLock { links in
+      if let known = links[cluster] { return known }
+      let made = PeerConnection(
+        cluster: cluster, host: peer.host, port: peer.port, configuration: configuration, trust: trust, clock: clock)
+      links[cluster] = made
+      return made
+    }
+  }
+
+  /// The connection if there is one.
+  func existing(_ cluster: String) -> PeerConnection? { links.withLock { $0[cluster] } }
+
+  /// Ends the connection to a peer that is trusted no more, or the agent is stopping.
+  func drop(_ cluster: String) {
+    let link = links.withLock { $0.removeValue(forKey: cluster) }
+    link?.stop()
+  }
+
+  func stop() {
+    for link in links.withLock({ Array($0.values) }) { link.stop() }
+  }
+
+  /// Peer's clock minus ours in nanoseconds, 0 when not known.
+  func clockOffset(_ cluster: String) -> Int64 { existing(cluster)?.clockOffset ?? 0 }
+}

@@ -1,0 +1,257 @@
+import BlockDiff
+import ReplModel
+import WireProtocol
+
+/// Recovery points as people ask for them: by the volume's namespace and name, at the target or by their twins at the
+/// source. Calls block.
+struct PointCatalog {
+  let engine: ReplicationEngine
+
+  private var database: AgentDatabase { engine.database }
+
+  /// Newest first.
+  func reports(_ namespace: String, _ name: String) throws(ReplError) -> [RecoveryPointReport] {
+    try requireVolume(namespace, name)
+    var reports: [RecoveryPointReport] = []
+    for point in try points(namespace, name) { reports.append(try report(point)) }
+    for twin in try twins(namespace, name) { reports.append(report(twin)) }
+    return reports
+  }
+
+  /// A writable clone of a point; the newest sealed one unless named.
+  func clone(
+    _ namespace: String, _ name: String, _ id: PointID?, to path: String
+  ) throws(ReplError) -> RecoveryPointReport {
+    guard path.hasPrefix("/") else {
+      throw ReplError(.invalid, subject: path, cause: "is not an absolute path", remedy: "give the path from / on")
+    }
+    guard try !engine.pools.storage.exists(path) else {
+      throw ReplError(.exists, subject: path, cause: "exists already", remedy: "name a file that does not")
+    }
+    try requireVolume(namespace, name)
+    if let point = try choose(try points(namespace, name), id, namespace, name) {
+      let report = try report(point)
+      try copy(report.path, to: path)
+      return report
+    }
+    guard let twin = try twins(namespace, name).first(where: { id == nil || $0.point == id }) else {
+      throw notFound(id, namespace, name)
+    }
+    try copy(twin.imagePath, to: path)
+    return report(twin)
+  }
+
+  func verify(
+    _ namespace: String, _ name: String, _ id: PointID?, quick: Bool
+  ) throws(ReplError) -> VerifyReport {
+    try requireVolume(namespace, name)
+    if let point = try choose(try points(namespace, name), id, namespace, name) {
+      return try verifyHeld(point, quick)
+    }
+    guard let twin = try twins(namespace, name).first(where: { id == nil || $0.point == id }), let seal = twin.seal else {
+      throw notFound(id, namespace, name)
+    }
+    return try verifyTwin(twin, seal, quick)
+  }
+
+  // MARK: Target
+
+  private func points(_ namespace: String, _ name: String) throws(ReplError) -> [CatalogPoint] {
+    try database.read { database in
+      try TargetVolumeRecord.all(database).filter { $0.namespace == namespace && $0.name == name }
+        .flatMap { try CatalogPoint.all(database, cluster: $0.cluster, volume: $0.volume) }
+    }
+  }
+
+  private func choose(
+    _ points: [CatalogPoint], _ id: PointID?, _ namespace: String, _ name: String
+  ) throws(ReplError) -> CatalogPoint? {
+    guard let id else {
+      // Never a suspect, orphaned or fuzzy one by default.
+      return points.first { $0.state == .sealed && $0.seal.consistency != .fuzzy } ?? points.first
+    }
+    return points.first { $0.point == id }
+  }
+
+  private func report(_ point: CatalogPoint) throws(ReplError) -> RecoveryPointReport {
+    let source = try SourceVolume(cluster: point.cluster, volume: point.volume)
+    let store = try engine.target.context.store(pool: point.pool)
+    return RecoveryPointReport(
+      id: point.point.description, generation: point.seal.generation, takenAt: point.seal.takenAt.rfc3339,
+      sealedAt: point.sealedAt.rfc3339, sizeBytes: point.seal.size, fingerprint: point.seal.fingerprint.description,
+      group: point.seal.group.description, consistency: point.seal.consistency.name, proof: point.seal.proof.name,
+      provenAt: point.provenAt?.rfc3339 ?? "", state: try currentState(point, store, source),
+      path: store.layout.point(source, point.point).image)
+  }
+
+  /// A point that somebody touched shows as suspect at once, and stays so until a full read proves it.
+  private func currentState(
+    _ point: CatalogPoint, _ store: PointStore, _ source: SourceVolume
+  ) throws(ReplError) -> String {
+    guard point.state == .sealed else { return point.state.name }
+    let isTouched: Bool
+    do throws(ReplError) {
+      isTouched = try store.checkStamp(try store.point(point.point, of: source)) != nil
+    } catch {
+      guard [.notFound, .damaged].contains(error.kind) else { throw error }
+      isTouched = true
+    }
+    guard isTouched else { return point.state.name }
+    try database.write { try CatalogPoint.setState($0, source, point.point, .suspect) }
+    return PointState.suspect.name
+  }
+
+  private func verifyHeld(_ point: CatalogPoint, _ quick: Bool) throws(ReplError) -> VerifyReport {
+    let source = try SourceVolume(cluster: point.cluster, volume: point.volume)
+    let reply = try PointVerifier(context: engine.target.context).verify(source, point.point, quick: quick)
+    if reply.state == .suspect { engine.repairs.want(from: point.cluster) }
+    let side = targetSide(reply, cluster: engine.configuration.clusterID)
+    let other = VerifySide(
+      side: "source", cluster: point.cluster, read: false, bytesRead: 0, fingerprint: "", equal: false,
+      damagedSegments: [], reason: "verify at the source site reads the twin too")
+    return VerifyReport(
+      point: point.point.description, sealFingerprint: reply.seal.fingerprint.description, equal: side.equal,
+      sides: [side, other])
+  }
+
+  private func targetSide(_ reply: VerifyReply, cluster: String) -> VerifySide {
+    let fingerprint = reply.computed ?? reply.seal.fingerprint
+    return VerifySide(
+      side: "target", cluster: cluster, read: reply.computed != nil, bytesRead: reply.bytesRead,
+      fingerprint: fingerprint.description,
+      equal: fingerprint == reply.seal.fingerprint && reply.damagedSegments.isEmpty && reply.state != .suspect,
+      damagedSegments: reply.damagedSegments, reason: reply.computed == nil ? "nothing was read" : "")
+  }
+
+  // MARK: Source
+
+  private func twins(_ namespace: String, _ name: String) throws(ReplError) -> [SnapshotRecord] {
+    try database.read { database in
+      guard let volume = try VolumeRecord.find(database, namespace: namespace, name: name) else { return [] }
+      return try SnapshotRecord.all(database, volume: volume.id).filter { $0.state == .sealed && $0.seal != nil }
+    }
+  }
+
+  private func report(_ twin: SnapshotRecord) -> RecoveryPointReport {
+    RecoveryPointReport(
+      id: twin.point.description, generation: twin.generation, takenAt: twin.takenAt.rfc3339, sealedAt: "",
+      sizeBytes: twin.size, fingerprint: twin.seal?.fingerprint.description ?? "",
+      group: twin.seal?.group.description ?? "", consistency: twin.consistency.name,
+      proof: twin.seal?.proof.name ?? "", provenAt: "", state: PointState.sealed.name,
+      path: twin.hasImage ? twin.imagePath : "")
+  }
+
+  private func verifyTwin(_ twin: SnapshotRecord, _ seal: Seal, _ quick: Bool) throws(ReplError) -> VerifyReport {
+    let own = try sourceSide(twin, seal, quick)
+    let link = try engine.links.link(to: twin.peer)
+    let request = VerifyPoint(volume: twin.volume, point: twin.point, quick: quick)
+    let reply = try link.ask(.verifyPoint(request), timeout: RequestTimeout.long) {
+      if case .verifyPoint(let reply) = $0 { reply } else { nil }
+    }
+    var other = targetSide(reply, cluster: twin.peer)
+    other.equal = other.equal && reply.seal == seal
+    let isEqual = other.equal && (own.equal || (!own.read && own.fingerprint == other.fingerprint))
+    return VerifyReport(
+      point: twin.point.description, sealFingerprint: seal.fingerprint.description, equal: isEqual, sides: [own, other])
+  }
+
+  private func sourceSide(_ twin: SnapshotRecord, _ seal: Seal, _ quick: Bool) throws(ReplError) -> VerifySide {
+    var side = VerifySide(
+      side: "source", cluster: engine.configuration.clusterID, read: false, bytesRead: 0,
+      fingerprint: seal.fingerprint.description, equal: true, damagedSegments: [], reason: "nothing was read")
+    guard !quick else { return side }
+    guard twin.hasImage else {
+      side.reason = "the volume has no snapshots: only its seal is kept"
+      return side
+    }
+    guard let volume = try database.read({ try VolumeRecord.find($0, twin.volume) }),
+      let key = try database.read({ try LineageKeys.find($0, volume.lineage) })
+    else { return side }
+    let image = try engine.pools.storage.open(twin.imagePath, .read)
+    defer { try? image.close() }
+    var bytesRead: UInt64 = 0
+    let sum = try FingerprintScan.sum(
+      of: image, size: twin.size, key: key, pace: { (bytes) throws(ReplError) in bytesRead += bytes })
+    side.read = true
+    side.reason = ""
+    side.bytesRead = bytesRead
+    side.fingerprint = sum.fingerprint.description
+    side.equal = sum.fingerprint == seal.fingerprint
+    return side
+  }
+
+  // MARK: -
+
+  /// A reflink on the point's own file system, else a sparse copy. Durable on return; nothing is left of a failure.
+  private func copy(_ image: String, to path: String) throws(ReplError) {
+    let storage = engine.pools.storage
+    let file = try storage.open(image, .read)
+    defer { try? file.close() }
+    let copy: any StorageFile
+    do throws(ReplError) {
+      copy = try storage.clone(file, to: path)
+    } catch {
+      guard error.kind == .refused || error.kind == .invalid else { throw error }
+      return try SparseCopy(storage: storage).copy(file, to: path)
+    }
+    do throws(ReplError) {
+      try copy.synchronize()
+      try copy.close()
+      try storage.synchronizeDirectory(parentDirectory(of: path))
+    } catch {
+      try? storage.removeFile(path)
+      throw error
+    }
+  }
+
+  private func requireVolume(_ namespace: String, _ name: String) throws(ReplError) {
+    let isKnown = try database.read { database in
+      try VolumeRecord.find(database, namespace: namespace, name: name) != nil
+        || TargetVolumeRecord.all(database).contains { $0.namespace == namespace && $0.name == name }
+    }
+    guard !isKnown else { return }
+    throw ReplError(
+      .notFound, subject: "volume \(namespace)/\(name)", cause: "is neither a volume of this agent nor held for a peer",
+      remedy: "replctl volume list shows what there is")
+  }
+
+  private func notFound(_ id: PointID?, _ namespace: String, _ name: String) -> ReplError {
+    ReplError(
+      .notFound, subject: "volume \(namespace)/\(name)",
+      cause: id.map { "has no recovery point \($0)" } ?? "has no recovery point yet")
+  }
+}
+
+/// Copies a sparse image byte by byte, holes left out.
+struct SparseCopy {
+  let storage: any Storage
+
+  func copy(_ image: any StorageFile, to path: String) throws(ReplError) {
+    let copy = try storage.open(path, .createNew)
+    do throws(ReplError) {
+      let size = try image.size()
+      try copy.truncate(to: size)
+      let buffer = AlignedBuffer(count: Int(segmentSize))
+      var position: UInt64 = 0
+      while position < size, let data = try image.nextData(from: position) {
+        var offset = max(data.offset, position)
+        let end = min(data.end, size)
+        while offset < end {
+          let space = buffer.prefix(Int(min(end - offset, segmentSize)))
+          let count = try image.read(into: space, at: offset)
+          guard count > 0 else { throw ReplError(.io, subject: image.path, cause: "ends at byte \(offset)") }
+          try copy.write(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(space)[..<count]), at: offset)
+          offset += UInt64(count)
+        }
+        position = end
+      }
+      try copy.synchronize()
+      try copy.close()
+      try storage.synchronizeDirectory(parentDirectory(of: path))
+    } catch {
+      try? copy.close()
+      try? storage.removeFile(path)
+      throw error
+    }
+  }
+}

@@ -1,0 +1,46 @@
+import BlockDiff
+import ReplModel
+
+/// The pools of this agent, opened and locked, by name.
+struct PoolSet: Sendable {
+  struct Entry: Sendable {
+    var name: String
+    var pool: Pool
+    var layout: PoolLayout { pool.layout }
+  }
+
+  /// In the order of the configuration.
+  var entries: [Entry]
+  var storage: any Storage
+  var watermarks = SpaceWatermarks()
+
+  var layouts: [PoolLayout] { entries.map(\.layout) }
+
+  func entry(named name: String) -> Entry? { entries.first { $0.name == name } }
+  func layout(named name: String) -> PoolLayout? { entry(named: name)?.layout }
+
+  /// The pool that points of a new target volume go to: of those that can hold any, the one with most room.
+  func poolForPoints() throws(ReplError) -> Entry {
+    var best: (Entry, UInt64)?
+    for entry in entries where entry.pool.supportsPoints {
+      let room = try storage.space(at: entry.layout.pool).available
+      if best == nil || room > (best?.1 ?? 0) { best = (entry, room) }
+    }
+    if let best { return best.0 }
+    throw entries.compactMap(\.pool.pointRefusal).first
+      ?? ReplError(
+        .refused, subject: "this agent", cause: "has no pool to keep recovery points in",
+        remedy: "name one under 'pools' in the configuration, on XFS with reflink=1 or on btrfs")
+  }
+
+  /// Production first: below the low mark no snapshot is taken.
+  func requireRoomForSnapshot(_ layout: PoolLayout) throws(ReplError) {
+    let space = try storage.space(at: layout.pool)
+    guard watermarks.level(of: space) == .ok else {
+      throw ReplError(
+        .noSpace, subject: "pool \(layout.pool)",
+        cause: "only \(space.available) of \(space.total) bytes are free, below the low mark: no snapshot is taken",
+        remedy: "make room on the file system, or move volumes to another pool")
+    }
+  }
+}

@@ -1,0 +1,155 @@
+import BlockDiff
+public import Logging
+public import ReplModel
+import Synchronization
+import WireProtocol
+import WireTransport
+
+/// The composition root: owns the database, pools, trust, both sides of replication and their threads.
+///
+/// Opened once by the daemon; `stop()` ends it within seconds and loses nothing, since everything that counts is durable
+/// before it is told to anybody.
+public final class ReplicationEngine: Sendable {
+  let configuration: EngineConfiguration
+  let database: AgentDatabase
+  let pools: PoolSet
+  let source: SourceContext
+  let target: TargetService
+  let trust: TrustStore
+  let links: PeerLinks
+  let runs: RunBoard
+  let hub: EventHub
+  let clock: any EngineClock
+  let logger: Logger
+  let repairs = RepairBoard()
+  private let server: PeerServer
+  private let stateLock: any PoolLockHandle
+  private let upkeep = Mutex<Upkeep?>(nil)
+  private let background: BackgroundWork
+
+  /// Opens everything, brings files and database to one state, listens for peers and takes up unfinished runs.
+  ///
+  /// - Throws: `.refused` when another agent uses the state directory or a pool, `.io` and `.damaged` with the file.
+  public static func open(
+    _ configuration: EngineConfiguration, logger: Logger, clock: any EngineClock = SystemClock()
+  ) throws(ReplError) -> ReplicationEngine {
+    let engine = try ReplicationEngine(configuration, logger, clock)
+    try engine.start()
+    return engine
+  }
+
+  private init(
+    _ configuration: EngineConfiguration, _ logger: Logger, _ clock: any EngineClock
+  ) throws(ReplError) {
+    self.configuration = configuration
+    self.logger = logger
+    self.clock = clock
+    let storage = LinuxStorage()
+    stateLock = try StateDirectory.claim(configuration.stateDirectory, storage: storage)
+    database = try AgentDatabase.open(configuration.stateDirectory + "/agent.db")
+    pools = try PoolSet.open(configuration, storage: storage)
+    hub = EventHub()
+    trust = try TrustStore(configuration: configuration, database: database, clock: clock)
+    links = PeerLinks(configuration: configuration, database: database, trust: trust, clock: clock)
+    background = try BackgroundWork()
+    let limiter = RateLimiter(bytesPerSecond: configuration.bandwidth ?? 0)
+    source = SourceContext(
+      configuration: configuration, database: database, storage: storage,
+      live: KernelVolumes(storage: storage, allowedPaths: configuration.allowedPaths),
+      snapshotter: ReflinkSnapshotter(storage: storage), pools: pools, clock: clock, events: hub,
+      pace: { limiter.spend($0) }, threads: DedicatedThreads(name: "stream"))
+    target = TargetService(
+      context: TargetContext(
+        configuration: configuration, database: database, storage: storage, pools: pools, clock: clock,
+        elapsed: .system, events: hub, clockOffset: { [links] in links.clockOffset($0) },
+        background: { [background] in background.submit($0) }))
+    runs = RunBoard(context: source, links: links, logger: logger)
+    let report = try TargetRecovery(context: target.context).run()
+    for directory in report.unrecorded {
+      logger.warning(
+        "files of a point that the database does not know: repl-agent recover adopts them",
+        metadata: ["directory": "\(directory)"])
+    }
+    for directory in report.missing {
+      logger.error("the files of a recovery point are gone", metadata: ["directory": "\(directory)"])
+    }
+    try SnapshotKeeper(context: source).sweep()
+    server = try PeerServer(
+      configuration: configuration, trust: trust, service: target,
+      pairing: PairingResponder(configuration: configuration, trust: trust, clock: clock, logger: logger),
+      repairs: repairs, clock: clock, logger: logger)
+  }
+
+  private func start() throws(ReplError) {
+    for record in try database.read({ try RunRecord.unfinished($0) }) { runs.submit(record) }
+    let upkeep = try Upkeep(engine: self)
+    self.upkeep.withLock { $0 = upkeep }
+  }
+
+  /// Stops listening, shipping and upkeep. Sessions resume after the next start.
+  public func stop() {
+    runs.stop()
+    upkeep.withLock { $0 }?.stop()
+    server.stop()
+    links.stop()
+    target.stop()
+    background.stop()
+    for entry in pools.entries { entry.pool.close() }
+    stateLock.release()
+  }
+
+  var pairService: PairService {
+    PairService(configuration: configuration, database: database, trust: trust, links: links, clock: clock)
+  }
+}
+
+/// The agent's state directory: one agent at a time.
+enum StateDirectory {
+  static func claim(_ path: String, storage: LinuxStorage) throws(ReplError) -> any PoolLockHandle {
+    try storage.makeDirectory(path)
+    try storage.makeDirectory(path + "/pki")
+    do throws(ReplError) {
+      return try FileLocking().lock(path + "/lock")
+    } catch {
+      guard error.kind == .refused else { throw error }
+      throw ReplError(
+        .refused, subject: "state directory \(path)", cause: "is in use by another repl-agent",
+        remedy: "stop it, or give this one a stateDirectory of its own")
+    }
+  }
+}
+
+extension PoolSet {
+  /// Opens and locks every pool of the configuration.
+  static func open(_ configuration: EngineConfiguration, storage: LinuxStorage) throws(ReplError) -> PoolSet {
+    let owner = PoolOwner(cluster: configuration.clusterID, node: configuration.node)
+    var entries: [Entry] = []
+    for pool in configuration.pools {
+      entries.append(Entry(name: pool.name, pool: try Pool.open(pool.path, owner: owner, storage: storage)))
+    }
+    return PoolSet(entries: entries, storage: storage)
+  }
+}
+
+/// One thread for work that nobody waits for: ready clones, retention.
+final class BackgroundWork: Sendable {
+  private let queue = BoundedQueue<@Sendable () -> Void>(capacity: 256)
+  private let thread: WorkerThread
+
+  init() throws(ReplError) {
+    thread = try WorkerThread(name: "background") { [queue] in
+      while let work = queue.take() { work() }
+    }
+  }
+
+  /// Runs it later; at once when very much waits already.
+  func submit(_ work: @escaping @Sendable () -> Void) {
+    if !queue.tryPut(work) { work() }
+  }
+
+  /// Lets what has begun end and drops the rest: start-up makes up for it.
+  func stop() {
+    _ = queue.closeAndDrain()
+    thread.join()
+  }
+}

@@ -1,0 +1,79 @@
+import BlockDiff
+import Foundation
+import ReplModel
+
+extension ReplicationEngine {
+  func volumeReports() throws(ReplError) -> [VolumeReport] {
+    var reports: [VolumeReport] = []
+    for volume in try database.read({ try VolumeRecord.all($0) }) { reports.append(try report(volume)) }
+    for volume in try database.read({ try TargetVolumeRecord.all($0) }) { reports.append(try report(volume)) }
+    return reports.sorted { ($0.namespace, $0.name, $0.role.rawValue) < ($1.namespace, $1.name, $1.role.rawValue) }
+  }
+
+  func report(_ volume: VolumeRecord) throws(ReplError) -> VolumeReport {
+    let newest = try database.read { try SnapshotRecord.all($0, volume: volume.id) }.first { $0.state == .sealed }
+    let distrust = volume.distrustReason
+    let canClone = volume.pool != nil
+    return VolumeReport(
+      id: volume.id.description, namespace: volume.namespace, name: volume.name, path: volume.path,
+      sizeBytes: currentSize(volume), role: volume.role, changeSource: canClone && distrust == nil ? "reflink" : "digest",
+      changeSourceReason: distrust ?? (canClone ? "" : digestReason(volume)), pool: volume.pool ?? "", sourceCluster: "",
+      lagSeconds: newest.map { max(0, clock.now().seconds(since: $0.takenAt)) })
+  }
+
+  private func currentSize(_ volume: VolumeRecord) -> UInt64 {
+    guard let file = try? source.live.open(volume) else { return volume.size }
+    defer { try? file.close() }
+    return (try? file.size()) ?? volume.size
+  }
+
+  private func digestReason(_ volume: VolumeRecord) -> String {
+    volume.isDevice
+      ? "a block device cannot be cloned; it is read whole and must hold still"
+      : "no pool with reflinks lies on its file system; it is read whole and must hold still"
+  }
+
+  private func report(_ volume: TargetVolumeRecord) throws(ReplError) -> VolumeReport {
+    let points = try database.read { try CatalogPoint.all($0, cluster: volume.cluster, volume: volume.volume) }
+    let newest = points.first { $0.state == .sealed }
+    let offset = Double(links.clockOffset(volume.cluster)) / 1e9
+    return VolumeReport(
+      id: volume.volume.description, namespace: volume.namespace, name: volume.name, path: "",
+      sizeBytes: newest?.seal.size ?? 0, role: volume.role, changeSource: "", changeSourceReason: "", pool: volume.pool,
+      sourceCluster: volume.cluster,
+      lagSeconds: newest.map { max(0, clock.now().seconds(since: $0.seal.takenAt) + offset) })
+  }
+
+  func poolReports() throws(ReplError) -> [PoolReport] {
+    var reports: [PoolReport] = []
+    for entry in pools.entries {
+      let space = try pools.storage.space(at: entry.layout.pool)
+      let level: String =
+        switch pools.watermarks.level(of: space) {
+        case .ok: "ok"
+        case .low: "low"
+        case .floor: "floor"
+        }
+      let kind: String =
+        switch entry.pool.fileSystem {
+        case .xfs: "xfs"
+        case .btrfs: "btrfs"
+        case .other(let magic): magic == 0xEF53 ? "ext4" : "0x" + String(magic, radix: 16)
+        }
+      reports.append(
+        PoolReport(
+          name: entry.name, path: entry.layout.pool, fileSystem: kind, target: entry.pool.supportsPoints,
+          totalBytes: space.total, availableBytes: space.available, space: level))
+    }
+    return reports
+  }
+}
+
+extension Timestamp {
+  /// RFC 3339 in UTC with milliseconds.
+  var rfc3339: String {
+    let date = Date(timeIntervalSince1970: Double(nanoseconds) / 1e9)
+    return date.formatted(
+      Date.ISO8601FormatStyle(includingFractionalSeconds: true, timeZone: TimeZone(secondsFromGMT: 0) ?? .gmt))
+  }
+}

@@ -1,0 +1,152 @@
+import Logging
+import ReplModel
+import Synchronization
+import WireTransport
+
+/// The runs under way. A run whose volumes another run works on waits for it. Any thread may call.
+final class RunBoard: Sendable {
+  private struct State {
+    var active: [String: GroupRun] = [:]
+    var waiting: [RunRecord] = []
+    var cancelled: Set<String> = []
+    var isStopped = false
+  }
+
+  private let context: SourceContext
+  private let links: PeerLinks
+  private let logger: Logger
+  private let state = Mutex(State())
+
+  init(context: SourceContext, links: PeerLinks, logger: Logger) {
+    self.context = context
+    self.links = links
+    self.logger = logger
+  }
+
+  var activeCount: Int { state.withLock { $0.active.count + $0.waiting.count } }
+
+  /// Starts a run, or queues it behind one that has a volume in common.
+  func submit(_ record: RunRecord) {
+    state.withLock { state in
+      guard state.active[record.uid] == nil, !state.waiting.contains(where: { $0.uid == record.uid }) else { return }
+      state.waiting.append(record)
+    }
+    startWaiting()
+  }
+
+  /// The report of this moment; nil when the run is not under way.
+  func report(uid: String) -> MigrationReport? {
+    state.withLock { state in
+      if let run = state.active[uid] { return run.report(state: .running, reason: "") }
+      guard let waiting = state.waiting.first(where: { $0.uid == uid }) else { return nil }
+      var report = waiting.report
+      report.reason = "waiting for another migration of the same volumes"
+      return report
+    }
+  }
+
+  func cancel(uid: String) {
+    let waiting = state.withLock { state -> RunRecord? in
+      state.active[uid]?.cancel()
+      guard let index = state.waiting.firstIndex(where: { $0.uid == uid }) else { return nil }
+      return state.waiting.remove(at: index)
+    }
+    guard var record = waiting else { return }
+    record.state = .cancelled
+    record.report.state = .cancelled
+    try? context.database.write { [record] in try record.save($0) }
+  }
+
+  /// Whether a volume is being worked on.
+  func isBusy(_ volume: VolumeID) -> Bool {
+    state.withLock { state in
+      state.active.values.contains { $0.record.request.volumes.contains(volume) }
+    }
+  }
+
+  /// Starts nothing more. What is under way ends with the process and is taken up again by the next.
+  func stop() {
+    state.withLock { state in
+      state.isStopped = true
+      state.waiting = []
+    }
+  }
+
+  private func startWaiting() {
+    while let record = takeStartable() {
+      do throws(ReplError) {
+        let run = GroupRun(record: record, context: context, link: try links.link(to: record.peer))
+        state.withLock { $0.active[record.uid] = run }
+        _ = try WorkerThread(name: "run") { [self] in work(run) }
+      } catch {
+        finish(record, failedWith: error)
+      }
+    }
+  }
+
+  /// The first waiting run that shares no volume with one under way, or with one that waits before it.
+  private func takeStartable() -> RunRecord? {
+    state.withLock { state in
+      guard !state.isStopped else { return nil }
+      var busy = Set(state.active.values.flatMap(\.record.request.volumes))
+      for (index, record) in state.waiting.enumerated() {
+        if busy.isDisjoint(with: record.request.volumes) { return state.waiting.remove(at: index) }
+        busy.formUnion(record.request.volumes)
+      }
+      return nil
+    }
+  }
+
+  private func work(_ run: GroupRun) {
+    logger.info("migration started", metadata: ["uid": "\(run.record.uid)", "peer": "\(run.record.peer)"])
+    let report = reusable(run) ?? run.run()
+    state.withLock { _ = $0.active.removeValue(forKey: run.record.uid) }
+    logger.info(
+      "migration ended",
+      metadata: ["uid": "\(report.uid)", "state": "\(report.state.rawValue)", "reason": "\(report.reason)"])
+    let reference = run.record.request.reference
+    context.events.post(
+      reference, warning: report.state != .succeeded, report.state == .succeeded ? "Successful" : "Failed",
+      report.state == .succeeded ? "all volumes are sealed at \(run.record.peer)" : report.reason)
+    startWaiting()
+  }
+
+  /// A run that waited takes over the group sealed meanwhile, if its snapshots were taken after this run's own start.
+  private func reusable(_ run: GroupRun) -> MigrationReport? {
+    let record = run.record
+    guard let newest = try? context.database.read({ database in
+      try record.request.volumes.map { volume in
+        try SnapshotRecord.all(database, volume: volume, peer: record.peer).first { $0.state == .sealed }
+      }
+    }) else { return nil }
+    let seals = newest.compactMap { $0?.seal }
+    guard seals.count == record.request.volumes.count, let first = seals.first, first.takenAt >= record.createdAt,
+      seals.allSatisfy({ $0.takenAt >= record.createdAt && $0.group == first.group }),
+      first.members.count == seals.count, record.group != first.group
+    else { return nil }
+    for seal in seals {
+      guard let member = run.members[seal.volume] else { return nil }
+      member.update {
+        $0.point = seal.point.description
+        $0.proof = seal.proof.name
+        $0.changeSource = "reused"
+        $0.reason = "sealed by a migration that was under way"
+      }
+      member.finish(.succeeded, reason: "sealed by a migration that was under way")
+    }
+    var saved = record
+    saved.state = .succeeded
+    saved.report = run.report(state: .succeeded, reason: "")
+    try? context.database.write { [saved] in try saved.save($0) }
+    return saved.report
+  }
+
+  private func finish(_ record: RunRecord, failedWith error: ReplError) {
+    var failed = record
+    failed.state = .failed
+    failed.report.state = .failed
+    failed.report.reason = "\(error)"
+    state.withLock { _ = $0.active.removeValue(forKey: record.uid) }
+    try? context.database.write { [failed] in try failed.save($0) }
+  }
+}

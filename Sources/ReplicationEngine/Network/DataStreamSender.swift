@@ -1,0 +1,159 @@
+import BlockDiff
+import Glibc
+import ReplModel
+import Synchronization
+import WireProtocol
+import WireTransport
+
+/// The source's end of one data stream: digest, compression, framing, TLS. Used by one thread, except `cancel`.
+///
+/// `@unchecked Sendable`: the encoder, buffers and counters belong to the one thread that ships; only `cancel` and
+/// `bytesOnWire`, which are safe by themselves, are called from elsewhere.
+final class DataStreamSender: ChunkLink, @unchecked Sendable {
+  private let connection: TLSConnection
+  private let encoder: ChunkEncoder
+  private let frame = AlignedBuffer(count: Int(blockSize) * 4)
+  private var compression = CompressionChoice()
+  private let canCompress: Bool
+  private var chunks: UInt64 = 0
+  private var zeroRuns: UInt64 = 0
+  private let sent = Atomic<UInt64>(0)
+
+  /// Shows the ticket and waits until the target took it.
+  init(
+    connection: TLSConnection, session: SessionID, ticket: StreamTicket, maxChunk: UInt32, codecs: UInt32
+  ) throws(ReplError) {
+    self.connection = connection
+    encoder = ChunkEncoder(maxChunk: maxChunk)
+    canCompress = codecs & (1 << UInt32(ChunkCodec.lz4.rawValue)) != 0
+    connection.setReadTimeout(.seconds(60))
+    try send(.attach(session: session, ticket: ticket))
+    guard case .attached = try receive() else { throw outOfOrder("attached") }
+  }
+
+  var bytesOnWire: UInt64 { sent.load(ordering: .relaxed) }
+
+  func cancel() { connection.cancel() }
+
+  func sendChunk(_ raw: UnsafeRawBufferPointer, at offset: UInt64) throws(ReplError) {
+    let compress = canCompress && compression.shouldCompress()
+    let start = MonotonicClock.now()
+    let chunk = encoder.encode(raw, at: offset, compress: compress)
+    let encoded = MonotonicClock.now()
+    if chunk.tried {
+      compression.recordCompression(
+        rawBytes: raw.count, payloadBytes: chunk.payload.count, nanoseconds: encoded - start)
+    }
+    let length = DataFrameCodec.encode(chunk.header, into: frame.bytes)
+    try write(UnsafeRawBufferPointer(rebasing: frame.bytes[..<length]), chunk.payload)
+    compression.recordSend(wireBytes: length + chunk.payload.count, nanoseconds: MonotonicClock.now() - encoded)
+    chunks += 1
+  }
+
+  func sendZeros(_ extent: Extent) throws(ReplError) {
+    try send(.zeroRun(extent))
+    zeroRuns += 1
+  }
+
+  func finish() throws(ReplError) {
+    try send(.streamEnd(chunks: chunks, zeroRuns: zeroRuns))
+    // The target may have to bring all it has buffered to disk first.
+    connection.setReadTimeout(.seconds(300))
+    guard case .streamEndAcknowledged = try receive() else { throw outOfOrder("end of stream acknowledged") }
+    connection.close()
+  }
+
+  private func send(_ message: DataFrame) throws(ReplError) {
+    let length = DataFrameCodec.encode(message, into: frame.bytes)
+    try write(
+      UnsafeRawBufferPointer(rebasing: frame.bytes[..<length]), UnsafeRawBufferPointer(start: nil, count: 0))
+  }
+
+  private func write(_ head: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer) throws(ReplError) {
+    do throws(ReplError) {
+      try connection.write(head, payload)
+    } catch {
+      // A target that closes says why first: its words are worth more than a broken pipe.
+      throw pendingRefusal() ?? error
+    }
+    sent.add(UInt64(head.count + payload.count), ordering: .relaxed)
+  }
+
+  private func pendingRefusal() -> ReplError? {
+    guard !connection.isCancelled else { return nil }
+    connection.setReadTimeout(.seconds(2))
+    do throws(ReplError) {
+      _ = try receive()
+      return nil
+    } catch {
+      return error.kind == .transient || error.kind == .cancelled ? nil : error
+    }
+  }
+
+  private func receive() throws(ReplError) -> DataFrameHead.Content {
+    var reader = DataFrameReader(connection: connection)
+    return try reader.next().content
+  }
+
+  private func outOfOrder(_ expected: String) -> ReplError {
+    ReplError(
+      .protocolViolation, subject: "peer \(connection.remoteAddress)", cause: "sent another frame than '\(expected)'")
+  }
+}
+
+/// Reads heads and small payloads of a data stream. Throws what a close frame says.
+struct DataFrameReader {
+  let connection: TLSConnection
+  private var head = [UInt8](repeating: 0, count: DataFrameCodec.headLength)
+
+  init(connection: TLSConnection) { self.connection = connection }
+
+  /// The next head that is not to be skipped; a close frame is thrown as the error it carries.
+  mutating func next() throws(ReplError) -> DataFrameHead {
+    while true {
+      let found = try readHead()
+      switch found.content {
+      case .skip: _ = try readPayload(found.payloadLength)
+      case .close: throw closeError(try readPayload(found.payloadLength))
+      default: return found
+      }
+    }
+  }
+
+  func readPayload(_ length: UInt32) throws(ReplError) -> [UInt8] {
+    var payload = [UInt8](repeating: 0, count: Int(length))
+    try payload.withUnsafeMutableBufferPointer { (space) throws(ReplError) in
+      guard length > 0 else { return }
+      guard try connection.readExactly(into: UnsafeMutableRawBufferPointer(space)) else { throw cut }
+    }
+    return payload
+  }
+
+  private mutating func readHead() throws(ReplError) -> DataFrameHead {
+    let isWhole = try head.withUnsafeMutableBufferPointer { (space) throws(ReplError) in
+      try connection.readExactly(into: UnsafeMutableRawBufferPointer(space))
+    }
+    guard isWhole else { throw cut }
+    do throws(WireError) {
+      return try head.withUnsafeBufferPointer { (bytes) throws(WireError) in
+        try DataFrameCodec.decodeHeader(UnsafeRawBufferPointer(bytes))
+      }
+    } catch {
+      throw error.asReplError(subject: "peer \(connection.remoteAddress)")
+    }
+  }
+
+  private func closeError(_ payload: [UInt8]) -> ReplError {
+    do throws(WireError) {
+      return try payload.withUnsafeBufferPointer { (bytes) throws(WireError) in
+        try DataFrameCodec.decodeClose(UnsafeRawBufferPointer(bytes)).error
+      }
+    } catch {
+      return error.asReplError(subject: "peer \(connection.remoteAddress)")
+    }
+  }
+
+  private var cut: ReplError {
+    ReplError(.transient, subject: "peer \(connection.remoteAddress)", cause: "the data stream was cut")
+  }
+}

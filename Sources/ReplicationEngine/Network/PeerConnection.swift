@@ -1,0 +1,189 @@
+import ReplModel
+import Synchronization
+import WireProtocol
+import WireTransport
+
+/// The control connection to one peer as a client: made when it is needed, made anew when it broke, kept alive by
+/// heartbeats. Any thread may call.
+final class PeerConnection: PeerLink {
+  private struct State {
+    var channel: FrameChannel?
+    var negotiation: HelloNegotiation?
+    var offset = ClockOffset()
+    var lastError: ReplError?
+    var isStopped = false
+  }
+
+  let cluster: String
+  private let configuration: EngineConfiguration
+  private let clock: any EngineClock
+  private let control: TLSSettings
+  private let data: TLSSettings
+  private let tickets = TLSSessionStore()
+  private let address: Mutex<(host: String, port: UInt16)>
+  private let state = Mutex(State())
+  /// One attempt to connect at a time.
+  private let connecting = Mutex(())
+
+  init(
+    cluster: String, host: String, port: UInt16, configuration: EngineConfiguration, trust: TrustStore,
+    clock: any EngineClock
+  ) {
+    self.cluster = cluster
+    self.configuration = configuration
+    self.clock = clock
+    address = Mutex((host, port))
+    let pins: TLSTrust = .pinnedAuthorities { trust.pinnedAuthorities().filter { $0.clusterID == cluster } }
+    control = TLSSettings(role: .client, alpn: [Application.control], trust: pins) { () throws(ReplError) in
+      try trust.identity()
+    }
+    var resuming = TLSOptions()
+    resuming.resumption = true
+    data = TLSSettings(role: .client, alpn: [Application.data], trust: pins, options: resuming) {
+      () throws(ReplError) in try trust.identity()
+    }
+  }
+
+  var maxChunk: UInt32 { state.withLock { $0.negotiation?.maxChunk ?? 1 << 20 } }
+  /// Peer's clock minus ours in nanoseconds; nil before the first heartbeat.
+  var clockOffset: Int64? { state.withLock { $0.offset.nanoseconds } }
+  /// Why the last attempt to reach the peer failed; nil when it answered.
+  var lastError: ReplError? { state.withLock { $0.lastError } }
+
+  /// A pair gave the peer's address anew.
+  func move(host: String, port: UInt16) {
+    let isNew = address.withLock { address in
+      defer { address = (host, port) }
+      return address != (host, port)
+    }
+    if isNew { drop() }
+  }
+
+  func stop() {
+    state.withLock { $0.isStopped = true }
+    drop()
+  }
+
+  private func drop() {
+    let channel = state.withLock { state in
+      defer { state.channel = nil }
+      return state.channel
+    }
+    channel?.close()
+  }
+
+  // MARK: Requests
+
+  func request(_ request: ControlRequest, timeout: Double) throws(ReplError) -> ControlReply {
+    try send(request, over: try channel(), timeout: timeout)
+  }
+
+  private func send(
+    _ request: ControlRequest, over channel: FrameChannel, timeout: Double
+  ) throws(ReplError) -> ControlReply {
+    let (type, body) = request.encode()
+    let reply = try channel.request(type: type, body: body, timeout: .seconds(timeout))
+    do throws(WireError) {
+      let decoded = try ControlReply(type: reply.type, body: reply.body, flags: reply.flags)
+      if case .refused(let error) = decoded { return .refused(error) }
+      return decoded
+    } catch {
+      throw error.asReplError(subject: "peer \(cluster)")
+    }
+  }
+
+  /// Measures the clock offset and finds out whether the peer lives. Returns whether it wants something repaired.
+  func heartbeat() throws(ReplError) -> Bool {
+    do throws(ReplError) {
+      let reply = try ask(.heartbeat(Heartbeat(sentAt: clock.now())), timeout: 10) {
+        if case .heartbeat(let reply) = $0 { reply } else { nil }
+      }
+      let arrived = clock.now()
+      state.withLock { state in
+        state.offset.record(reply, arrivedAt: arrived)
+        state.lastError = nil
+      }
+      return reply.repairWanted
+    } catch {
+      state.withLock { $0.lastError = error }
+      throw error
+    }
+  }
+
+  // MARK: Connecting
+
+  private func channel() throws(ReplError) -> FrameChannel {
+    if let open = openChannel { return open }
+    return try connecting.withLock { _ throws(ReplError) in
+      if let open = openChannel { return open }
+      do throws(ReplError) {
+        return try connect()
+      } catch {
+        state.withLock { $0.lastError = error }
+        throw error
+      }
+    }
+  }
+
+  private var openChannel: FrameChannel? {
+    state.withLock { state in state.channel.flatMap { $0.closeError == nil ? $0 : nil } }
+  }
+
+  private func connect() throws(ReplError) -> FrameChannel {
+    guard !state.withLock({ $0.isStopped }) else {
+      throw ReplError(.cancelled, subject: "peer \(cluster)", cause: "the agent is stopping")
+    }
+    let (host, port) = address.withLock { $0 }
+    let connection = try TLSConnection.connect(host: host, port: port, settings: control)
+    let channel = try FrameChannel(connection: connection)
+    do throws(ReplError) {
+      let own = Application.hello(configuration)
+      guard case .hello(let hello) = try send(.hello(own), over: channel, timeout: 10) else {
+        throw ReplError(.protocolViolation, subject: "peer \(cluster)", cause: "did not answer hello")
+      }
+      let negotiation: HelloNegotiation
+      do throws(WireError) {
+        negotiation = try HelloNegotiation(own: own, peer: hello, authenticatedCluster: cluster)
+      } catch { throw error.asReplError(subject: "peer \(cluster)") }
+      state.withLock { state in
+        state.channel = channel
+        state.negotiation = negotiation
+        state.lastError = nil
+      }
+      return channel
+    } catch {
+      channel.close()
+      throw error
+    }
+  }
+
+  func openStream(
+    _ begin: BeginReply, session: SessionID, ticket: StreamTicket
+  ) throws(ReplError) -> any ChunkLink {
+    let host = begin.dataAddress.isEmpty ? address.withLock { $0.host } : begin.dataAddress
+    let codecs = state.withLock { $0.negotiation?.codecs ?? 1 }
+    let connection = try TLSConnection.connect(host: host, port: begin.dataPort, settings: data, sessions: tickets)
+    do throws(ReplError) {
+      return try DataStreamSender(
+        connection: connection, session: session, ticket: ticket, maxChunk: min(maxChunk, begin.maxChunk),
+        codecs: codecs)
+    } catch {
+      connection.cancel()
+      throw error
+    }
+  }
+}
+
+/// Names and settings both ends of our connections use.
+enum Application {
+  static let control = "repl-ctl/1"
+  static let data = "repl-data/1"
+  static let pairing = "repl-pair/1"
+
+  /// How we introduce ourselves.
+  static func hello(_ configuration: EngineConfiguration) -> Hello {
+    Hello(
+      major: Hello.protocolMajor, minor: Hello.protocolMinor, features: 0, clusterID: configuration.clusterID,
+      node: configuration.node, software: "repl-agent \(configuration.version)", maxChunk: 1 << 20, codecs: 0b11)
+  }
+}

@@ -1,0 +1,119 @@
+import Logging
+import ReplModel
+import WireProtocol
+import WireTransport
+
+/// Listens on 9001 (control and pairing) and 9010 (data), and hands what comes to the target service.
+final class PeerServer: Sendable {
+  private let control: TLSListener
+  private let data: TLSListener
+
+  init(
+    configuration: EngineConfiguration, trust: TrustStore, service: TargetService, pairing: PairingResponder,
+    repairs: RepairBoard, clock: any EngineClock, logger: Logger
+  ) throws(ReplError) {
+    let pins: TLSTrust = .pinnedAuthorities { trust.pinnedAuthorities() }
+    let identity: TLSSettings.IdentityProvider = { () throws(ReplError) in try trust.identity() }
+    let controlSettings = TLSSettings(
+      role: .server,
+      applications: [
+        TLSApplication(name: Application.control, trust: pins),
+        TLSApplication(name: Application.pairing, trust: .pairingAnyClient),
+      ], identity: identity)
+    var resuming = TLSOptions()
+    resuming.resumption = true
+    let dataSettings = TLSSettings(
+      role: .server, alpn: [Application.data], trust: pins, options: resuming, identity: identity)
+    let refusals: TLSListener.RefusalLog = { remote, error in
+      logger.warning("connection refused", metadata: ["remote": "\(remote)", "reason": "\(error)"])
+    }
+    let responder = ControlResponder(
+      configuration: configuration, service: service, repairs: repairs, clock: clock, logger: logger)
+    control = try TLSListener(
+      address: configuration.listenAddress, port: configuration.controlPort, settings: controlSettings, log: refusals
+    ) { connection in
+      connection.alpn == Application.pairing ? pairing.serve(connection) : responder.serve(connection)
+    }
+    do throws(ReplError) {
+      data = try TLSListener(
+        address: configuration.listenAddress, port: configuration.dataPort, settings: dataSettings, log: refusals
+      ) { connection in
+        guard let peer = connection.peerIdentity else { return connection.cancel() }
+        DataStreamReceiver(connection: connection, service: service, peer: peer.clusterID).run()
+      }
+    } catch {
+      control.stop()
+      throw error
+    }
+  }
+
+  func stop() {
+    control.stop()
+    data.stop()
+  }
+}
+
+/// Answers the control connection of one peer.
+struct ControlResponder: Sendable {
+  let configuration: EngineConfiguration
+  let service: TargetService
+  let repairs: RepairBoard
+  let clock: any EngineClock
+  let logger: Logger
+
+  /// Serves until the connection ends.
+  func serve(_ connection: TLSConnection) {
+    guard let peer = connection.peerIdentity else { return connection.cancel() }
+    logger.info("control connection", metadata: ["peer": "\(peer)"])
+    do throws(ReplError) {
+      let channel = try FrameChannel(connection: connection) { (request) throws(ReplError) in
+        answer(request, from: peer.clusterID)
+      }
+      channel.waitUntilClosed()
+      channel.join()
+    } catch {
+      connection.cancel()
+    }
+  }
+
+  private func answer(_ frame: FrameRequest, from peer: String) -> FrameAnswer {
+    let request: ControlRequest
+    do throws(WireError) {
+      request = try ControlRequest(type: frame.type, body: frame.body)
+    } catch {
+      logger.warning("malformed request", metadata: ["peer": "\(peer)", "reason": "\(error)"])
+      return .close(CloseNotice(error, subject: "peer \(peer)"))
+    }
+    let (flags, body) = reply(to: request, from: peer).encode()
+    return .reply(flags: flags, body: body)
+  }
+
+  private func reply(to request: ControlRequest, from peer: String) -> ControlReply {
+    let arrived = clock.now()
+    switch request {
+    case .hello(let hello): return greet(hello, peer)
+    case .heartbeat(let heartbeat):
+      return .heartbeat(
+        HeartbeatReply(
+          sentAt: heartbeat.sentAt, receivedAt: arrived, repliedAt: clock.now(),
+          repairWanted: repairs.isWanted(from: peer)))
+    case .unpair: return .unpair
+    default:
+      let reply = service.handle(request, from: peer)
+      if case .refused(let error) = reply {
+        logger.warning("request refused", metadata: ["peer": "\(peer)", "reason": "\(error)"])
+      }
+      return reply
+    }
+  }
+
+  private func greet(_ hello: Hello, _ peer: String) -> ControlReply {
+    let own = Application.hello(configuration)
+    do throws(WireError) {
+      _ = try HelloNegotiation(own: own, peer: hello, authenticatedCluster: peer)
+      return .hello(own)
+    } catch {
+      return .refused(error.asReplError(subject: "peer \(peer)"))
+    }
+  }
+}

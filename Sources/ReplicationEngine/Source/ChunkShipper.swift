@@ -1,0 +1,186 @@
+import BlockDiff
+import ReplModel
+import Synchronization
+
+/// Works a plan off: reads the snapshot, trims against the base, sums, and ships what differs. One per session; each
+/// of its stream threads calls ``run(_:)`` with a link of its own, and they share the plan.
+final class ChunkShipper: Sendable {
+  /// What the target's staging starts from, and with it what must be shipped.
+  enum Mode: Sendable {
+    /// An empty file: zeros need not travel.
+    case empty
+    /// A clone of this base, whose twin is at hand.
+    case base(any StorageFile, size: UInt64)
+    /// A clone of a base we cannot read; the sums of all segments are known already.
+    case knownSums
+  }
+
+  private struct Sums: ~Copyable {
+    var editor: SegmentTableEditor?
+    var delta = BlockSum.zero
+  }
+
+  private let image: any StorageFile
+  private let mode: Mode
+  private let volumeSize: UInt64
+  private let maxChunk: Int
+  private let walk: FingerprintWalk
+  private let cursor: WorkItemCursor
+  private let progress: ShipProgress
+  private let pace: @Sendable (UInt64) -> Void
+  private let still: @Sendable () throws(ReplError) -> Void
+  private let sums: Mutex<Sums>
+
+  /// - Parameters:
+  ///   - table: the new snapshot's segment table, brought up to date as segments are read; nil when the sums are known.
+  ///   - pace: called before bytes are sent; blocks as long as the bandwidth limit asks.
+  ///   - still: throws when the source is seen to change under our hands.
+  init(
+    image: any StorageFile, mode: Mode, volumeSize: UInt64, maxChunk: UInt32, key: FingerprintKey,
+    cursor: WorkItemCursor, table: SegmentTable?, progress: ShipProgress, pace: @escaping @Sendable (UInt64) -> Void,
+    still: @escaping @Sendable () throws(ReplError) -> Void
+  ) {
+    self.image = image
+    self.mode = mode
+    self.volumeSize = volumeSize
+    self.maxChunk = Int(maxChunk)
+    walk = FingerprintWalk(key: key)
+    self.cursor = cursor
+    self.progress = progress
+    self.pace = pace
+    self.still = still
+    sums = Mutex(Sums(editor: table.map { SegmentTableEditor($0) }))
+  }
+
+  /// The sum of all differences, once every thread has returned.
+  func finishSums() throws(ReplError) -> BlockSum {
+    try sums.withLock { (sums) throws(ReplError) in
+      try sums.editor?.flush()
+      return sums.delta
+    }
+  }
+
+  /// Ships items until the plan is empty. Blocks; call on a thread of its own.
+  func run(_ link: any ChunkLink) throws(ReplError) {
+    var worker = Worker(shipper: self, link: link)
+    while let item = try cursor.next() {
+      if progress.isCancelled { throw ReplError(.cancelled, subject: image.path, cause: "the session was cancelled") }
+      try still()
+      try worker.ship(item)
+    }
+    try link.finish()
+  }
+
+  /// The state of one thread: two buffers of a segment each, used again for every item.
+  private struct Worker {
+    let shipper: ChunkShipper
+    let link: any ChunkLink
+    let new = AlignedBuffer(count: Int(segmentSize))
+    let old = AlignedBuffer(count: Int(segmentSize))
+    var runs: [Extent] = []
+
+    mutating func ship(_ item: WorkItem) throws(ReplError) {
+      var delta = BlockSum.zero
+      for piece in item.pieces {
+        delta += try ship(piece)
+        shipper.progress.add(done: piece.extent.length)
+      }
+      try shipper.add(delta, segment: item.segment)
+    }
+
+    private mutating func ship(_ piece: PlannedPiece) throws(ReplError) -> BlockSum {
+      let extent = piece.extent
+      let bytes = try readNew(extent, isZero: piece.kind == .zero)
+      guard case .base(let base, let baseSize) = shipper.mode else {
+        try shipRun(extent, bytes, piece)
+        return shipper.sumsAreKnown ? .zero : shipper.walk.sum(of: bytes, at: extent.offset)
+      }
+      let before = try readOld(extent, from: base, size: baseSize)
+      runs.removeAll(keepingCapacity: true)
+      BlockTrim.differingRuns(new: bytes, base: before, at: extent.offset, into: &runs)
+      var delta = BlockSum.zero
+      for run in runs {
+        let range = Int(run.offset - extent.offset)..<Int(run.end - extent.offset)
+        let changed = UnsafeRawBufferPointer(rebasing: bytes[range])
+        delta += shipper.walk.sum(of: changed, at: run.offset)
+        delta -= shipper.walk.sum(of: UnsafeRawBufferPointer(rebasing: before[range]), at: run.offset)
+        try shipRun(run, changed, piece)
+      }
+      return delta
+    }
+
+    private func readNew(_ extent: Extent, isZero: Bool) throws(ReplError) -> UnsafeRawBufferPointer {
+      let target = new.prefix(Int(extent.length))
+      if isZero {
+        target.initializeMemory(as: UInt8.self, repeating: 0)
+        return UnsafeRawBufferPointer(target)
+      }
+      let count = try shipper.image.read(into: target, at: extent.offset)
+      guard count == target.count else {
+        throw ReplError(
+          .io, subject: shipper.image.path, cause: "ends at byte \(extent.offset + UInt64(count)) in the middle of a read")
+      }
+      shipper.image.dropCache(extent)
+      return UnsafeRawBufferPointer(target)
+    }
+
+    /// The base's bytes; beyond its end it counts as zeros.
+    private func readOld(
+      _ extent: Extent, from base: any StorageFile, size: UInt64
+    ) throws(ReplError) -> UnsafeRawBufferPointer {
+      let target = old.prefix(Int(extent.length))
+      let wanted = extent.offset < size ? Int(min(extent.end, size) - extent.offset) : 0
+      if wanted > 0 {
+        let count = try base.read(into: UnsafeMutableRawBufferPointer(rebasing: target[..<wanted]), at: extent.offset)
+        guard count == wanted else {
+          throw ReplError(.damaged, subject: base.path, cause: "is shorter than its \(size) bytes")
+        }
+        base.dropCache(extent)
+      }
+      UnsafeMutableRawBufferPointer(rebasing: target[wanted...]).initializeMemory(as: UInt8.self, repeating: 0)
+      return UnsafeRawBufferPointer(target)
+    }
+
+    /// Ships a run that differs: blocks of zeros as zero runs, the rest as chunks.
+    private func shipRun(_ run: Extent, _ bytes: UnsafeRawBufferPointer, _ piece: PlannedPiece) throws(ReplError) {
+      guard !piece.isDurable else { return }
+      var position = 0
+      while position < bytes.count {
+        let isZero = BlockTrim.isZeroBlock(bytes, at: position)
+        var end = position
+        while end < bytes.count, BlockTrim.isZeroBlock(bytes, at: end) == isZero, isZero || end - position < shipper.maxChunk {
+          end = min(end + Int(blockSize), bytes.count)
+        }
+        let extent = Extent(offset: run.offset + UInt64(position), length: UInt64(end - position))
+        if isZero {
+          if shipper.zerosTravel { try link.sendZeros(extent) }
+        } else {
+          shipper.pace(extent.length)
+          try link.sendChunk(UnsafeRawBufferPointer(rebasing: bytes[position..<end]), at: extent.offset)
+        }
+        shipper.progress.add(changed: isZero ? 0 : extent.length)
+        position = end
+      }
+    }
+  }
+
+  private var zerosTravel: Bool {
+    if case .empty = mode { false } else { true }
+  }
+
+  private var sumsAreKnown: Bool {
+    if case .knownSums = mode { true } else { false }
+  }
+
+  /// Adds a segment's difference to the total and to its entry in the table.
+  private func add(_ delta: BlockSum, segment: UInt64) throws(ReplError) {
+    guard delta != .zero else { return }
+    try sums.withLock { (sums) throws(ReplError) in
+      sums.delta += delta
+      // Taken out while it changes, so that its page is not copied.
+      guard var editor = sums.editor.take() else { return }
+      defer { sums.editor = editor }
+      try editor.set(segment: segment, try editor.sum(ofSegment: segment) + delta)
+    }
+  }
+}

@@ -1,0 +1,237 @@
+import BlockDiff
+import ReplModel
+import WireProtocol
+
+/// The run of one Migration: snapshots of all members, their sessions, one commit. Blocks; has a thread of its own.
+///
+/// Crash points: the run and its snapshots are recorded before anything is sent, so a restart takes up the same sessions
+/// and the target resumes them; `inDoubt` is recorded before the commit is sent, `sealed` after its answer.
+final class GroupRun: Sendable {
+  let record: RunRecord
+  private let context: SourceContext
+  private let link: any PeerLink
+  private let keeper: SnapshotKeeper
+  let members: [VolumeID: MemberProgress]
+
+  init(record: RunRecord, context: SourceContext, link: any PeerLink) {
+    self.record = record
+    self.context = context
+    self.link = link
+    keeper = SnapshotKeeper(context: context)
+    members = Dictionary(
+      zip(record.request.volumes, record.report.volumes.map { MemberProgress($0, clock: context.clock) }),
+      uniquingKeysWith: { first, _ in first })
+  }
+
+  /// The report of this moment.
+  func report(state: RunState, reason: String) -> MigrationReport {
+    MigrationReport(
+      uid: record.uid, state: state, reason: reason, volumes: record.request.volumes.compactMap { members[$0]?.report })
+  }
+
+  func cancel() { for member in members.values { member.ship.cancel() } }
+
+  /// Runs to the end and records it. Returns the final report.
+  func run() -> MigrationReport {
+    do throws(ReplError) {
+      let tasks = try prepareTasks()
+      let outcomes = try ship(tasks)
+      try commit(tasks, outcomes)
+      return try finish(.succeeded, reason: "")
+    } catch {
+      return fail(error)
+    }
+  }
+
+  /// What one member needs.
+  private struct Task: Sendable {
+    var volume: VolumeRecord
+    var snapshot: SnapshotRecord
+    var session: SessionID
+    var kind: SessionKind
+    var fullReason: String
+    var key: FingerprintKey
+    var progress: MemberProgress
+  }
+
+  // MARK: Snapshots
+
+  private func prepareTasks() throws(ReplError) -> [Task] {
+    let known = try context.database.read { try RunMember.all($0, uid: self.record.uid) }
+    var tasks: [Task] = []
+    for id in record.request.volumes {
+      let member = known.first { $0.volume == id }
+      do throws(ReplError) {
+        tasks.append(try prepareTask(id, member))
+      } catch {
+        members[id]?.finish(.failed, reason: "\(error)")
+        throw error
+      }
+    }
+    return tasks
+  }
+
+  private func prepareTask(_ id: VolumeID, _ member: RunMember?) throws(ReplError) -> Task {
+    guard let progress = members[id] else { throw ReplError(.bug, subject: "\(id)", cause: "has no progress") }
+    progress.enter(.snapshot)
+    let facts = try context.database.read { database in
+      guard let volume = try VolumeRecord.find(database, id) else {
+        throw ReplError(.notFound, subject: "volume \(id)", cause: "was taken out of the agent")
+      }
+      guard let key = try LineageKeys.find(database, volume.lineage) else {
+        throw ReplError(.damaged, subject: volume.label, cause: "its fingerprint key is missing")
+      }
+      let done = try PairCount.done(database, pair: self.record.request.pair.uid, volume: id)
+      let snapshot = try member?.point.flatMap { try SnapshotRecord.find(database, $0) }
+      return (volume, key, done, snapshot)
+    }
+    let (volume, key, done, earlier) = facts
+    let reason = volume.fullReason ?? PairCount.fullReason(mode: record.request.mode, done: done)
+    try settleDoubt(volume, except: earlier?.point)
+    // A snapshot of an earlier life of this run is taken up again; one without an image cannot be.
+    let snapshot =
+      if let earlier, earlier.hasImage || earlier.state == .inDoubt { earlier } else {
+        try keeper.take(volume, peer: link.cluster, acceptShrink: record.request.acceptShrink)
+      }
+    let kind = member?.kind ?? (reason == nil ? .delta : .full)
+    let session = member?.session ?? SessionID.random()
+    let saved = RunMember(uid: record.uid, volume: id, session: session, point: snapshot.point, kind: kind)
+    try context.database.write { try saved.save($0) }
+    progress.update { $0.stallMilliseconds = Double(snapshot.stallNanoseconds) / 1e6 }
+    return Task(
+      volume: volume, snapshot: snapshot, session: session, kind: kind, fullReason: kind == .full ? reason ?? "" : "",
+      key: key, progress: progress)
+  }
+
+  /// Asks for the outcome of commits that were sent and never answered, before a new base is chosen.
+  private func settleDoubt(_ volume: VolumeRecord, except own: PointID?) throws(ReplError) {
+    let doubtful = try context.database.read { try SnapshotRecord.all($0, volume: volume.id, peer: self.link.cluster) }
+      .filter { $0.state == .inDoubt && $0.point != own }
+    for snapshot in doubtful {
+      let query = QueryPoint(volume: volume.id, point: snapshot.point)
+      let reply = try link.ask(.queryPoint(query)) { if case .queryPoint(let reply) = $0 { reply } else { nil } }
+      switch reply {
+      case .sealed(let seal, _):
+        try context.database.write { try SnapshotRecord.setState($0, snapshot.point, .sealed, seal: seal) }
+      case .prepared, .unknown: try keeper.drop(snapshot)
+      }
+    }
+  }
+
+  // MARK: Shipping
+
+  private func ship(_ tasks: [Task]) throws(ReplError) -> [VolumeSession.Outcome] {
+    let manifest = tasks.map { GroupMember(volume: $0.volume.id, size: $0.snapshot.size) }
+      .sorted { $0.volume < $1.volume }
+    let outcomes = Outcomes(count: tasks.count)
+    try context.threads.runAll(tasks.count, limit: context.configuration.concurrentVolumes) {
+      [self] (index) throws(ReplError) in
+      outcomes.set(index, try ship(tasks[index], manifest))
+    }
+    return try outcomes.all()
+  }
+
+  private func ship(_ task: Task, _ manifest: [GroupMember]) throws(ReplError) -> VolumeSession.Outcome {
+    var session = VolumeSession(
+      context: context, link: link, volume: task.volume, snapshot: task.snapshot, session: task.session,
+      kind: task.kind, fullReason: task.fullReason, group: record.group, members: manifest,
+      acceptShrink: record.request.acceptShrink, key: task.key, progress: task.progress)
+    do throws(ReplError) {
+      return try session.run()
+    } catch {
+      noteFailure(error, task)
+      throw error
+    }
+  }
+
+  private func noteFailure(_ error: ReplError, _ task: Task) {
+    task.progress.finish(error.kind == .cancelled ? .cancelled : .failed, reason: "\(error)")
+    // One failing member fails the group: the others need not go on.
+    cancel()
+    let discard = AbortSession(session: task.session, discard: error.kind == .cancelled)
+    _ = try? link.request(.abortSession(discard), timeout: RequestTimeout.short)
+    guard error.kind == .damaged else { return }
+    try? context.database.write {
+      try VolumeRecord.setCare($0, task.volume.id, distrust: task.volume.distrustReason, full: "\(error.cause)")
+    }
+  }
+
+  // MARK: Commit
+
+  private func commit(_ tasks: [Task], _ outcomes: [VolumeSession.Outcome]) throws(ReplError) {
+    for task in tasks { task.progress.enter(.commit) }
+    try context.database.write { database in
+      for (task, outcome) in zip(tasks, outcomes) {
+        try SnapshotRecord.setState(database, task.snapshot.point, .inDoubt, seal: outcome.seal)
+      }
+    }
+    let isSealed = outcomes.allSatisfy { if case .sealed = $0 { true } else { false } }
+    if !isSealed { try sendCommit() }
+    try context.database.write { database in
+      for (task, outcome) in zip(tasks, outcomes) {
+        try SnapshotRecord.setState(database, task.snapshot.point, .sealed, seal: outcome.seal)
+        try PairCount.increment(database, pair: self.record.request.pair.uid, volume: task.volume.id)
+        try VolumeRecord.setCare(database, task.volume.id, distrust: task.volume.distrustReason, full: nil)
+      }
+    }
+    // Only now may the target let go of the point before; should this get lost, the next begin says the same.
+    _ = try? link.request(.confirmGroup(ConfirmGroup(group: record.group)), timeout: RequestTimeout.short)
+    for (task, outcome) in zip(tasks, outcomes) {
+      task.progress.update {
+        $0.point = outcome.seal.point.description
+        $0.proof = outcome.seal.proof.name
+      }
+      task.progress.finish(.succeeded)
+      try keeper.prune(task.volume.id, peer: link.cluster, keeping: nil)
+    }
+  }
+
+  /// Sends the commit until its outcome is known: while it is not, both the new snapshot and the base stay.
+  private func sendCommit() throws(ReplError) {
+    var patience = Patience(clock: context.clock)
+    while true {
+      do throws(ReplError) {
+        _ = try link.ask(.commitGroup(CommitGroup(group: record.group)), timeout: RequestTimeout.long) {
+          if case .commitGroup(let reply) = $0 { reply } else { nil }
+        }
+        return
+      } catch {
+        guard error.kind == .transient, patience.mayTryAgain(done: 0) else { throw error }
+        context.clock.sleep(seconds: patience.nextPause())
+      }
+    }
+  }
+
+  // MARK: End
+
+  private func finish(_ state: RunState, reason: String) throws(ReplError) -> MigrationReport {
+    let last = report(state: state, reason: reason)
+    var saved = record
+    saved.state = state
+    saved.report = last
+    try context.database.write { [saved] in
+      try saved.save($0)
+      try RunRecord.prune($0, keep: 1000)
+    }
+    return last
+  }
+
+  private func fail(_ error: ReplError) -> MigrationReport {
+    let state: RunState = error.kind == .cancelled ? .cancelled : .failed
+    for (id, member) in members where !member.report.state.isFinal {
+      member.finish(state, reason: "the group's run ended: \(error)")
+      // What was never sealed is of no use to a later run, which takes a snapshot of its own.
+      try? keeper.prune(id, peer: link.cluster, keeping: nil)
+    }
+    for id in record.request.volumes { try? keeper.prune(id, peer: link.cluster, keeping: nil) }
+    return (try? finish(state, reason: "\(error)")) ?? report(state: state, reason: "\(error)")
+  }
+}
+
+extension VolumeSession.Outcome {
+  var seal: Seal {
+    switch self {
+    case .prepared(let seal), .sealed(let seal): seal
+    }
+  }
+}

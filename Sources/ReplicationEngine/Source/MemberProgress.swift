@@ -1,0 +1,60 @@
+import ReplModel
+import Synchronization
+
+/// The report of one volume of a run, written by its session and read by whoever asks.
+final class MemberProgress: Sendable {
+  let ship = ShipProgress()
+  private let clock: any EngineClock
+  private let startedAt: Double
+  private let state: Mutex<VolumeRunReport>
+
+  init(_ report: VolumeRunReport, clock: any EngineClock) {
+    self.clock = clock
+    startedAt = clock.ticks()
+    state = Mutex(report)
+  }
+
+  func update(_ body: (inout VolumeRunReport) -> Void) { state.withLock { body(&$0) } }
+
+  /// Enters a stage; a reason for waiting is over then.
+  func enter(_ stage: RunStage) {
+    update {
+      $0.stage = stage.rawValue
+      $0.state = .running
+      $0.reason = ""
+    }
+  }
+
+  /// The report with the counts of this moment and the time to go at the rate so far.
+  var report: VolumeRunReport {
+    let counts = ship.snapshot
+    let elapsed = clock.ticks() - startedAt
+    return state.withLock { report in
+      guard !report.state.isFinal else { return report }
+      report.bytesTotal = counts.planned
+      report.bytesDone = counts.done
+      report.bytesChanged = counts.changed
+      report.bytesOnWire = counts.wire
+      report.seconds = elapsed
+      let isShipping = report.stage == RunStage.ship.rawValue && counts.done > 0 && counts.planned >= counts.done
+      report.etaSeconds = isShipping ? elapsed * Double(counts.planned - counts.done) / Double(counts.done) : nil
+      return report
+    }
+  }
+
+  func finish(_ outcome: RunState, reason: String = "") {
+    let last = report
+    update {
+      $0 = last
+      $0.state = outcome
+      $0.reason = reason
+      $0.etaSeconds = nil
+      if outcome == .succeeded { $0.stage = RunStage.done.rawValue }
+    }
+  }
+}
+
+/// Where a volume of a run is.
+enum RunStage: String, Sendable {
+  case snapshot, begin, plan, ship, seal, commit, done
+}

@@ -1,0 +1,21 @@
+import ReplModel
+import Synchronization
+
+/// What the sessions of a group came to, collected from their threads.
+final class Outcomes: Sendable {
+  private let slots: Mutex<[VolumeSession.Outcome?]>
+
+  init(count: Int) { slots = Mutex(Array(repeating: nil, count: count)) }
+
+  func set(_ index: Int, _ outcome: VolumeSession.Outcome) { slots.withLock { $0[index] = outcome } }
+
+  /// All of them, in order.
+  func all() throws(ReplError) -> [VolumeSession.Outcome] {
+    let found = slots.withLock { $0 }
+    let present = found.compactMap { $0 }
+    guard present.count == found.count else {
+      throw ReplError(.bug, subject: "group", cause: "a session ended without an outcome")
+    }
+    return present
+  }
+}

@@ -1,0 +1,174 @@
+import BlockDiff
+import ReplModel
+import WireProtocol
+
+/// Finds what a session has to ship, by the best change source there is.
+struct PlanMaker {
+  let context: SourceContext
+  let link: any PeerLink
+  let volume: VolumeRecord
+  let snapshot: SnapshotRecord
+  let key: FingerprintKey
+  let image: any StorageFile
+  /// Throws when the source is seen to change, or the run is cancelled.
+  let check: () throws(ReplError) -> Void
+
+  private var planPath: String { snapshot.directory + "/plan" }
+
+  /// Against a base both sides hold: by extent maps where both images are at hand and trusted, else by segment sums.
+  func delta(_ base: SnapshotRecord) throws(ReplError) -> SessionPlan {
+    guard let seal = base.seal else { throw ReplError(.bug, subject: volume.label, cause: "its base has no seal") }
+    guard snapshot.size >= base.size else {
+      return try full(reason: "the volume became smaller, from \(base.size) to \(snapshot.size) bytes")
+    }
+    if snapshot.hasImage, base.hasImage, volume.distrustReason == nil { return try reflink(base, seal) }
+    let reason =
+      volume.distrustReason
+      ?? (snapshot.hasImage ? "the base's snapshot is gone, its sums are kept" : "the volume cannot be cloned")
+    let old = try SegmentTable.open(base.segmentsPath, in: context.storage)
+    defer { try? old.close() }
+    var editor = SegmentTableEditor(old)
+    return try digest(
+      changeSource: "digest", reason: reason, kind: .delta, base: seal.point,
+      isUnchanged: { (segment, sum) throws(ReplError) in
+        try (segment < old.segmentCount ? editor.sum(ofSegment: segment) : .zero) == sum
+      })
+  }
+
+  /// Against the sums that the target reads from its point, because there is no common base any more.
+  func compare(_ point: PointID) throws(ReplError) -> SessionPlan {
+    var sums = PeerSums(link: link, volume: volume.id, point: point, segmentCount: segmentCount(ofVolume: snapshot.size))
+    return try digest(
+      changeSource: "compare", reason: "no base in common; compared with the sums of the target's point \(point)",
+      kind: .compare, base: point,
+      isUnchanged: { (segment, sum) throws(ReplError) in try sums.sum(of: segment) == sum.fingerprint })
+  }
+
+  /// Everything that is allocated.
+  func full(reason: String) throws(ReplError) -> SessionPlan {
+    let summary = try plan { (plan) throws(ReplError) in
+      try FullChangeSource(image, size: snapshot.size).run(into: plan)
+    }
+    return SessionPlan(
+      changeSource: "full", reason: reason, kind: .full, base: nil, baseSum: .zero, mode: .empty,
+      table: try newTable(), path: planPath, summary: summary, storage: context.storage, files: [])
+  }
+
+  private func reflink(_ base: SnapshotRecord, _ seal: Seal) throws(ReplError) -> SessionPlan {
+    let baseImage = try context.storage.open(base.imagePath, .read)
+    do throws(ReplError) {
+      let summary = try plan { (plan) throws(ReplError) in
+        _ = try ReflinkChangeSource(base: baseImage, baseSize: base.size, new: image, newSize: snapshot.size).run(into: plan)
+      }
+      let old = try SegmentTable.open(base.segmentsPath, in: context.storage)
+      defer { try? old.close() }
+      try context.storage.removeFile(snapshot.segmentsPath)
+      let table = try SegmentTable.clone(
+        old, to: snapshot.segmentsPath, volumeSize: snapshot.size, in: context.storage)
+      return SessionPlan(
+        changeSource: "reflink", reason: "", kind: .delta, base: seal.point,
+        baseSum: BlockSum(fingerprint: seal.fingerprint, nonZeroBlocks: seal.nonZeroBlocks),
+        mode: .base(baseImage, size: base.size), table: table, path: planPath, summary: summary,
+        storage: context.storage, files: [baseImage])
+    } catch {
+      try? baseImage.close()
+      throw error
+    }
+  }
+
+  /// Reads the whole image and plans the segments whose sums differ.
+  private func digest(
+    changeSource: String, reason: String, kind: SessionKind, base: PointID,
+    isUnchanged: (UInt64, BlockSum) throws(ReplError) -> Bool
+  ) throws(ReplError) -> SessionPlan {
+    let table = try newTable()
+    var editor = SegmentTableEditor(table)
+    var total = BlockSum.zero
+    let source = DigestChangeSource(image, size: snapshot.size, key: key, dropsCache: snapshot.hasImage)
+    let summary = try plan { (plan) throws(ReplError) in
+      let totals = try source.run(
+        into: plan,
+        isUnchanged: isUnchanged,
+        newSum: { (segment, sum) throws(ReplError) in try editor.set(segment: segment, sum) }, check: check)
+      total = totals.sum
+    }
+    try editor.flush()
+    return SessionPlan(
+      changeSource: changeSource, reason: reason, kind: kind, base: base, baseSum: total, mode: .knownSums, table: table,
+      path: planPath, summary: summary, storage: context.storage, files: [])
+  }
+
+  private func newTable() throws(ReplError) -> SegmentTable {
+    try context.storage.removeFile(snapshot.segmentsPath)
+    return try SegmentTable.create(
+      snapshot.segmentsPath, volumeSize: snapshot.size, keyID: key.id, in: context.storage)
+  }
+
+  private func plan(_ fill: (PlanFile) throws(ReplError) -> Void) throws(ReplError) -> PlanSummary {
+    let plan = try PlanFile(creating: planPath, volumeSize: snapshot.size, storage: context.storage)
+    do throws(ReplError) {
+      try fill(plan)
+      return try plan.finish()
+    } catch {
+      plan.discard()
+      throw error
+    }
+  }
+
+  /// A plan of whole segments, ascending.
+  static func planSegments(
+    _ segments: [UInt64], volumeSize: UInt64, to path: String, _ storage: any Storage
+  ) throws(ReplError) {
+    let plan = try PlanFile(creating: path, volumeSize: volumeSize, storage: storage)
+    for segment in segments where segment * segmentSize < volumeSize {
+      let end = min((segment + 1) * segmentSize, volumeSize)
+      try plan.append(Extent(from: segment * segmentSize, to: end), .data)
+    }
+    _ = try plan.finish()
+  }
+}
+
+/// The sums of a peer's point, fetched a page at a time in ascending order.
+struct PeerSums {
+  private let link: any PeerLink
+  private let volume: VolumeID
+  private let point: PointID
+  private let segmentCount: UInt64
+  private var page: [UInt64: Fingerprint] = [:]
+  private var pageEnd: UInt64 = 0
+
+  init(link: any PeerLink, volume: VolumeID, point: PointID, segmentCount: UInt64) {
+    self.link = link
+    self.volume = volume
+    self.point = point
+    self.segmentCount = segmentCount
+  }
+
+  /// The sum of a segment; segments are asked for in ascending order.
+  mutating func sum(of segment: UInt64) throws(ReplError) -> Fingerprint {
+    if segment >= pageEnd {
+      let count = min(UInt64(SegmentSumsRequest.pageLimit), segmentCount - segment)
+      let request = SegmentSumsRequest(
+        volume: volume, point: point, firstSegment: segment, count: UInt32(clamping: count))
+      let reply = try link.ask(.segmentSums(request), timeout: RequestTimeout.long) {
+        if case .segmentSums(let reply) = $0 { reply } else { nil }
+      }
+      page = Dictionary(reply.sums.map { ($0.segment, $0.sum) }, uniquingKeysWith: { first, _ in first })
+      pageEnd = segment + count
+    }
+    return page[segment] ?? .zero
+  }
+}
+
+/// Where two tables of the same volume differ.
+enum SegmentDifference {
+  /// The segments whose sum at the peer is not ours, ascending.
+  static func find(_ sums: [SegmentSum], in table: SegmentTable) throws(ReplError) -> [UInt64] {
+    var editor = SegmentTableEditor(table)
+    var differing: [UInt64] = []
+    for entry in sums where entry.segment < table.segmentCount {
+      if try editor.sum(ofSegment: entry.segment).fingerprint != entry.sum { differing.append(entry.segment) }
+    }
+    return differing
+  }
+}

@@ -1,0 +1,63 @@
+import BlockDiff
+import ReplModel
+import WireProtocol
+
+/// What one session ships, and what its seal builds on. Used by one thread; closes its files with ``close()``.
+final class SessionPlan {
+  /// `reflink`, `digest`, `compare` or `full`.
+  let changeSource: String
+  /// Why not a better source; empty when there is none better.
+  let reason: String
+  let kind: SessionKind
+  /// What the target's staging starts from.
+  let base: PointID?
+  /// Sum of what the session's differences are added to.
+  let baseSum: BlockSum
+  let mode: ChunkShipper.Mode
+  /// The new snapshot's sums, complete once everything is shipped.
+  let table: SegmentTable
+  private let path: String
+  private let summary: PlanSummary
+  private let storage: any Storage
+  private let files: [any StorageFile]
+
+  init(
+    changeSource: String, reason: String, kind: SessionKind, base: PointID?, baseSum: BlockSum,
+    mode: ChunkShipper.Mode, table: SegmentTable, path: String, summary: PlanSummary, storage: any Storage,
+    files: [any StorageFile]
+  ) {
+    self.changeSource = changeSource
+    self.reason = reason
+    self.kind = kind
+    self.base = base
+    self.baseSum = baseSum
+    self.mode = mode
+    self.table = table
+    self.path = path
+    self.summary = summary
+    self.storage = storage
+    self.files = files
+  }
+
+  var digest: Fingerprint { summary.digest }
+  var plannedBytes: UInt64 { summary.plannedBytes }
+
+  /// The base that the seal names: none where both sides read everything.
+  var sealBase: PointID? { kind == .delta ? base : nil }
+
+  /// The table that the shipper brings up to date; nil when planning has filled it already.
+  var tableToUpdate: SegmentTable? {
+    if case .knownSums = mode { nil } else { table }
+  }
+
+  /// The plan from its beginning; `durable` says what need not travel again.
+  func cursor(durable: sending ResumeStream?) throws(ReplError) -> WorkItemCursor {
+    WorkItemCursor(try PlanReader(path, storage: storage), durable: durable)
+  }
+
+  func close() {
+    try? table.close()
+    for file in files { try? file.close() }
+    try? storage.removeFile(path)
+  }
+}

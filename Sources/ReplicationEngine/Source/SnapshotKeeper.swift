@@ -1,0 +1,114 @@
+import BlockDiff
+import ReplModel
+
+/// Takes and drops the snapshots of own volumes. A snapshot exists once its record is committed; files without a record
+/// are swept at start-up, records whose files are gone lose their image.
+struct SnapshotKeeper: Sendable {
+  let context: SourceContext
+  /// Twins of sealed points that stay pinned per volume and peer: the base, and one before it.
+  static let pinned = 2
+
+  /// Takes a snapshot of a volume for a peer, durable before it returns.
+  func take(_ volume: VolumeRecord, peer: String, acceptShrink: Bool) throws(ReplError) -> SnapshotRecord {
+    let point = PointID.random()
+    guard let pool = volume.pool.flatMap({ context.pools.layout(named: $0) }) else {
+      return try record(volume, peer: peer, point: point, still(volume, point))
+    }
+    let live = try context.live.open(volume)
+    let paths = pool.snapshot(volume.id, point)
+    let takenAt = context.clock.now()
+    do throws(ReplError) {
+      try context.pools.requireRoomForSnapshot(pool)
+      let result = try context.snapshotter.take(
+        of: live, into: paths.directory, expectedSize: volume.size, acceptsShrinking: acceptShrink)
+      try? live.close()
+      try context.storage.setImmutable(paths.image, true)
+      let taken = Taken(
+        directory: paths.directory, hasImage: true, size: result.size, takenAt: takenAt,
+        stall: Int64(clamping: result.stallNanoseconds))
+      return try record(volume, peer: peer, point: point, taken)
+    } catch {
+      try? live.close()
+      try? context.storage.removeTree(paths.directory)
+      throw error
+    }
+  }
+
+  /// Drops a snapshot: the record first, so that a crash leaves a file without a record, which is swept.
+  func drop(_ snapshot: SnapshotRecord) throws(ReplError) {
+    try context.database.write { try SnapshotRecord.delete($0, snapshot.point) }
+    try context.storage.removeTree(snapshot.directory)
+  }
+
+  /// Lets go of sealed twins beyond the pinned ones, and of what never was sealed, except `keeping`.
+  func prune(_ volume: VolumeID, peer: String, keeping: PointID?) throws(ReplError) {
+    let all = try context.database.read { try SnapshotRecord.all($0, volume: volume, peer: peer) }
+    let sealed = all.filter { $0.state == .sealed }
+    let idle = all.filter { $0.state == .taken && $0.point != keeping }
+    for snapshot in sealed.dropFirst(Self.pinned) + idle { try drop(snapshot) }
+  }
+
+  /// Removes snapshot directories that no record names, and marks records whose image is gone.
+  func sweep() throws(ReplError) {
+    let volumes = try context.database.read { try VolumeRecord.all($0) }
+    var known: Set<String> = []
+    for volume in volumes {
+      for snapshot in try context.database.read({ try SnapshotRecord.all($0, volume: volume.id) }) {
+        known.insert(snapshot.directory)
+        guard snapshot.hasImage, try !context.storage.exists(snapshot.imagePath) else { continue }
+        try context.database.write {
+          try $0.execute(sql: "UPDATE snapshot SET hasImage = 0 WHERE point = ?", arguments: [snapshot.point])
+        }
+      }
+    }
+    for root in context.pools.layouts.map(\.snapshots) + [digestRoot] {
+      for volume in (try? context.storage.list(root)) ?? [] {
+        for point in try context.storage.list("\(root)/\(volume)") where !known.contains("\(root)/\(volume)/\(point)") {
+          try context.storage.removeTree("\(root)/\(volume)/\(point)")
+        }
+      }
+    }
+  }
+
+  private struct Taken {
+    var directory: String
+    var hasImage: Bool
+    var size: UInt64
+    var takenAt: Timestamp
+    var stall: Int64
+  }
+
+  private var digestRoot: String { context.configuration.stateDirectory + "/digests" }
+
+  /// A volume that cannot be cloned has no image: its point in time is the session that reads it.
+  private func still(_ volume: VolumeRecord, _ point: PointID) throws(ReplError) -> Taken {
+    let live = try context.live.open(volume)
+    let size = try live.size()
+    try live.close()
+    let directory = "\(digestRoot)/\(volume.id)/\(point)"
+    try context.storage.makeDirectory(digestRoot)
+    try context.storage.makeDirectory("\(digestRoot)/\(volume.id)")
+    try context.storage.makeDirectory(directory)
+    return Taken(directory: directory, hasImage: false, size: size, takenAt: context.clock.now(), stall: 0)
+  }
+
+  private func record(
+    _ volume: VolumeRecord, peer: String, point: PointID, _ taken: Taken
+  ) throws(ReplError) -> SnapshotRecord {
+    try context.database.write { database in
+      guard let current = try VolumeRecord.find(database, volume.id) else {
+        throw ReplError(.notFound, subject: volume.label, cause: "was taken out of the agent")
+      }
+      let consistency: Consistency = !taken.hasImage && current.allowFuzzy ? .fuzzy : .volume
+      let snapshot = SnapshotRecord(
+        point: point, volume: volume.id, peer: peer, generation: current.nextGeneration, size: taken.size,
+        takenAt: taken.takenAt, consistency: consistency, stallNanoseconds: taken.stall, directory: taken.directory,
+        hasImage: taken.hasImage, state: .taken, seal: nil)
+      try snapshot.insert(database)
+      try database.execute(
+        sql: "UPDATE volume SET nextGeneration = nextGeneration + 1, size = ? WHERE id = ?",
+        arguments: [Int64(taken.size), volume.id])
+      return snapshot
+    }
+  }
+}

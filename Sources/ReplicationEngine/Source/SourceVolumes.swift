@@ -1,0 +1,166 @@
+import BlockDiff
+import GRDB
+import ReplModel
+
+/// Makes, imports and deletes the volumes this agent owns. Calls block.
+struct SourceVolumes: Sendable {
+  let context: SourceContext
+  let kernel: LinuxStorage
+
+  func create(_ request: CreateVolumeRequest) throws(ReplError) -> VolumeRecord {
+    try checkNames(request.namespace, request.name)
+    guard request.size > 0, request.size <= 1 << 60 else {
+      throw ReplError(.invalid, subject: "size \(request.size)", cause: "is not between 1 byte and 1 EiB")
+    }
+    try requireFree(request.namespace, request.name)
+    let pool = try pool(named: request.pool)
+    let directory = pool.layout.pool + "/volumes/" + request.namespace
+    let path = "\(directory)/\(request.name).img"
+    try context.storage.makeDirectory(pool.layout.pool + "/volumes")
+    try context.storage.makeDirectory(directory)
+    let file: any StorageFile
+    do throws(ReplError) {
+      file = try context.storage.open(path, .createNew)
+    } catch {
+      guard error.kind == .exists else { throw error }
+      throw ReplError(
+        .exists, subject: path, cause: "is there already", remedy: "replctl volume import, or move the file away")
+    }
+    do throws(ReplError) {
+      try file.truncate(to: request.size)
+      try file.synchronize()
+      try context.storage.synchronizeDirectory(directory)
+      try file.close()
+      return try record(request.namespace, request.name, path, pool, isDevice: false, request.size, allowFuzzy: false)
+    } catch {
+      try? context.storage.removeFile(path)
+      throw error
+    }
+  }
+
+  /// A file or device that exists. A pool that is named must lie on its file system; without one the best change source
+  /// there is is taken.
+  func `import`(_ request: ImportVolumeRequest) throws(ReplError) -> VolumeRecord {
+    try checkNames(request.namespace, request.name)
+    try requireFree(request.namespace, request.name)
+    let allowed = context.configuration.allowedPaths
+    let live = try LiveVolumeFile.inspect(request.path, allowedPaths: allowed, storage: kernel)
+    guard live.size > 0 else { throw ReplError(.invalid, subject: request.path, cause: "is empty: a volume has a size") }
+    try requireNotOwned(live, allowed)
+    let home = try homePool(live, wanted: request.pool)
+    return try record(
+      request.namespace, request.name, live.realPath, home, isDevice: live.kind == .device, live.size,
+      allowFuzzy: request.allowFuzzy)
+  }
+
+  /// Takes a volume out of the agent; with `data` its live file goes too, unless something holds it open.
+  func delete(_ id: VolumeID, data: Bool) throws(ReplError) {
+    guard let volume = try context.database.read({ try VolumeRecord.find($0, id) }) else {
+      throw ReplError(.notFound, subject: "volume \(id)", cause: "is not a volume of this agent")
+    }
+    if data { try requireUnused(volume) }
+    let snapshots = try context.database.read { try SnapshotRecord.all($0, volume: id) }
+    try context.database.write { database in
+      for snapshot in snapshots { try SnapshotRecord.delete(database, snapshot.point) }
+      try database.execute(sql: "DELETE FROM volume WHERE id = ?", arguments: [id])
+    }
+    for snapshot in snapshots { try? context.storage.removeTree(snapshot.directory) }
+    guard data, !volume.isDevice else { return }
+    try context.storage.removeFile(volume.path)
+    try context.storage.synchronizeDirectory(parentDirectory(of: volume.path))
+  }
+
+  // MARK: Checks
+
+  private func checkNames(_ namespace: String, _ name: String) throws(ReplError) {
+    for text in [namespace, name] {
+      let allowed = text.utf8.allSatisfy { byte in
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+          || byte == UInt8(ascii: "-") || byte == UInt8(ascii: ".")
+      }
+      let edges = [text.utf8.first, text.utf8.last].allSatisfy {
+        $0 != nil && $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: ".")
+      }
+      guard allowed, edges, text.utf8.count <= 253 else {
+        throw ReplError(
+          .invalid, subject: "name '\(text.prefix(80))'", cause: "is not a name",
+          remedy: "use lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit")
+      }
+    }
+  }
+
+  private func requireFree(_ namespace: String, _ name: String) throws(ReplError) {
+    guard try context.database.read({ try VolumeRecord.find($0, namespace: namespace, name: name) }) == nil else {
+      throw ReplError(.exists, subject: "volume \(namespace)/\(name)", cause: "exists already")
+    }
+  }
+
+  private func requireNotOwned(_ live: LiveVolumeFile, _ allowed: [String]) throws(ReplError) {
+    for volume in try context.database.read({ try VolumeRecord.all($0) }) {
+      guard let other = try? LiveVolumeFile.inspect(volume.path, allowedPaths: allowed, storage: kernel) else { continue }
+      guard other.identity != live.identity else {
+        throw ReplError(.exists, subject: live.path, cause: "is \(volume.label) already")
+      }
+    }
+    for entry in context.pools.entries where live.realPath.hasPrefix(entry.layout.root + "/") {
+      throw ReplError(
+        .refused, subject: live.path, cause: "lies in the agent's own directory of pool \(entry.name)",
+        remedy: "replctl recovery-points clone makes a file of a point that can be imported")
+    }
+  }
+
+  private func requireUnused(_ volume: VolumeRecord) throws(ReplError) {
+    let live = try LiveVolumeFile.inspect(
+      volume.path, allowedPaths: context.configuration.allowedPaths, storage: kernel)
+    guard let holder = try VolumeHolders.find(live.identity).first else { return }
+    throw ReplError(
+      .refused, subject: volume.label, cause: "is in use by \(holder)", remedy: "stop it, then delete the data")
+  }
+
+  // MARK: Pools
+
+  private func pool(named name: String?) throws(ReplError) -> PoolSet.Entry {
+    guard let name else {
+      if let first = context.pools.entries.first { return first }
+      throw ReplError(.refused, subject: "this agent", cause: "has no pool", remedy: "name one under 'pools'")
+    }
+    if let found = context.pools.entry(named: name) { return found }
+    let known = context.pools.entries.map(\.name).joined(separator: ", ")
+    throw ReplError(.notFound, subject: "pool \(name)", cause: "is not in the configuration", remedy: "known: \(known)")
+  }
+
+  /// The pool on the volume's own file system; nil where there is none and none was asked for.
+  private func homePool(_ live: LiveVolumeFile, wanted: String?) throws(ReplError) -> PoolSet.Entry? {
+    let candidates = try wanted.map { (name) throws(ReplError) in [try pool(named: name)] } ?? context.pools.entries
+    for entry in candidates where try isOnSameFileSystem(live, entry) { return entry }
+    guard let wanted else { return nil }
+    throw ReplError(
+      .invalid, subject: live.path, cause: "lies on another file system than pool \(wanted)",
+      remedy: "move it there, or import it without --pool to use the digest source")
+  }
+
+  private func isOnSameFileSystem(_ live: LiveVolumeFile, _ entry: PoolSet.Entry) throws(ReplError) -> Bool {
+    guard live.kind == .file, case .file(let device, _) = live.identity else { return false }
+    let superblock = try context.storage.open(entry.layout.superblock, .read)
+    defer { try? superblock.close() }
+    return try superblock.stamp().device == device
+  }
+
+  private func record(
+    _ namespace: String, _ name: String, _ path: String, _ pool: PoolSet.Entry?, isDevice: Bool, _ size: UInt64,
+    allowFuzzy: Bool
+  ) throws(ReplError) -> VolumeRecord {
+    var generator = SystemRandomNumberGenerator()
+    let record = VolumeRecord(
+      id: .random(), namespace: namespace, name: name, path: path,
+      pool: pool.flatMap { $0.pool.supportsPoints ? $0.name : nil }, isDevice: isDevice, size: size,
+      allowFuzzy: allowFuzzy, lineage: .random(), branch: Branch(epoch: 1, id: .random()), role: .source,
+      nextGeneration: 1, distrustReason: nil, fullReason: nil)
+    let key = FingerprintKey.random(using: &generator)
+    try context.database.write { database in
+      try LineageKeys.save(database, record.lineage, key)
+      try record.insert(database)
+    }
+    return record
+  }
+}

@@ -1,0 +1,324 @@
+import BlockDiff
+import ReplModel
+import WireProtocol
+
+/// One volume of a run, from begin to prepared. Used by one thread; an attempt that the network broke is made again and
+/// resumes at the target.
+struct VolumeSession {
+  let context: SourceContext
+  let link: any PeerLink
+  let volume: VolumeRecord
+  let snapshot: SnapshotRecord
+  let session: SessionID
+  let kind: SessionKind
+  /// Why the whole volume is copied; empty when it is not.
+  let fullReason: String
+  let group: GroupID
+  let members: [GroupMember]
+  let acceptShrink: Bool
+  let key: FingerprintKey
+  let progress: MemberProgress
+
+  /// How the session ended at the target.
+  enum Outcome: Sendable {
+    case prepared(Seal)
+    case sealed(Seal)
+  }
+
+  private var sendKey = false
+  private var watch: (any StillnessWatch)?
+  private var bases: [PointID: SnapshotRecord] = [:]
+
+  init(
+    context: SourceContext, link: any PeerLink, volume: VolumeRecord, snapshot: SnapshotRecord, session: SessionID,
+    kind: SessionKind, fullReason: String, group: GroupID, members: [GroupMember], acceptShrink: Bool,
+    key: FingerprintKey, progress: MemberProgress
+  ) {
+    self.context = context
+    self.link = link
+    self.volume = volume
+    self.snapshot = snapshot
+    self.session = session
+    self.kind = kind
+    self.fullReason = fullReason
+    self.group = group
+    self.members = members
+    self.acceptShrink = acceptShrink
+    self.key = key
+    self.progress = progress
+  }
+
+  /// Ships and proves the snapshot. Transient failures are tried again with growing pauses while there is progress.
+  mutating func run() throws(ReplError) -> Outcome {
+    defer { watch?.end() }
+    var patience = Patience(clock: context.clock)
+    while true {
+      do throws(ReplError) {
+        return try attempt()
+      } catch {
+        if error.kind == .keyNeeded, !sendKey {
+          sendKey = true
+          continue
+        }
+        guard error.kind == .transient, patience.mayTryAgain(done: progress.ship.snapshot.wire) else { throw error }
+        progress.update { $0.reason = "waiting to try again: \(error)" }
+        try pause(patience.nextPause())
+      }
+    }
+  }
+
+  private func pause(_ seconds: Double) throws(ReplError) {
+    var rest = seconds
+    while rest > 0 {
+      if progress.ship.isCancelled { throw ReplError(.cancelled, subject: volume.label, cause: "the run was cancelled") }
+      // A process that wants to write waits for us until we look.
+      try watch?.check()
+      context.clock.sleep(seconds: min(rest, 0.2))
+      rest -= 0.2
+    }
+  }
+
+  private mutating func attempt() throws(ReplError) -> Outcome {
+    if progress.ship.isCancelled { throw ReplError(.cancelled, subject: volume.label, cause: "the run was cancelled") }
+    progress.enter(.begin)
+    let reply = try begin()
+    if case .alreadySealed(let seal) = reply.outcome { return .sealed(seal) }
+    if case .prepared(let seal) = reply.outcome { return .prepared(seal) }
+    progress.enter(.plan)
+    let image = try openImage()
+    defer { if watch == nil { try? image.close() } }
+    let plan = try makePlan(reply.outcome, image)
+    defer { plan.close() }
+    let seal = try shipWhole(plan, image, reply)
+    return try prove(seal, plan, image, reply)
+  }
+
+  private mutating func begin() throws(ReplError) -> BeginReply {
+    let records = try context.database.read { try SnapshotRecord.all($0, volume: volume.id, peer: link.cluster) }
+    let held = records.filter { $0.point != snapshot.point && $0.seal != nil && $0.state != .taken }
+    bases = Dictionary(held.map { ($0.point, $0) }, uniquingKeysWith: { first, _ in first })
+    let candidates = held.prefix(BeginSession.candidateLimit).compactMap { record in
+      record.seal.map { BaseCandidate(point: record.point, fingerprint: $0.fingerprint, sumsOnly: !record.hasImage) }
+    }
+    let request = BeginSession(
+      session: session, volume: volume.id, namespace: volume.namespace, name: volume.name, lineage: volume.lineage,
+      key: sendKey ? key : nil, branch: volume.branch, snapshot: snapshot.point, generation: snapshot.generation,
+      size: snapshot.size, takenAt: snapshot.takenAt, consistency: snapshot.consistency, kind: kind,
+      candidates: kind == .full ? [] : candidates, group: group, members: members, acceptShrink: acceptShrink,
+      streams: UInt16(clamping: context.configuration.streams))
+    return try link.ask(.beginSession(request)) { if case .beginSession(let reply) = $0 { reply } else { nil } }
+  }
+
+  private mutating func openImage() throws(ReplError) -> any StorageFile {
+    if snapshot.hasImage { return try context.storage.open(snapshot.imagePath, .read) }
+    if let watch { return watch.file }
+    let watch = try context.live.watch(volume)
+    self.watch = watch
+    return watch.file
+  }
+
+  private func makePlan(_ outcome: BeginOutcome, _ image: any StorageFile) throws(ReplError) -> SessionPlan {
+    let maker = PlanMaker(
+      context: context, link: link, volume: volume, snapshot: snapshot, key: key, image: image,
+      check: { [watch, progress] () throws(ReplError) in
+        try watch?.check()
+        if progress.ship.isCancelled { throw ReplError(.cancelled, subject: snapshot.directory, cause: "cancelled") }
+      })
+    let plan: SessionPlan
+    switch outcome {
+    case .base(let point):
+      guard let base = bases[point] else {
+        throw ReplError(
+          .protocolViolation, subject: "peer \(link.cluster)", cause: "chose base \(point), which was not offered")
+      }
+      plan = try maker.delta(base)
+    case .compareWith(let point): plan = try maker.compare(point)
+    case .full(let reason): plan = try maker.full(reason: fullReason.isEmpty ? reason : fullReason)
+    case .alreadySealed, .prepared: throw ReplError(.bug, subject: volume.label, cause: "nothing is left to plan")
+    }
+    progress.update {
+      $0.changeSource = plan.changeSource
+      $0.fullReason = plan.reason
+      $0.stallMilliseconds = Double(snapshot.stallNanoseconds) / 1e6
+    }
+    progress.ship.restart(planned: plan.plannedBytes)
+    return plan
+  }
+
+  private func shipWhole(
+    _ plan: SessionPlan, _ image: any StorageFile, _ reply: BeginReply
+  ) throws(ReplError) -> Seal {
+    let start = StartSession(
+      session: session, base: plan.base, kind: plan.kind, planDigest: plan.digest,
+      plannedBytes: plan.plannedBytes)
+    let started = try link.ask(.startSession(start)) { if case .startSession(let reply) = $0 { reply } else { nil } }
+    progress.enter(.ship)
+    let durable = started.durableBytes > 0 ? ResumeStream(link: link, session: session) : nil
+    let shipper = ChunkShipper(
+      image: image, mode: plan.mode, volumeSize: snapshot.size, maxChunk: min(reply.maxChunk, link.maxChunk), key: key,
+      cursor: try plan.cursor(durable: durable), table: plan.tableToUpdate, progress: progress.ship,
+      pace: context.pace, still: { [watch] () throws(ReplError) in try watch?.check() })
+    try ship(shipper, reply, isEmpty: plan.plannedBytes == 0)
+    let sum = try plan.baseSum + shipper.finishSums()
+    try watch?.finish()
+    try plan.table.synchronize()
+    try context.storage.synchronizeDirectory(snapshot.directory)
+    return seal(sum, plan)
+  }
+
+  /// Runs the shipper over the data streams granted; an empty plan needs none.
+  private func ship(_ shipper: ChunkShipper, _ reply: BeginReply, isEmpty: Bool) throws(ReplError) {
+    guard !isEmpty else { return }
+    guard !reply.tickets.isEmpty else {
+      throw ReplError(.protocolViolation, subject: "peer \(link.cluster)", cause: "granted no data stream")
+    }
+    let tickets = Array(reply.tickets.prefix(context.configuration.streams))
+    let stream = StreamJob(link: link, session: session, reply: reply, tickets: tickets, shipper: shipper, progress: progress)
+    try context.threads.runAll(tickets.count, limit: tickets.count) { (index) throws(ReplError) in
+      try stream.run(index)
+    }
+  }
+
+  /// The work of one stream's thread.
+  private struct StreamJob: Sendable {
+    let link: any PeerLink
+    let session: SessionID
+    let reply: BeginReply
+    let tickets: [StreamTicket]
+    let shipper: ChunkShipper
+    let progress: MemberProgress
+
+    func run(_ index: Int) throws(ReplError) {
+      let stream = try link.openStream(reply, session: session, ticket: tickets[index])
+      defer {
+        progress.ship.add(wire: stream.bytesOnWire)
+        stream.cancel()
+      }
+      try shipper.run(stream)
+    }
+  }
+
+  private func seal(_ sum: BlockSum, _ plan: SessionPlan) -> Seal {
+    Seal(
+      point: snapshot.point, volume: volume.id, lineage: volume.lineage, branch: volume.branch, base: plan.sealBase,
+      generation: snapshot.generation, size: snapshot.size, fingerprint: sum.fingerprint,
+      nonZeroBlocks: sum.nonZeroBlocks, takenAt: snapshot.takenAt, consistency: snapshot.consistency,
+      proof: plan.sealBase == nil ? .full : .delta, group: group, members: members)
+  }
+
+  /// Has the target prove the seal; segments that differ are shipped once more, a second mismatch ends the session.
+  private func prove(
+    _ seal: Seal, _ plan: SessionPlan, _ image: any StorageFile, _ reply: BeginReply
+  ) throws(ReplError) -> Outcome {
+    progress.enter(.seal)
+    switch try sealReply(seal) {
+    case .prepared: return .prepared(seal)
+    case .mismatch(_, final: true): throw mismatch(seal)
+    case .mismatch(let sums, final: false):
+      let differing = try SegmentDifference.find(sums, in: plan.table)
+      context.events.post(
+        namespace: volume.namespace, volume: volume.name, warning: true, "SealMismatch",
+        "the target's fingerprint of point \(snapshot.point) differs; shipping \(differing.count) segments once more")
+      try reship(differing, plan, image)
+    }
+    guard case .prepared = try sealReply(seal) else { throw mismatch(seal) }
+    return .prepared(seal)
+  }
+
+  private func sealReply(_ seal: Seal) throws(ReplError) -> SealReply {
+    try link.ask(.sealSession(SealSession(session: session, seal: seal)), timeout: RequestTimeout.long) {
+      if case .sealSession(let reply) = $0 { reply } else { nil }
+    }
+  }
+
+  /// Tickets are single use: the streams of the second round need new ones, which a begin of the same session gives.
+  private func reship(_ segments: [UInt64], _ plan: SessionPlan, _ image: any StorageFile) throws(ReplError) {
+    var again = self
+    let reply = try again.begin()
+    let path = snapshot.directory + "/reship"
+    try PlanMaker.planSegments(segments, volumeSize: snapshot.size, to: path, context.storage)
+    defer { try? context.storage.removeFile(path) }
+    let shipper = ChunkShipper(
+      image: image, mode: .knownSums, volumeSize: snapshot.size, maxChunk: min(reply.maxChunk, link.maxChunk), key: key,
+      cursor: WorkItemCursor(try PlanReader(path, storage: context.storage)), table: nil, progress: progress.ship,
+      pace: context.pace, still: { [watch] () throws(ReplError) in try watch?.check() })
+    try ship(shipper, reply, isEmpty: segments.isEmpty)
+    try watch?.finish()
+  }
+
+  private func mismatch(_ seal: Seal) -> ReplError {
+    ReplError(
+      .damaged, subject: volume.label,
+      cause: "the target's fingerprint of point \(seal.point) did not match twice; its staging was discarded",
+      remedy: "the next session copies the whole volume; check both sites' memory and disks")
+  }
+}
+
+/// How long a session goes on trying: pauses grow to half a minute, and end when nothing has moved for a while.
+struct Patience {
+  /// Seconds without a byte moved after which a session fails; the next Migration resumes nothing but starts cleanly.
+  static let limit: Double = 600
+  private let clock: any EngineClock
+  private var failures = 0
+  private var bytesSeen: UInt64 = 0
+  private var lastProgress: Double
+
+  init(clock: any EngineClock) {
+    self.clock = clock
+    lastProgress = clock.ticks()
+  }
+
+  mutating func mayTryAgain(done: UInt64) -> Bool {
+    if done > bytesSeen {
+      bytesSeen = done
+      failures = 0
+      lastProgress = clock.ticks()
+    }
+    return clock.ticks() - lastProgress < Self.limit
+  }
+
+  /// Seconds: 0.25, 0.5, 1 … 30.
+  mutating func nextPause() -> Double {
+    defer { failures += 1 }
+    return min(0.25 * Double(1 << min(failures, 7)), 30)
+  }
+}
+
+extension PeerLink {
+  /// Sends a request and picks the reply it must have; another one is the peer's fault.
+  func ask<Reply>(
+    _ request: ControlRequest, timeout: Double = RequestTimeout.short, _ pick: (ControlReply) -> Reply?
+  ) throws(ReplError) -> Reply {
+    let reply = try self.request(request, timeout: timeout)
+    if case .refused(let error) = reply { throw error }
+    guard let wanted = pick(reply) else {
+      throw ReplError(.protocolViolation, subject: "peer \(cluster)", cause: "answered with a reply of another type")
+    }
+    return wanted
+  }
+}
+
+/// What the target says is durable already, page by page.
+final class ResumeStream: ExtentStream {
+  private let link: any PeerLink
+  private let session: SessionID
+  private var page: ArraySlice<Extent> = []
+  private var position: UInt64 = 0
+  private var isAtEnd = false
+
+  init(link: any PeerLink, session: SessionID) {
+    self.link = link
+    self.session = session
+  }
+
+  func next() throws(ReplError) -> Extent? {
+    if page.isEmpty, !isAtEnd {
+      let request = ResumeExtentsRequest(session: session, offset: position)
+      let reply = try link.ask(.resumeExtents(request)) { if case .resumeExtents(let reply) = $0 { reply } else { nil } }
+      page = reply.extents[...]
+      isAtEnd = page.isEmpty
+      position = page.last?.end ?? position
+    }
+    return page.popFirst()
+  }
+}

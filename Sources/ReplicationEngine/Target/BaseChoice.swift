@@ -1,0 +1,71 @@
+import BlockDiff
+import ReplModel
+import WireProtocol
+
+/// Chooses what a session builds on: the newest point both sides hold, with the same id and the same seal; else a
+/// point to compare with; else nothing, with the reason.
+struct BaseChoice: Sendable {
+  let context: TargetContext
+  let store: PointStore
+  let source: SourceVolume
+
+  func choose(_ begin: BeginSession) throws(ReplError) -> BeginOutcome {
+    if let held = try heldAlready(begin) { return held }
+    if begin.kind == .full { return .full(reason: "the source asked for a full copy") }
+    let points = try context.database.read {
+      try CatalogPoint.all($0, cluster: source.cluster, volume: source.volume)
+    }
+    // The peer knows a point only after it recorded it: naming one as a candidate confirms it.
+    for candidate in begin.candidates {
+      guard let point = points.first(where: { $0.point == candidate.point }), point.state == .sealed else { continue }
+      guard point.seal.fingerprint == candidate.fingerprint else {
+        context.events.post(
+          namespace: begin.namespace, volume: begin.name, warning: true, "BaseMismatch",
+          "point \(point.point) has another seal at the source: it is not used as a base")
+        continue
+      }
+      if try isIntact(point) { return .base(point.point) }
+    }
+    for point in points where point.state == .sealed && point.seal.lineage == begin.lineage {
+      if try isIntact(point) { return .compareWith(point.point) }
+    }
+    return .full(reason: points.isEmpty ? "first copy of the volume" : "no intact point of the volume is held here")
+  }
+
+  private func heldAlready(_ begin: BeginSession) throws(ReplError) -> BeginOutcome? {
+    let found = try context.database.read { database in
+      (
+        try CatalogPoint.find(database, cluster: source.cluster, volume: source.volume, point: begin.snapshot),
+        try PreparedRecord.find(database, cluster: source.cluster, volume: source.volume)
+      )
+    }
+    if let point = found.0 { return .alreadySealed(point.seal) }
+    guard let prepared = found.1 else { return nil }
+    if prepared.seal.point == begin.snapshot, prepared.seal.group == begin.group,
+      try store.preparedPoint(of: source)?.seal == prepared.seal
+    {
+      return .prepared(prepared.seal)
+    }
+    // The source has gone on to another snapshot: this one's group will never be committed.
+    try context.database.write { try prepared.delete($0) }
+    try store.discardStaging(of: source)
+    return nil
+  }
+
+  /// Whether nobody touched the point's image; what was touched is suspect from now on.
+  private func isIntact(_ point: CatalogPoint) throws(ReplError) -> Bool {
+    let difference: String?
+    do throws(ReplError) {
+      difference = try store.checkStamp(try store.point(point.point, of: source))
+    } catch {
+      guard [.notFound, .damaged].contains(error.kind) else { throw error }
+      difference = error.cause
+    }
+    guard let difference else { return true }
+    try context.database.write { try CatalogPoint.setState($0, source, point.point, .suspect) }
+    context.events.post(
+      ObjectReference(kind: "RecoveryPoint", namespace: "", name: point.point.description, uid: ""), warning: true,
+      "PointSuspect", "point \(point.point) is suspect: \(difference); verify it by reading")
+    return false
+  }
+}

@@ -1,0 +1,27 @@
+import BlockDiff
+import ReplModel
+
+/// What the target side works with. Everything that touches the world is in here, so that a simulation can replace it.
+struct TargetContext: Sendable {
+  var configuration: EngineConfiguration
+  var database: AgentDatabase
+  var storage: any Storage
+  var pools: PoolSet
+  var clock: any EngineClock
+  var elapsed: ElapsedClock
+  var events: EventHub
+  /// Peer's clock minus ours in nanoseconds, as measured; 0 when not known.
+  var clockOffset: @Sendable (String) -> Int64
+  /// Runs work that nobody waits for (ready clones, retention) on a thread of its own, or at once in a simulation.
+  var background: @Sendable (@escaping @Sendable () -> Void) -> Void
+
+  /// The points of a pool by its name; `notFound` when the configuration has no such pool any more.
+  func store(pool name: String) throws(ReplError) -> PointStore {
+    guard let layout = pools.layout(named: name) else {
+      throw ReplError(
+        .notFound, subject: "pool \(name)", cause: "is not in the configuration any more",
+        remedy: "name it under 'pools' again: it holds recovery points")
+    }
+    return PointStore(layout: layout, storage: storage)
+  }
+}

@@ -1,0 +1,103 @@
+import BlockDiff
+import ReplModel
+
+/// Brings files and database of the target side to one state at start-up.
+struct TargetRecovery: Sendable {
+  let context: TargetContext
+
+  /// What start-up found that people should know.
+  struct Report: Sendable {
+    var rolledForward: [GroupID] = []
+    /// Directories of points without a record: never points, never deleted here.
+    var unrecorded: [String] = []
+    /// Points whose files are gone.
+    var missing: [String] = []
+  }
+
+  func run() throws(ReplError) -> Report {
+    var report = Report()
+    try adoptSealedStaging()
+    try rollForward(&report)
+    for entry in context.pools.entries where entry.pool.supportsPoints {
+      let found = try entry.pool.sweep(keeping: try contents(of: entry))
+      report.unrecorded += found.unrecorded.map(\.directory)
+      report.missing += found.missing.map(\.directory)
+    }
+    return report
+  }
+
+  /// A crash between the seal file and its record: what is sealed was proven, so it is prepared. It becomes a point only
+  /// with its whole group.
+  private func adoptSealedStaging() throws(ReplError) {
+    for entry in context.pools.entries where entry.pool.supportsPoints {
+      for record in try entry.pool.points.preparedPoints() {
+        let source = record.source
+        let known = try context.database.read { database in
+          (
+            try PreparedRecord.find(database, cluster: source.cluster, volume: source.volume),
+            try TargetVolumeRecord.find(database, cluster: source.cluster, volume: source.volume)
+          )
+        }
+        // Without an authority record the database is not the one that knew of it: `recover` decides.
+        guard known.0 == nil, known.1 != nil else { continue }
+        let prepared = PreparedRecord(cluster: source.cluster, pool: entry.name, seal: record.seal)
+        try context.database.write { try prepared.insert($0) }
+      }
+    }
+  }
+
+  /// Groups whose members are all prepared become points; of the others each member stays prepared for its source,
+  /// which begins again and is told so.
+  private func rollForward(_ report: inout Report) throws(ReplError) {
+    let all = try context.database.read { try PreparedRecord.all($0) }
+    let groups = Dictionary(grouping: all) { GroupKey(cluster: $0.cluster, group: $0.seal.group) }
+    for (key, members) in groups.sorted(by: { $0.key.group < $1.key.group }) {
+      var present: [PreparedRecord] = []
+      for member in members where try filesArePresent(member) { present.append(member) }
+      for member in members where !present.contains(member) {
+        try context.database.write { try member.delete($0) }
+      }
+      guard GroupPublisher.isWhole(present) else { continue }
+      _ = try GroupPublisher(context: context).publish(key.group, present)
+      report.rolledForward.append(key.group)
+    }
+  }
+
+  private struct GroupKey: Hashable {
+    var cluster: String
+    var group: GroupID
+  }
+
+  /// In staging with its seal, or already renamed to where it belongs.
+  private func filesArePresent(_ member: PreparedRecord) throws(ReplError) -> Bool {
+    let store = try context.store(pool: member.pool)
+    let source = try member.source()
+    if try store.preparedPoint(of: source)?.seal == member.seal { return true }
+    do throws(ReplError) {
+      return try store.point(member.seal.point, of: source).record.seal == member.seal
+    } catch {
+      guard [.notFound, .damaged].contains(error.kind) else { throw error }
+      return false
+    }
+  }
+
+  private func contents(of entry: PoolSet.Entry) throws(ReplError) -> PoolContents {
+    let (volumes, snapshots) = try context.database.read { database in
+      (
+        try TargetVolumeRecord.all(database).filter { $0.pool == entry.name },
+        try VolumeRecord.all(database).flatMap { try SnapshotRecord.all(database, volume: $0.id) }
+      )
+    }
+    var contents = PoolContents()
+    for snapshot in snapshots { contents.snapshots[snapshot.volume, default: []].insert(snapshot.point) }
+    for volume in volumes {
+      let source = try SourceVolume(cluster: volume.cluster, volume: volume.volume)
+      let points = try context.database.read {
+        try CatalogPoint.all($0, cluster: volume.cluster, volume: volume.volume)
+      }
+      contents.points[source] = Set(points.map(\.point))
+      contents.staging.insert(source)
+    }
+    return contents
+  }
+}

@@ -1,0 +1,60 @@
+import BlockDiff
+import ReplModel
+import WireProtocol
+
+/// The authority records of volumes held as a target: who may write points of which volume.
+struct TargetVolumes: Sendable {
+  let context: TargetContext
+
+  /// Finds the record of the volume a session is for, or makes it at the first session; refuses what the volume's
+  /// authority does not allow.
+  func admit(_ begin: BeginSession, from peer: String) throws(ReplError) -> TargetVolumeRecord {
+    let found = try context.database.read {
+      try TargetVolumeRecord.find($0, cluster: peer, volume: begin.volume)
+    }
+    guard var record = found else { return try create(begin, peer) }
+    try checkAuthority(begin, record)
+    guard record.namespace != begin.namespace || record.name != begin.name else { return record }
+    record.namespace = begin.namespace
+    record.name = begin.name
+    try context.database.write { [record] in try record.save($0) }
+    return record
+  }
+
+  private func create(_ begin: BeginSession, _ peer: String) throws(ReplError) -> TargetVolumeRecord {
+    let pool = try context.pools.poolForPoints()
+    let record = TargetVolumeRecord(
+      cluster: peer, volume: begin.volume, namespace: begin.namespace, name: begin.name, lineage: begin.lineage,
+      branch: begin.branch, role: .target, pool: pool.name)
+    try context.database.write { database in
+      // An older volume of the same name keeps its points under its own id.
+      try database.execute(
+        sql: "UPDATE point SET state = 'orphaned' WHERE cluster = ? AND state = 'sealed' AND volume IN "
+          + "(SELECT volume FROM targetVolume WHERE cluster = ? AND namespace = ? AND name = ?)",
+        arguments: [peer, peer, begin.namespace, begin.name])
+      try record.save(database)
+    }
+    return record
+  }
+
+  private func checkAuthority(_ begin: BeginSession, _ record: TargetVolumeRecord) throws(ReplError) {
+    guard record.role == .target else {
+      throw ReplError(
+        .refused, subject: record.label, cause: "volume in use: it is \(record.role.rawValue) at this site",
+        remedy: "fail back, or delete the promoted volume")
+    }
+    guard begin.lineage == record.lineage else {
+      throw ReplError(.diverged, subject: record.label, cause: "comes with another lineage than the points held here")
+    }
+    guard begin.branch != record.branch else { return }
+    if begin.branch.epoch < record.branch.epoch {
+      throw ReplError(
+        .refused, subject: record.label,
+        cause: "the session's branch (epoch \(begin.branch.epoch)) is older than ours (epoch \(record.branch.epoch))",
+        remedy: "the sender is demoted: fail back from this site")
+    }
+    throw ReplError(
+      .diverged, subject: record.label, cause: "the session's branch \(begin.branch.id) is not ours; both sides keep everything",
+      remedy: "an operator decides which history goes on")
+  }
+}

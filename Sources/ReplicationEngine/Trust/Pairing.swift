@@ -1,0 +1,156 @@
+import Logging
+import ReplModel
+import Synchronization
+import WireProtocol
+import WireTransport
+
+/// The side that was given a token: connects, proves, pins the peer's CA.
+struct PairingInitiator: Sendable {
+  let configuration: EngineConfiguration
+  let trust: TrustStore
+
+  /// Pairs with the agent at an address and returns what is to be recorded of it.
+  func pair(host: String, port: UInt16, token text: String) throws(ReplError) -> PeerRecord {
+    let token = try PairingToken(parsing: text)
+    let key = try trust.pairingIdentity()
+    let settings = TLSSettings(
+      role: .client, alpn: [Application.pairing], trust: .pairingServerPin(spkiHash: token.authorityHash)
+    ) { () throws(ReplError) in key }
+    let connection = try TLSConnection.connect(host: host, port: port, settings: settings)
+    let channel = try FrameChannel(connection: connection)
+    defer { channel.close() }
+    var machine = PairingClient(
+      token: PairingCredential(clusterID: token.clusterID, secret: token.secret),
+      identity: try PairingSide.identity(configuration, trust),
+      binding: try PairingSide.binding(
+        connection, client: connection.localPublicKey, server: connection.peerPublicKey), crypto: TrustStore.crypto)
+    var effect = try machine.start()
+    while true {
+      switch effect {
+      case .send(let request): effect = try machine.receive(try send(request, channel))
+      case .paired(let peer):
+        return PeerRecord(
+          cluster: peer.clusterID, node: peer.node, authority: peer.caCertificate, host: host, port: port, expiresAt: nil)
+      }
+    }
+  }
+
+  private func send(_ request: PairingRequest, _ channel: FrameChannel) throws(ReplError) -> PairingReply {
+    let (type, body) = request.encode()
+    let reply = try channel.request(type: type, body: body, timeout: .seconds(20))
+    do throws(WireError) {
+      return try PairingReply(type: reply.type, body: reply.body, flags: reply.flags)
+    } catch {
+      throw error.asReplError(subject: "pairing")
+    }
+  }
+}
+
+/// The side that made the token: judges proofs, and records the token's owner and the peer in one transaction before
+/// it answers.
+struct PairingResponder: Sendable {
+  let configuration: EngineConfiguration
+  let trust: TrustStore
+  let clock: any EngineClock
+  let logger: Logger
+
+  /// Serves one pairing connection to its end.
+  func serve(_ connection: TLSConnection) {
+    let conversation: PairingConversation
+    do throws(ReplError) {
+      conversation = try PairingConversation(responder: self, connection: connection)
+      var limits = FrameLimits()
+      limits.workers = 1
+      limits.idleTimeout = .seconds(30)
+      let channel = try FrameChannel(connection: connection, limits: limits) { (request) throws(ReplError) in
+        try conversation.answer(request)
+      }
+      channel.waitUntilClosed()
+      channel.join()
+    } catch {
+      logger.warning("pairing failed", metadata: ["remote": "\(connection.remoteAddress)", "reason": "\(error)"])
+      connection.cancel()
+    }
+  }
+}
+
+/// One connection's machine. Requests come one at a time: the channel has one worker.
+private final class PairingConversation: Sendable {
+  private let responder: PairingResponder
+  private let remote: SocketAddress
+  private let machine: Mutex<PairingServer>
+
+  init(responder: PairingResponder, connection: TLSConnection) throws(ReplError) {
+    self.responder = responder
+    remote = connection.remoteAddress
+    machine = Mutex(
+      PairingServer(
+        identity: try PairingSide.identity(responder.configuration, responder.trust),
+        binding: try PairingSide.binding(
+          connection, client: connection.peerPublicKey, server: connection.localPublicKey), crypto: TrustStore.crypto))
+  }
+
+  func answer(_ frame: FrameRequest) throws(ReplError) -> FrameAnswer {
+    let request: PairingRequest
+    do throws(WireError) {
+      request = try PairingRequest(type: frame.type, body: frame.body)
+    } catch {
+      return .close(CloseNotice(error, subject: "pairing from \(remote)"))
+    }
+    do throws(ReplError) {
+      let (flags, body) = try reply(to: request).encode()
+      return .reply(flags: flags, body: body)
+    } catch {
+      responder.logger.warning("pairing refused", metadata: ["remote": "\(remote)", "reason": "\(error)"])
+      throw error
+    }
+  }
+
+  private func reply(to request: PairingRequest) throws(ReplError) -> PairingReply {
+    try machine.withLock { (machine) throws(ReplError) in
+      switch request {
+      case .hello(let hello): return .hello(try machine.receive(hello))
+      case .proof(let proof): return .proof(try judge(proof, &machine))
+      }
+    }
+  }
+
+  private func judge(_ proof: PairProof, _ machine: inout PairingServer) throws(ReplError) -> PairProof {
+    var token = try machine.tokenID.map { (id) throws(ReplError) in try responder.trust.token(id) } ?? nil
+    do throws(ReplError) {
+      let (peer, answer) = try machine.receive(proof, token: &token, at: responder.clock.now())
+      if let token { try responder.trust.save(token, peer: PairingSide.record(peer)) }
+      return answer
+    } catch {
+      if let token { try responder.trust.save(token, peer: nil) }
+      throw error
+    }
+  }
+}
+
+/// What both sides of a pairing need.
+enum PairingSide {
+  static func identity(
+    _ configuration: EngineConfiguration, _ trust: TrustStore
+  ) throws(ReplError) -> PairingIdentity {
+    PairingIdentity(
+      clusterID: configuration.clusterID, node: configuration.node, software: "repl-agent \(configuration.version)",
+      caCertificate: trust.authority.certificateDER, controlPort: configuration.controlPort)
+  }
+
+  static func binding(
+    _ connection: TLSConnection, client: [UInt8], server: [UInt8]
+  ) throws(ReplError) -> ChannelBinding {
+    ChannelBinding(
+      exporter: try connection.exporter(
+        label: ChannelBinding.exporterLabel, length: ChannelBinding.exporterByteCount), clientKey: client,
+      serverKey: server)
+  }
+
+  /// The client's address is not known here: this side never dials it before a pair names one.
+  static func record(_ peer: PairedPeer) -> PeerRecord {
+    PeerRecord(
+      cluster: peer.clusterID, node: peer.node, authority: peer.caCertificate, host: "", port: peer.controlPort,
+      expiresAt: nil)
+  }
+}

@@ -1,0 +1,71 @@
+import BlockDiff
+import ReplModel
+import WireProtocol
+
+/// Reads points whole and compares them with their seals; records what it finds.
+struct PointVerifier: Sendable {
+  let context: TargetContext
+
+  /// - Parameter quick: compare stored seals only; nothing is read and nothing is proven.
+  func verify(_ source: SourceVolume, _ id: PointID, quick: Bool, pace: @escaping Pace = { (_) in }) throws(ReplError) -> VerifyReply {
+    guard let record = try context.database.read({
+      try CatalogPoint.find($0, cluster: source.cluster, volume: source.volume, point: id)
+    }) else {
+      throw ReplError(.notFound, subject: "recovery point \(id)", cause: "is not held here")
+    }
+    if quick {
+      return VerifyReply(seal: record.seal, computed: nil, bytesRead: 0, damagedSegments: [], state: record.state)
+    }
+    let store = try context.store(pool: record.pool)
+    let point = try store.point(id, of: source)
+    guard point.record.seal == record.seal else {
+      throw ReplError(
+        .damaged, subject: "recovery point \(id)", cause: "its seal on disk is not the one in the database")
+    }
+    let key = try store.keys(of: source).key(of: record.seal.lineage)
+    let result = try store.verify(point, key: key, pace: pace)
+    let damaged = segments(of: result)
+    let state = try note(result, damaged, of: record, source)
+    return VerifyReply(
+      seal: record.seal, computed: result.actual.fingerprint, bytesRead: result.bytesRead, damagedSegments: damaged,
+      state: state)
+  }
+
+  private func segments(of result: Verification) -> [UInt64] {
+    var segments: [UInt64] = []
+    for extent in result.damaged.extents {
+      for segment in extent.offset / segmentSize..<(extent.end + segmentSize - 1) / segmentSize {
+        segments.append(segment)
+        if segments.count == PointSummary.damageLimit { return segments }
+      }
+    }
+    return segments
+  }
+
+  /// A point that was read and found equal is proven, suspect or not; one that differs is suspect, with where.
+  private func note(
+    _ result: Verification, _ damaged: [UInt64], of point: CatalogPoint, _ source: SourceVolume
+  ) throws(ReplError) -> PointState {
+    var updated = point
+    updated.damaged = damaged
+    if result.matchesSeal {
+      updated.provenAt = context.clock.now()
+      if point.state == .suspect { updated.state = .sealed }
+    } else if point.state == .sealed {
+      updated.state = .suspect
+    }
+    try context.database.write { [updated] in
+      // The point may have been pruned meanwhile: then there is nothing to note.
+      guard try CatalogPoint.find($0, cluster: source.cluster, volume: source.volume, point: point.point) != nil else {
+        return
+      }
+      try updated.insert($0)
+    }
+    if !result.matchesSeal {
+      context.events.post(
+        ObjectReference(kind: "RecoveryPoint", namespace: "", name: point.point.description, uid: ""), warning: true,
+        "PointDamaged", "point \(point.point) is not what was sealed: \(damaged.count) segments differ")
+    }
+    return updated.state
+  }
+}

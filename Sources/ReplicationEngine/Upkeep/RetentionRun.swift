@@ -1,0 +1,50 @@
+import BlockDiff
+import ReplModel
+
+/// Deletes the points of a volume that retention lets go of.
+struct RetentionRun: Sendable {
+  let context: TargetContext
+
+  /// Prunes by policy. Failures are left for the next time: nothing depends on a point being gone.
+  func prune(_ source: SourceVolume) {
+    guard let points = try? points(of: source) else { return }
+    let doomed = context.configuration.retention.pointsToDelete(candidates(points), secondsSinceClockStep: nil)
+    delete(points.filter { doomed.contains($0.point) }, of: source)
+  }
+
+  /// The file system is full: staging went first; now every point above the floor may go.
+  func makeRoom(for source: SourceVolume) {
+    guard let points = try? points(of: source) else { return }
+    let policy = RetentionPolicy(keepLast: 1, floor: context.configuration.retention.floor)
+    let doomed = policy.pointsToDelete(candidates(points), secondsSinceClockStep: nil)
+    let going = points.filter { doomed.contains($0.point) }
+    guard !going.isEmpty else { return }
+    context.events.post(
+      ObjectReference(kind: "Volume", namespace: "", name: source.volume.description, uid: ""), warning: true,
+      "PoolFull", "the pool is full: \(going.count) points above the floor are deleted")
+    delete(going, of: source)
+  }
+
+  private func points(of source: SourceVolume) throws(ReplError) -> [CatalogPoint] {
+    try context.database.read { try CatalogPoint.all($0, cluster: source.cluster, volume: source.volume) }
+  }
+
+  /// The newest confirmed point is the base; until the newest is confirmed, the one before is kept for the source.
+  private func candidates(_ points: [CatalogPoint]) -> [RetentionPolicy.Candidate] {
+    let base = points.first { $0.confirmed && $0.state == .sealed }?.point
+    let now = context.clock.now()
+    return points.map { point in
+      RetentionPolicy.Candidate(
+        id: point.point, generation: point.seal.generation, age: max(0, now.seconds(since: point.sealedAt)),
+        isHeld: point.point == base || point.state == .promoted || point.state == .quarantined)
+    }
+  }
+
+  /// The record goes first: a directory without one is never a point.
+  private func delete(_ points: [CatalogPoint], of source: SourceVolume) {
+    for point in points {
+      guard (try? context.database.write({ try point.delete($0) })) != nil else { return }
+      try? context.store(pool: point.pool).delete(point.point, of: source)
+    }
+  }
+}

@@ -1,0 +1,68 @@
+import ReplModel
+import Synchronization
+import WireTransport
+
+/// The engine's timers, each on a thread of its own: ledger ticks, heartbeats, scrub.
+final class Upkeep: Sendable {
+  private let stopSignal = Atomic<Bool>(false)
+  private let threads: Mutex<[WorkerThread]>
+
+  init(engine: ReplicationEngine) throws(ReplError) {
+    threads = Mutex([])
+    let ticks = try WorkerThread(name: "ledger-tick") { [self, weak engine] in
+      every(1) { engine?.target.tick() }
+    }
+    let heartbeats = try WorkerThread(name: "heartbeat") { [self, weak engine] in
+      every(5) { engine?.sendHeartbeats() }
+    }
+    let scrubs = try WorkerThread(name: "scrub") { [self, weak engine] in
+      every(1) { engine?.scrubOnce { self.isStopped } }
+    }
+    threads.withLock { $0 = [ticks, heartbeats, scrubs] }
+  }
+
+  var isStopped: Bool { stopSignal.load(ordering: .relaxed) }
+
+  func stop() {
+    stopSignal.store(true, ordering: .relaxed)
+    for thread in threads.withLock({ $0 }) { thread.join() }
+  }
+
+  private func every(_ seconds: Double, _ body: () -> Void) {
+    let clock = SystemClock()
+    var due = clock.ticks()
+    while !isStopped {
+      if clock.ticks() >= due {
+        body()
+        due = clock.ticks() + seconds
+      }
+      clock.sleep(seconds: 0.1)
+    }
+  }
+}
+
+extension ReplicationEngine {
+  /// Asks every paired peer whether it lives, and repairs what it found damaged.
+  func sendHeartbeats() {
+    let clusters = Set(((try? database.read { try PairRecord.all($0) }) ?? []).map(\.peer))
+    for cluster in clusters {
+      guard let link = try? links.link(to: cluster) else { continue }
+      let wasReady = link.lastError == nil && link.clockOffset != nil
+      do throws(ReplError) {
+        let repairWanted = try link.heartbeat()
+        if !wasReady { logger.info("peer answers", metadata: ["peer": "\(cluster)"]) }
+        if let offset = link.clockOffset, abs(offset) > ClockWarning.nanoseconds {
+          logger.warning("clocks differ", metadata: ["peer": "\(cluster)", "seconds": "\(Double(offset) / 1e9)"])
+        }
+        if repairWanted { RepairRun(context: source, link: link).run() }
+      } catch {
+        if wasReady { logger.warning("peer does not answer", metadata: ["peer": "\(cluster)", "reason": "\(error)"]) }
+      }
+    }
+  }
+}
+
+/// From which difference of clocks on people are told.
+enum ClockWarning {
+  static let nanoseconds: Int64 = 5_000_000_000
+}

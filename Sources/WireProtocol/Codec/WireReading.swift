@@ -1,0 +1,155 @@
+import ReplModel
+
+/// What has a binary form inside a body.
+protocol WireCodable {
+  func encode(into writer: inout ByteWriter)
+  init(from reader: inout ByteReader) throws(DecodingFailure)
+}
+
+extension ByteReader {
+  /// Nanoseconds since 1970, within the limit that keeps differences from overflowing.
+  mutating func readInstant() throws(DecodingFailure) -> Timestamp {
+    let value: Int64 = try read()
+    guard (0...WireLimits.instant).contains(value) else {
+      throw failure("an instant from 1970 to 2116, found \(value)")
+    }
+    return Timestamp(nanoseconds: value)
+  }
+
+  /// A count of bytes or an offset inside a volume.
+  mutating func readSize() throws(DecodingFailure) -> UInt64 {
+    let value: UInt64 = try read()
+    guard value <= WireLimits.volumeSize else { throw failure("at most 2^63 - 1 bytes, found \(value)") }
+    return value
+  }
+
+  /// A generation, an epoch or another number that is counted on from.
+  mutating func readCounter() throws(DecodingFailure) -> UInt64 {
+    let value: UInt64 = try read()
+    guard value <= WireLimits.counter else { throw failure("at most 2^62, found \(value)") }
+    return value
+  }
+
+  /// An index of a segment of a volume.
+  mutating func readSegment() throws(DecodingFailure) -> UInt64 {
+    let value: UInt64 = try read()
+    guard value <= WireLimits.volumeSize / segmentSize else { throw failure("a segment of a volume, found \(value)") }
+    return value
+  }
+
+  /// A name of at least one byte.
+  mutating func readName(limit: Int = WireLimits.name) throws(DecodingFailure) -> String {
+    let text = try readString(limit: limit)
+    guard !text.isEmpty else { throw failure("a name, found an empty one") }
+    return text
+  }
+
+  /// A value of an enumeration with numbers.
+  mutating func readCase<Value: RawRepresentable>(
+    _ what: String, of type: Value.Type = Value.self
+  ) throws(DecodingFailure) -> Value where Value.RawValue == UInt8 {
+    let raw: UInt8 = try read()
+    guard let value = Value(rawValue: raw) else { throw failure("\(what), found \(raw)") }
+    return value
+  }
+
+  mutating func readBranch() throws(DecodingFailure) -> Branch {
+    Branch(epoch: try readCounter(), id: try readIdentifier())
+  }
+
+  /// A seal whose numbers are within the protocol's limits and whose members are in order.
+  mutating func readSeal() throws(DecodingFailure) -> Seal {
+    let seal = try Seal(from: &self)
+    let counters = [seal.generation, seal.branch.epoch]
+    let sizes = [seal.size] + seal.members.map(\.size)
+    guard counters.allSatisfy({ $0 <= WireLimits.counter }), sizes.allSatisfy({ $0 <= WireLimits.volumeSize }),
+      (0...WireLimits.instant).contains(seal.takenAt.nanoseconds),
+      seal.nonZeroBlocks <= (seal.size + blockSize - 1) / blockSize
+    else { throw failure("a seal with numbers within the limits") }
+    guard zip(seal.members, seal.members.dropFirst()).allSatisfy({ $0.volume < $1.volume }) else {
+      throw failure("members ascending by volume id")
+    }
+    return seal
+  }
+
+  /// A byte range that is not empty and ends within the largest volume.
+  mutating func readExtent() throws(DecodingFailure) -> Extent {
+    let extent = Extent(offset: try readSize(), length: try readSize())
+    guard extent.length > 0, extent.end <= WireLimits.volumeSize else { throw failure("a byte range of a volume") }
+    return extent
+  }
+
+  /// Segment numbers, strictly ascending.
+  mutating func readSegments(limit: Int) throws(DecodingFailure) -> [UInt64] {
+    let segments = try readList(limit: limit) { reader throws(DecodingFailure) in try reader.readSegment() }
+    guard zip(segments, segments.dropFirst()).allSatisfy({ $0 < $1 }) else { throw failure("segments ascending") }
+    return segments
+  }
+
+  /// Segment sums, strictly ascending by segment.
+  mutating func readSums(limit: Int) throws(DecodingFailure) -> [SegmentSum] {
+    let sums = try readList(limit: limit) { reader throws(DecodingFailure) in
+      SegmentSum(segment: try reader.readSegment(), sum: try reader.readFingerprint())
+    }
+    guard zip(sums, sums.dropFirst()).allSatisfy({ $0.segment < $1.segment }) else {
+      throw failure("segments ascending")
+    }
+    return sums
+  }
+
+  /// Takes what a newer minor version may have put after the last field of a hello.
+  mutating func skipExtension() throws(DecodingFailure) {
+    guard remaining <= WireLimits.extensionBytes else {
+      throw failure("at most \(WireLimits.extensionBytes) bytes of extension, \(remaining) are left")
+    }
+    _ = try readRaw(remaining)
+  }
+}
+
+extension ByteWriter {
+  mutating func write(_ value: Timestamp) { write(value.nanoseconds) }
+
+  mutating func write(_ value: Branch) {
+    write(value.epoch)
+    write(value.id)
+  }
+
+  mutating func write(_ value: Seal) { value.encode(into: &self) }
+
+  mutating func write(_ values: [SegmentSum]) {
+    writeList(values) { writer, value in
+      writer.write(value.segment)
+      writer.write(value.sum)
+    }
+  }
+
+  /// Text cut at a character so that it has at most `limit` bytes: for explanations, never for names.
+  mutating func writeCut(_ text: String, limit: Int) {
+    var (count, end) = (0, text.unicodeScalars.startIndex)
+    while end < text.unicodeScalars.endIndex {
+      count += UTF8.width(text.unicodeScalars[end])
+      guard count <= limit else { break }
+      text.unicodeScalars.formIndex(after: &end)
+    }
+    write(String(text.unicodeScalars[..<end]))
+  }
+}
+
+extension WireCodable {
+  /// The whole of a body; nothing may be left over.
+  init(body: [UInt8], _ what: String) throws(WireError) {
+    do throws(DecodingFailure) {
+      var reader = ByteReader(body)
+      self = try Self(from: &reader)
+      try reader.finish()
+    } catch {
+      throw WireError(error, in: what)
+    }
+  }
+
+  var body: [UInt8] {
+    var writer = ByteWriter()
+    encode(into: &writer)
+    return writer.bytes
+  }
+}

@@ -1,0 +1,24 @@
+import ReplModel
+
+/// Refusals both ends of a pairing make.
+enum PairingRefusal {
+  static func checkVersion(_ hello: PairHello) throws(ReplError) {
+    guard hello.major == Hello.protocolMajor else {
+      throw ReplError(
+        .protocolViolation, subject: "peer",
+        cause: "speaks protocol version \(hello.major), this agent speaks \(Hello.protocolMajor)",
+        remedy: ReasonCode.unsupportedVersion.remedy)
+    }
+  }
+
+  static func ownCluster(_ clusterID: String) -> ReplError {
+    ReplError(
+      .refused, subject: "cluster \(clusterID)", cause: "cannot be paired with itself",
+      remedy: "give each site its own clusterID in its configuration")
+  }
+
+  static func outOfOrder(_ what: String, _ clusterID: String) -> ReplError {
+    ReplError(
+      .protocolViolation, subject: "pairing with \(clusterID)", cause: "\(what) is not legal at this place")
+  }
+}

@@ -1,0 +1,248 @@
+public import ReplModel
+import Synchronization
+public import WireProtocol
+
+/// Requests and replies over a control or pairing connection, in both directions at once.
+///
+/// A thread reads; each own request waits on its caller's thread; requests of the peer run on a bounded set of threads
+/// with one kept for urgent ones, so that a request of minutes holds up no heartbeat. The channel lives until it is
+/// closed by either side, whether or not somebody still refers to it.
+public final class FrameChannel: Sendable {
+  /// Answers a request of the peer, on one of several threads. A thrown error is sent as the refusal.
+  public typealias Handler = @Sendable (FrameRequest) throws(ReplError) -> FrameAnswer
+
+  /// The connection underneath: who the peer is, exporter.
+  public let connection: TLSConnection
+  private let limits: FrameLimits
+  private let handler: Handler
+  private let subject: String
+  private let pending: PendingRequests
+  private let workers: WorkerPool
+  private let urgentWorkers: WorkerPool
+  private let queuedBytes = Atomic(0)
+  private let reader = Locked<WorkerThread?>(nil)
+
+  /// Takes over the connection and starts reading.
+  ///
+  /// - Parameter handler: refuses everything unless given.
+  public init(
+    connection: TLSConnection, limits: FrameLimits = FrameLimits(), handler: @escaping Handler = FrameChannel.refuse
+  ) throws(ReplError) {
+    self.connection = connection
+    self.limits = limits
+    self.handler = handler
+    subject = connection.peerIdentity.map { "peer \($0)" } ?? "peer \(connection.remoteAddress)"
+    pending = PendingRequests(limit: limits.pendingRequests)
+    workers = WorkerPool(name: "request", threads: limits.workers, queued: limits.queuedRequests)
+    urgentWorkers = WorkerPool(name: "urgent", threads: 1, queued: limits.queuedRequests)
+    connection.setReadTimeout(limits.idleTimeout)
+    connection.setWriteTimeout(limits.writeTimeout)
+    let thread = try WorkerThread(name: "channel") { [self] in readLoop() }
+    reader.withLock { $0 = thread }
+  }
+
+  /// The handler of an end that answers nothing.
+  public static func refuse(_ request: FrameRequest) throws(ReplError) -> FrameAnswer {
+    throw ReplError(.refused, subject: "request \(request.type)", cause: "this end answers no requests")
+  }
+
+  /// Sends a request and waits for its reply.
+  ///
+  /// - Parameters:
+  ///   - type: number of a ``WireProtocol/FrameType``.
+  ///   - timeout: from the call to the reply; the request itself is not withdrawn.
+  /// - Throws: what the peer refused with, `.transient` when the connection ends or the time is over; other kinds when
+  ///   the connection ended for lack of trust or a broken protocol.
+  public func request(type: UInt16, body: [UInt8], timeout: Duration) throws(ReplError) -> FrameReply {
+    let deadline = Deadline.after(timeout)
+    let id = try pending.begin(subject: subject)
+    do throws(ReplError) {
+      try send(type: type, flags: [], id: id, body: body)
+    } catch {
+      pending.forget(id)
+      throw pending.closed ?? error
+    }
+    let reply = try pending.wait(for: id, until: deadline, subject: subject)
+    guard reply.flags.contains(.error) else { return reply }
+    throw refusal(in: reply)
+  }
+
+  /// Sends a frame that wants no answer.
+  ///
+  /// - Parameter optional: whether a peer that does not know the type skips it.
+  public func notify(type: UInt16, body: [UInt8], optional: Bool = false) throws(ReplError) {
+    try send(type: type, flags: optional ? .optional : [], id: 0, body: body)
+  }
+
+  /// Tells the peer why, and ends the connection. Requests in flight fail. From any thread, any number of times.
+  public func close(_ notice: CloseNotice) {
+    guard pending.close(pendingError(notice.error)) else { return }
+    try? send(type: FrameType.close.rawValue, flags: [], id: 0, body: notice.encode())
+    end()
+  }
+
+  /// Ends an unneeded connection in order.
+  public func close() {
+    close(CloseNotice(reason: .done, error: ReplError(.transient, subject: subject, cause: "the connection is closed")))
+  }
+
+  /// Why the channel is closed; nil while it is open.
+  public var closeError: ReplError? { pending.closed }
+
+  /// Waits until either side has closed. Handlers may still run; see ``join()``.
+  public func waitUntilClosed() { reader.withLock { $0 }?.join() }
+
+  /// Waits until the channel is closed and every handler has returned. Not from within a handler.
+  public func join() {
+    waitUntilClosed()
+    workers.join()
+    urgentWorkers.join()
+  }
+}
+
+// MARK: sending
+
+extension FrameChannel {
+  private func send(type: UInt16, flags: ControlFrameHeader.Flags, id: UInt32, body: [UInt8]) throws(ReplError) {
+    guard body.count <= FrameType.bodyLimit(type: type, flags: flags) else {
+      throw ReplError(
+        .bug, subject: subject, cause: "a body of \(body.count) bytes is too long for frame type \(type)")
+    }
+    let header = ControlFrameHeader(type: type, flags: flags, length: UInt32(body.count), requestID: id).encode()
+    do throws(ReplError) {
+      try connection.write(header, body)
+    } catch {
+      // A frame cut in the middle leaves nothing that could follow it.
+      fail(error)
+      throw error
+    }
+  }
+
+  private func reply(to header: ControlFrameHeader, flags: ControlFrameHeader.Flags, body: [UInt8]) {
+    // A request that wants no answer has id 0.
+    guard header.requestID != 0 else { return }
+    do throws(ReplError) {
+      try send(type: header.type, flags: flags.union(.reply), id: header.requestID, body: body)
+    } catch {
+      if error.kind == .bug { refuse(header, error) }
+    }
+  }
+
+  private func refuse(_ header: ControlFrameHeader, _ error: ReplError) {
+    let (flags, body) = ControlReply.refused(error).encode()
+    reply(to: header, flags: flags, body: body)
+  }
+}
+
+// MARK: receiving
+
+extension FrameChannel {
+  private func readLoop() {
+    do throws(WireError) {
+      while let (header, body) = try readFrame() {
+        guard try accept(header, body) else { return }
+      }
+    } catch {
+      close(CloseNotice(error, subject: subject))
+    }
+  }
+
+  /// Nil at the end, of whatever kind: the channel is closed then.
+  private func readFrame() throws(WireError) -> (ControlFrameHeader, [UInt8])? {
+    var bytes = [UInt8](repeating: 0, count: ControlFrameHeader.byteCount)
+    guard let count = fill(&bytes) else { return nil }
+    guard count > 0 else {
+      fail(ReplError(.transient, subject: subject, cause: "the peer closed the connection"))
+      return nil
+    }
+    guard count == bytes.count else { throw WireError(.malformedHeader, "the stream ends within a header") }
+    let header = try ControlFrameHeader(bytes: bytes)
+    var body = [UInt8](repeating: 0, count: Int(header.length))
+    guard let count = fill(&body) else { return nil }
+    guard count == body.count else {
+      throw WireError(.malformedBody, "the stream ends within the body of frame type \(header.type)")
+    }
+    return (header, body)
+  }
+
+  /// Bytes read before the orderly end; nil when the connection failed.
+  private func fill(_ bytes: inout [UInt8]) -> Int? {
+    do throws(ReplError) {
+      return try connection.readFully(into: &bytes)
+    } catch {
+      fail(error)
+      return nil
+    }
+  }
+
+  /// False when the frame ends the connection.
+  private func accept(_ header: ControlFrameHeader, _ body: [UInt8]) throws(WireError) -> Bool {
+    guard header.isKnown else { return true }
+    if header.flags.contains(.reply) {
+      pending.complete(header.requestID, with: FrameReply(type: header.type, flags: header.flags, body: body))
+      return true
+    }
+    if header.type == FrameType.close.rawValue {
+      fail(try CloseNotice(bytes: body).error)
+      return false
+    }
+    dispatch(header, body)
+    return true
+  }
+
+  private func dispatch(_ header: ControlFrameHeader, _ body: [UInt8]) {
+    let total = queuedBytes.add(body.count, ordering: .relaxed).newValue
+    let pool = limits.urgentTypes.contains(header.type) ? urgentWorkers : workers
+    let taken =
+      total <= limits.queuedBytes
+      && pool.submit { [self] in
+        answer(header, body)
+        queuedBytes.subtract(body.count, ordering: .relaxed)
+      }
+    guard !taken else { return }
+    queuedBytes.subtract(body.count, ordering: .relaxed)
+    refuse(header, ReplError(.transient, subject: "request \(header.type)", cause: "too many requests at once"))
+  }
+
+  private func answer(_ header: ControlFrameHeader, _ body: [UInt8]) {
+    do throws(ReplError) {
+      switch try handler(FrameRequest(type: header.type, body: body)) {
+      case .reply(let flags, let body): reply(to: header, flags: flags, body: body)
+      case .close(let notice): close(notice)
+      }
+    } catch {
+      refuse(header, error)
+    }
+  }
+}
+
+// MARK: ending
+
+extension FrameChannel {
+  private func fail(_ error: ReplError) {
+    if pending.close(pendingError(error)) { end() }
+  }
+
+  private func end() {
+    workers.stop()
+    urgentWorkers.stop()
+    connection.close(lingering: .seconds(1))
+  }
+
+  /// Requests in flight may be tried again over another connection, unless trust or the protocol is what failed.
+  private func pendingError(_ error: ReplError) -> ReplError {
+    guard ![.unauthenticated, .protocolViolation, .transient].contains(error.kind) else { return error }
+    return ReplError(.transient, subject: subject, cause: error.cause, remedy: error.remedy)
+  }
+
+  private func refusal(in reply: FrameReply) -> ReplError {
+    do throws(WireError) {
+      if case .refused(let error) = try ControlReply(type: reply.type, body: reply.body, flags: reply.flags) {
+        return error
+      }
+      return ReplError(.protocolViolation, subject: subject, cause: "a refusal without an error")
+    } catch {
+      return error.asReplError(subject: subject)
+    }
+  }
+}

@@ -1,0 +1,157 @@
+import CStorageShims
+import Glibc
+public import ReplModel
+
+/// Accepts TLS connections on one port and runs a handler for each on a thread of its own.
+///
+/// The handshake happens on that thread under its deadline, so a slow or silent peer holds up nobody. Signals: sends
+/// never raise SIGPIPE. It lives until ``stop()``, whether or not somebody still refers to it.
+public final class TLSListener: Sendable {
+  /// Runs for one connection and returns when it is done with it; the connection is closed then.
+  public typealias Handler = @Sendable (TLSConnection) -> Void
+  /// Hears of connections that came to nothing: remote address and reason.
+  public typealias RefusalLog = @Sendable (_ remote: String, _ error: ReplError) -> Void
+
+  private struct Live {
+    var nextKey = 0
+    /// How to end each connection or handshake in progress.
+    var ends: [Int: @Sendable () -> Void] = [:]
+    var stopped = false
+  }
+
+  /// Where it listens.
+  public let boundAddress: SocketAddress
+  /// Nil once stopped: the port is free then.
+  private let socket: Locked<Socket?>
+  private let settings: TLSSettings
+  private let maxConnections: Int
+  private let log: RefusalLog
+  private let handler: Handler
+  private let pool: WorkerPool
+  private let stopSignal = CancelSignal()
+  private let live = Locked(Live())
+  private let acceptThread = Locked<WorkerThread?>(nil)
+
+  /// Listens and starts accepting.
+  ///
+  /// - Parameters:
+  ///   - address: numeric; `::` stands for every IPv6 and IPv4 address, `0.0.0.0` for every IPv4 address.
+  ///   - port: 0 for any free one; see ``boundPort``.
+  ///   - maxConnections: more are closed at once, before their handshake.
+  ///   - log: called on various threads; must not block.
+  /// - Throws: `.invalid` for a bad address, `.refused` when the port is taken.
+  public init(
+    address: String, port: UInt16, settings: TLSSettings, maxConnections: Int = 128,
+    log: @escaping RefusalLog = { _, _ in }, handler: @escaping Handler
+  ) throws(ReplError) {
+    let wanted = try SocketAddress.numeric(host: address, port: port)
+    let socket = try Self.listen(wanted)
+    self.socket = Locked(socket)
+    boundAddress = socket.localAddress ?? wanted
+    self.settings = settings
+    self.maxConnections = max(1, maxConnections)
+    self.log = log
+    self.handler = handler
+    pool = WorkerPool(name: "tls-\(boundAddress.port)", threads: self.maxConnections, queued: self.maxConnections)
+    // Problems with our own certificate are this node's fault and shown at start, not at the first peer.
+    _ = try settings.context()
+    let thread = try WorkerThread(name: "accept-\(boundAddress.port)") { [self] in acceptLoop(socket) }
+    acceptThread.withLock { $0 = thread }
+  }
+
+  /// The port it listens on, also when 0 was asked for.
+  public var boundPort: UInt16 { boundAddress.port }
+
+  /// Connections and handshakes in progress.
+  public var connectionCount: Int { live.withLock { $0.ends.count } }
+
+  /// Stops accepting, cancels every connection and waits until all handlers have returned. Not from within a handler.
+  public func stop() {
+    stopSignal.cancel()
+    acceptThread.withLock { $0 }?.join()
+    socket.withLock { $0 = nil }
+    pool.stop()
+    let ends = live.withLock { live in
+      live.stopped = true
+      return Array(live.ends.values)
+    }
+    for end in ends { end() }
+    pool.join()
+    live.withLock { $0.ends.removeAll() }
+  }
+
+  private static func listen(_ address: SocketAddress) throws(ReplError) -> Socket {
+    let socket = try Socket.stream(family: address.family)
+    socket.set(SOL_SOCKET, SO_REUSEADDR, 1)
+    if address.family == AF_INET6 { socket.set(Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0) }
+    let bound = address.withSockaddr { bind(socket.descriptor, $0, $1) == 0 } ?? false
+    guard bound, Glibc.listen(socket.descriptor, 128) == 0 else {
+      let code = errno
+      throw ReplError(
+        .refused, subject: "listen address \(address)", cause: "cannot listen: \(systemText(code))",
+        remedy: code == EADDRINUSE ? "stop what uses the port, or set another one" : nil)
+    }
+    return socket
+  }
+
+  private func acceptLoop(_ socket: Socket) {
+    while stopSignal.wait(for: socket.descriptor, events: POLLIN, until: .never) == .ready {
+      let descriptor = css_accept(socket.descriptor)
+      if descriptor >= 0 {
+        admit(Socket(descriptor))
+      } else if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(-descriptor) {
+        let cause = "cannot accept: \(systemText(-descriptor))"
+        log("", ReplError(.transient, subject: "port \(boundPort)", cause: cause))
+        // The connection stays in the backlog: without a pause this would spin until a descriptor is free.
+        _ = stopSignal.wait(for: -1, events: 0, until: .after(.milliseconds(200)))
+      }
+    }
+  }
+
+  private func admit(_ accepted: Socket) {
+    let remote = accepted.remoteAddress?.description ?? "unknown"
+    let signal = CancelSignal()
+    guard let key = register({ signal.cancel() }) else {
+      log(remote, ReplError(.refused, subject: "peer \(remote)", cause: "\(maxConnections) connections are open"))
+      return
+    }
+    if !pool.submit({ [self] in serve(accepted, key: key, signal: signal, remote: remote) }) {
+      finish(key)
+      log(remote, ReplError(.transient, subject: "peer \(remote)", cause: "no thread is free"))
+    }
+  }
+
+  private func serve(_ accepted: Socket, key: Int, signal: CancelSignal, remote: String) {
+    defer { finish(key) }
+    do throws(ReplError) {
+      let connection = try TLSConnection(
+        socket: accepted, settings: settings, sessions: nil, cancelSignal: signal,
+        deadline: .after(settings.options.handshakeTimeout))
+      guard replace(key, { connection.cancel() }) else { return connection.cancel() }
+      handler(connection)
+      connection.close()
+    } catch {
+      log(remote, error)
+    }
+  }
+
+  /// Nil when there are too many, or the listener stops.
+  private func register(_ end: @escaping @Sendable () -> Void) -> Int? {
+    live.withLock { live in
+      guard !live.stopped, live.ends.count < maxConnections else { return nil }
+      live.nextKey += 1
+      live.ends[live.nextKey] = end
+      return live.nextKey
+    }
+  }
+
+  private func replace(_ key: Int, _ end: @escaping @Sendable () -> Void) -> Bool {
+    live.withLock { live in
+      guard !live.stopped else { return false }
+      live.ends[key] = end
+      return true
+    }
+  }
+
+  private func finish(_ key: Int) { live.withLock { _ = $0.ends.removeValue(forKey: key) } }
+}

@@ -1,0 +1,183 @@
+import APIModel
+import Glibc
+import Logging
+import ReplModel
+import ReplicationEngine
+import Synchronization
+
+@testable import ControlPlane
+@testable import ReplCtl
+
+/// A directory that goes when the test ends.
+final class TemporaryDirectory: Sendable {
+  let path: String
+
+  init() throws {
+    var template = Array("/tmp/repl-control.XXXXXX".utf8CString)
+    guard mkdtemp(&template) != nil else {
+      throw ReplError(.io, subject: "temporary directory", cause: String(cString: strerror(errno)))
+    }
+    path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  deinit {
+    for entry in names { unlink("\(path)/\(entry)") }
+    rmdir(path)
+  }
+
+  var names: [String] {
+    guard let directory = opendir(path) else { return [] }
+    defer { closedir(directory) }
+    var found: [String] = []
+    while let entry = readdir(directory) {
+      let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if name != ".", name != ".." { found.append(name) }
+    }
+    return found
+  }
+}
+
+/// A clock that stands still until it is moved.
+final class TestClock: Sendable {
+  private let seconds = Mutex<Int64>(1_700_000_000)
+  var now: Int64 { seconds.withLock { $0 } }
+  func advance(_ by: Int64) { seconds.withLock { $0 += by } }
+}
+
+/// Collects log lines.
+final class LogLines: Sendable {
+  private let lines = Mutex<[String]>([])
+  var all: [String] { lines.withLock { $0 } }
+  func add(_ line: String) { lines.withLock { $0.append(line) } }
+
+  var logger: Logger {
+    var logger = Logger(label: "test") { _ in Handler(lines: self) }
+    logger.logLevel = .trace
+    return logger
+  }
+
+  private struct Handler: LogHandler {
+    let lines: LogLines
+    var logLevel = Logger.Level.trace
+    var metadata: Logger.Metadata = [:]
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+      get { metadata[key] }
+      set { metadata[key] = newValue }
+    }
+    func log(event: LogEvent) {
+      lines.add("\(event.level) \(event.message) \(event.metadata ?? [:]) \(metadata)")
+    }
+  }
+}
+
+/// A store in a temporary directory.
+struct StoreFixture {
+  let directory: TemporaryDirectory
+  let clock = TestClock()
+  let store: SQLiteObjectStore
+
+  init(journal: Int = 8_192) throws {
+    directory = try TemporaryDirectory()
+    let clock = clock
+    store = try SQLiteObjectStore(
+      path: directory.path + "/objects.db", registry: .standard, clock: { clock.now }, schema: .current,
+      journal: journal)
+  }
+
+  func namespace(_ name: String) async throws {
+    _ = try await store.create(.namespace, ResourceKind.namespace.object(name: name), dryRun: false)
+  }
+
+  /// The API without a transport.
+  var api: ObjectAPI {
+    let clock = clock
+    return ObjectAPI(store: store, registry: .standard, clock: { clock.now })
+  }
+}
+
+/// A whole control plane on a real socket with a fake engine.
+final class PlaneFixture: Sendable {
+  let directory: TemporaryDirectory
+  let service = FakeService()
+  let log = LogLines()
+  private let task: Task<Void, any Error>
+
+  var socketPath: String { directory.path + "/agent.sock" }
+  var client: AgentClient { AgentClient(socketPath: socketPath) }
+
+  init(_ directory: TemporaryDirectory? = nil) async throws {
+    let directory = try directory ?? TemporaryDirectory()
+    self.directory = directory
+    let plane = try ControlPlaneService(
+      configuration: ControlPlaneConfiguration(
+        socketPath: directory.path + "/agent.sock", databasePath: directory.path + "/objects.db"),
+      service: service, logger: log.logger)
+    let (listening, signal) = AsyncStream.makeStream(of: Void.self)
+    task = Task {
+      defer { signal.finish() }
+      try await plane.run(onListening: { signal.yield() })
+    }
+    var iterator = listening.makeAsyncIterator()
+    if await iterator.next() == nil { try await task.value }
+  }
+
+  func stop() async throws {
+    task.cancel()
+    try await task.value
+  }
+
+  /// A request on a thread that may block.
+  func send(
+    _ method: String, _ path: String, query: [(String, String)] = [], body: JSONValue? = nil,
+    contentType: String = "application/json", accept: String = "application/json"
+  ) async throws -> JSONValue {
+    let client = client
+    return try await blocking {
+      try client.send(
+        method, path.split(separator: "/").map(String.init), query: query, body: body, contentType: contentType,
+        accept: accept)
+    }
+  }
+
+  /// Asks until an object is as wanted.
+  func wait(_ path: String, seconds: Double = 10, until: @Sendable (JSONValue) -> Bool) async throws -> JSONValue {
+    let end = ContinuousClock.now + .seconds(seconds)
+    while true {
+      let object = try await send("GET", path)
+      if until(object) { return object }
+      guard ContinuousClock.now < end else {
+        throw ReplError(.bug, subject: path, cause: "not as wanted in time: \(object.compactText)")
+      }
+      try await Task.sleep(for: .milliseconds(20))
+    }
+  }
+
+  /// Runs a command line of the client in this process.
+  func run(_ arguments: String...) async throws -> Int32 {
+    let path = socketPath
+    return try await blocking { Main.run(["--socket", path] + arguments) }
+  }
+}
+
+/// Runs blocking code on a thread of its own, away from the cooperative pool.
+func blocking<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+  try await withCheckedThrowingContinuation { continuation in
+    let box = Unmanaged.passRetained(ThreadBody { continuation.resume(with: Result { try body() }) })
+    var thread = pthread_t()
+    let code = pthread_create(
+      &thread, nil,
+      { argument in
+        guard let argument else { return nil }
+        Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().body()
+        return nil
+      }, box.toOpaque())
+    if code == 0 { pthread_detach(thread) } else { box.takeRetainedValue().body() }
+  }
+}
+
+private final class ThreadBody {
+  let body: () -> Void
+  init(_ body: @escaping () -> Void) { self.body = body }
+}

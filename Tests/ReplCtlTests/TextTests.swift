@@ -1,0 +1,74 @@
+import APIModel
+import Testing
+
+@testable import ReplCtl
+
+@Suite struct TextTests {
+  @Test func tablesAreLaidOutAsTheStorkToolsDo() {
+    var table = TextTable(["NAME", "STATUS", "CREATED"])
+    table.rows = [["site-b", "NotProvided", "now"], ["c", "", "a\nb"]]
+    #expect(
+      table.text == """
+        NAME     STATUS        CREATED
+        site-b   NotProvided   now
+        c                      a...
+        """)
+  }
+
+  @Test func globalOptionsMayStandAnywhere() {
+    #expect(
+      GlobalOptions.moved(["-n", "shop", "get", "--output=json", "pv", "--socket", "/s"])
+        == ["get", "pv", "-n", "shop", "--output=json", "--socket", "/s"])
+    #expect(GlobalOptions.moved(["get", "--", "-n", "x"]) == ["get", "--", "-n", "x"])
+  }
+
+  @Test(arguments: [
+    ("delete", WaitGoal.absent), ("condition=Ready", .condition("Ready", "True")),
+    ("jsonpath={.status.stage}=Final", .field("status.stage", "Final")),
+    ("status.stage=Final", .field("status.stage", "Final")),
+  ])
+  func waitsAreUnderstood(_ text: String, _ expected: WaitGoal) { #expect(WaitGoal(text) == expected) }
+
+  @Test(arguments: ["", "stage", "condition=", "jsonpath={.a}", "=x"])
+  func nonsenseToWaitForIsRefused(_ text: String) { #expect(WaitGoal(text) == nil) }
+
+  @Test func keysBecomeTitles() {
+    #expect(Description.title("clusterPair") == "Cluster Pair")
+    #expect(Description.title("remoteStorageId") == "Remote Storage Id")
+  }
+}
+
+@Suite struct YAMLTests {
+  @Test func scalarsKeepTheirTypesAndQuotedOnesAreTexts() throws {
+    let documents = try YAML.documents(
+      "a: 1\nb: '1'\nc: true\nd: 2019-02-14T22:16:51Z\ne: ~\n---\n---\nx: [1.5]\n", name: "f")
+    #expect(
+      documents == [
+        ["a": 1, "b": "1", "c": true, "d": "2019-02-14T22:16:51Z", "e": .null], ["x": [.number(1.5)]],
+      ])
+  }
+
+  @Test func whatIsWrittenIsReadBack() throws {
+    let value: JSONValue = [
+      "text": "9001", "truth": "true", "null": "null", "empty": "", "lines": "a\nb\n", "number": 9001,
+      "list": [.null, true],
+      "half": .number(0.5), "colon": "a: b", "dash": "- x", "none": .object([:]),
+    ]
+    #expect(try YAML.documents(try YAML.text(value), name: "f") == [value])
+  }
+
+  @Test func anAliasBombIsRefused() {
+    var text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+    for level in 1...9 {
+      let alias = "*a\(level - 1)"
+      text += "a\(level): &a\(level) [\(Array(repeating: alias, count: 10).joined(separator: ", "))]\n"
+    }
+    let error = #expect(throws: Failure.self) { _ = try YAML.documents(text, name: "bomb.yaml") }
+    #expect(error?.cause == "more than 200000 values")
+  }
+
+  @Test func brokenYAMLNamesTheFile() {
+    let error = #expect(throws: Failure.self) { _ = try YAML.documents("a: [", name: "x.yaml") }
+    #expect(error?.subject == "x.yaml")
+  }
+}

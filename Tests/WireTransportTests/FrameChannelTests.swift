@@ -1,0 +1,285 @@
+import ReplModel
+import Testing
+import WireProtocol
+
+@testable import WireTransport
+
+/// Two channels, or one channel and the bare connection at the other end.
+private struct Ends {
+  let client: TLSConnection
+  let server: TLSConnection
+
+  init() throws {
+    let sites = try TwoSites()
+    (client, server) = try Handshake.pair(client: sites.client, server: sites.server)
+  }
+
+  func channels(
+    limits: FrameLimits = FrameLimits(), handler: @escaping FrameChannel.Handler
+  ) throws -> (client: FrameChannel, server: FrameChannel) {
+    (
+      try FrameChannel(connection: client, limits: limits),
+      try FrameChannel(connection: server, limits: limits, handler: handler)
+    )
+  }
+}
+
+private let heartbeat = FrameType.heartbeat.rawValue
+private let seal = FrameType.sealSession.rawValue
+
+private let echo: FrameChannel.Handler = { (request) throws(ReplError) in .reply(flags: [], body: request.body) }
+
+/// Reads one frame from a bare connection.
+private func readFrame(_ connection: TLSConnection) throws -> (header: ControlFrameHeader, body: [UInt8])? {
+  connection.setReadTimeout(patience)
+  var bytes = [UInt8](repeating: 0, count: ControlFrameHeader.byteCount)
+  guard try connection.readExactly(into: &bytes) else { return nil }
+  let header = try ControlFrameHeader(bytes: bytes)
+  var body = [UInt8](repeating: 0, count: Int(header.length))
+  _ = try connection.readFully(into: &body)
+  return (header, body)
+}
+
+/// The reason a bare connection is closed with, after any other frames.
+private func closeReason(_ connection: TLSConnection) throws -> ReasonCode? {
+  while let frame = try readFrame(connection) {
+    if frame.header.type == FrameType.close.rawValue { return try CloseNotice(bytes: frame.body).reason }
+  }
+  return nil
+}
+
+@Suite struct FrameChannelTests {
+  @Test func repliesFindTheirRequestsAmongMany() throws {
+    let (client, server) = try Ends().channels(handler: echo)
+    defer { client.close() }
+    let callers = try (0..<16).map { caller in
+      try onThread { () throws(ReplError) -> Bool in
+        for round in 0..<50 {
+          let body = pattern(1 + (round * 61) % 3000, seed: UInt64(caller * 1000 + round))
+          guard try client.request(type: heartbeat, body: body, timeout: patience).body == body else { return false }
+        }
+        return true
+      }
+    }
+    for caller in callers { #expect(try #require(caller.take(deadline: .after(.seconds(60)))).get()) }
+    #expect(server.closeError == nil)
+  }
+
+  @Test func bothEndsMayAskAtOnce() throws {
+    let ends = try Ends()
+    let first = try FrameChannel(connection: ends.client, handler: echo)
+    let second = try FrameChannel(connection: ends.server, handler: echo)
+    defer { first.close() }
+    let asking = try [first, second].map { channel in
+      try onThread { () throws(ReplError) in
+        for _ in 0..<100 { _ = try channel.request(type: heartbeat, body: [1], timeout: patience) }
+      }
+    }
+    for end in asking { try #require(end.take(deadline: .after(.seconds(60)))).get() }
+  }
+
+  @Test func slowRequestsHoldUpNoHeartbeat() throws {
+    var limits = FrameLimits()
+    limits.workers = 2
+    let gate = BoundedQueue<Bool>(capacity: 8)
+    let (client, _) = try Ends().channels(limits: limits) { (request) throws(ReplError) in
+      if request.type == seal { _ = gate.take() }
+      return .reply(flags: [], body: [7])
+    }
+    defer { client.close() }
+    let slow = try (0..<4).map { _ in
+      try onThread { () throws(ReplError) in try client.request(type: seal, body: [], timeout: patience).body }
+    }
+    for _ in 0..<20 {
+      #expect(try client.request(type: heartbeat, body: [], timeout: patience).body == [7])
+    }
+    for _ in 0..<4 { gate.put(true) }
+    for queue in slow { #expect(try #require(queue.take(deadline: .after(patience))).get() == [7]) }
+  }
+
+  @Test func refusalIsThrownAsItWasSent() throws {
+    let refusal = ReplError(.diverged, subject: "volume a/b", cause: "histories differ", remedy: "choose one")
+    let (client, _) = try Ends().channels { (_) throws(ReplError) in throw refusal }
+    defer { client.close() }
+    let error = capture { () throws(ReplError) in
+      try client.request(type: seal, body: [], timeout: patience)
+    }.failure
+    #expect(error == refusal)
+    #expect(client.closeError == nil)
+  }
+
+  @Test func replyThatComesTooLateIsDropped() throws {
+    let gate = BoundedQueue<Bool>(capacity: 1)
+    let (client, _) = try Ends().channels { (request) throws(ReplError) in
+      if request.type == seal { _ = gate.take() }
+      return .reply(flags: [], body: request.body)
+    }
+    defer { client.close() }
+    let error = capture { () throws(ReplError) in
+      try client.request(type: seal, body: [1], timeout: .milliseconds(20))
+    }.failure
+    #expect(error?.kind == .transient)
+    gate.put(true)
+    #expect(try client.request(type: heartbeat, body: [2], timeout: patience).body == [2])
+  }
+
+  @Test func closedChannelFailsWhatIsInFlightAndWhatComes() throws {
+    let gate = BoundedQueue<Bool>(capacity: 1)
+    let arrived = BoundedQueue<Bool>(capacity: 1)
+    let (client, server) = try Ends().channels { (_) throws(ReplError) in
+      arrived.put(true)
+      _ = gate.take()
+      return .reply(flags: [], body: [])
+    }
+    let asking = try onThread { () throws(ReplError) in
+      try client.request(type: seal, body: [], timeout: patience).body
+    }
+    #expect(arrived.take(deadline: .after(patience)) == true)
+    server.close()
+    #expect(asking.take(deadline: .after(patience))?.failure?.kind == .transient)
+    let later = capture { () throws(ReplError) in try client.request(type: heartbeat, body: [], timeout: patience) }
+    #expect(later.failure?.kind == .transient)
+    gate.put(true)
+    client.join()
+    server.join()
+  }
+
+  @Test func reasonOfThePeerIsKept() throws {
+    let (client, server) = try Ends().channels(handler: echo)
+    server.close(
+      CloseNotice(reason: .unauthenticated, error: ReplError(.unauthenticated, subject: "pair", cause: "was deleted")))
+    client.waitUntilClosed()
+    #expect(client.closeError?.kind == .unauthenticated)
+    #expect(client.closeError?.cause == "was deleted")
+  }
+
+  @Test func handlerMayEndTheConnection() throws {
+    let ends = try Ends()
+    _ = try FrameChannel(connection: ends.server) { (_) throws(ReplError) in
+      .close(CloseNotice(WireError(.malformedBody, "nonsense"), subject: "peer"))
+    }
+    try ends.client.write(ControlFrameHeader(type: seal, flags: [], length: 0, requestID: 1).encode())
+    #expect(try closeReason(ends.client) == .malformedBody)
+  }
+
+  @Test func tooManyRequestsAtOnceAreRefusedOnBothSides() throws {
+    var limits = FrameLimits()
+    limits.workers = 1
+    limits.queuedRequests = 1
+    limits.pendingRequests = 3
+    let gate = BoundedQueue<Bool>(capacity: 8)
+    let arrived = BoundedQueue<Bool>(capacity: 8)
+    let ends = try Ends()
+    let server = try FrameChannel(connection: ends.server, limits: limits) { (_) throws(ReplError) in
+      arrived.put(true)
+      _ = gate.take()
+      return .reply(flags: [], body: [])
+    }
+    // The bare connection sends more than one thread and one place in the queue can take.
+    for id in 1...3 {
+      try ends.client.write(ControlFrameHeader(type: seal, flags: [], length: 0, requestID: UInt32(id)).encode())
+      if id == 1 { #expect(arrived.take(deadline: .after(patience)) == true) }
+    }
+    let busy = try #require(try readFrame(ends.client))
+    #expect(busy.header.requestID == 3)
+    #expect(busy.header.flags.contains(.error))
+    let asking = try (0..<3).map { _ in
+      try onThread { () throws(ReplError) in
+        try server.request(type: heartbeat, body: [], timeout: patience).body
+      }
+    }
+    for _ in 0..<3 { #expect(try readFrame(ends.client)?.header.type == heartbeat) }
+    let error = capture { () throws(ReplError) in try server.request(type: heartbeat, body: [], timeout: patience) }
+    #expect(error.failure?.cause.contains("3 requests") == true)
+    server.close()
+    for queue in asking { #expect(queue.take(deadline: .after(patience))?.failure != nil) }
+    for _ in 0..<8 { gate.put(true, deadline: .after(.zero)) }
+    server.join()
+  }
+
+  @Test func bodiesThatWaitAreBounded() throws {
+    var limits = FrameLimits()
+    limits.queuedBytes = 100
+    let (client, _) = try Ends().channels(limits: limits, handler: echo)
+    defer { client.close() }
+    let body = [UInt8](repeating: 1, count: 101)
+    let error = capture { () throws(ReplError) in try client.request(type: seal, body: body, timeout: patience) }
+    #expect(error.failure?.kind == .transient)
+    #expect(try client.request(type: seal, body: [1], timeout: patience).body == [1])
+  }
+
+  @Test func oversizedFrameIsRefusedBeforeItsBodyIsRead() throws {
+    let ends = try Ends()
+    let server = try FrameChannel(connection: ends.server, handler: echo)
+    try ends.client.write(ControlFrameHeader(type: heartbeat, flags: [], length: .max, requestID: 1).encode())
+    #expect(try closeReason(ends.client) == .tooLong)
+    server.waitUntilClosed()
+    #expect(server.closeError?.kind == .protocolViolation)
+  }
+
+  @Test(arguments: [7, 16, 20])
+  func truncatedFrameIsRefused(length: Int) throws {
+    let ends = try Ends()
+    _ = try FrameChannel(connection: ends.server, handler: echo)
+    let frame =
+      ControlFrameHeader(type: heartbeat, flags: [], length: 8, requestID: 1).encode() + [0, 0, 0, 0, 0, 0, 0, 0]
+    try ends.client.write(Array(frame.prefix(length)))
+    ends.client.endSending()
+    #expect(try closeReason(ends.client) == (length < 16 ? .malformedHeader : .malformedBody))
+  }
+
+  @Test func unknownOptionalFrameIsSkippedAndAnUnknownOneCloses() throws {
+    let ends = try Ends()
+    _ = try FrameChannel(connection: ends.server, handler: echo)
+    let optional = ControlFrameHeader(type: 9999, flags: .optional, length: 3, requestID: 0).encode() + [1, 2, 3]
+    try ends.client.write(optional)
+    try ends.client.write(ControlFrameHeader(type: heartbeat, flags: [], length: 1, requestID: 5).encode() + [8])
+    let answer = try #require(try readFrame(ends.client))
+    #expect(answer.header.requestID == 5)
+    #expect(answer.header.flags == .reply)
+    #expect(answer.body == [8])
+    try ends.client.write(ControlFrameHeader(type: 9999, flags: [], length: 0, requestID: 6).encode())
+    #expect(try closeReason(ends.client) == .unknownType)
+  }
+
+  @Test func wrongMagicCloses() throws {
+    let ends = try Ends()
+    _ = try FrameChannel(connection: ends.server, handler: echo)
+    try ends.client.write([UInt8](repeating: 0x20, count: 16))
+    #expect(try closeReason(ends.client) == .malformedHeader)
+  }
+
+  @Test func silenceBeyondTheLimitCloses() throws {
+    let ends = try Ends()
+    var limits = FrameLimits()
+    limits.idleTimeout = .milliseconds(30)
+    let server = try FrameChannel(connection: ends.server, limits: limits, handler: echo)
+    server.waitUntilClosed()
+    #expect(server.closeError?.kind == .transient)
+  }
+
+  @Test func notificationIsHandledAndNotAnswered() throws {
+    let seen = BoundedQueue<[UInt8]>(capacity: 1)
+    let (client, _) = try Ends().channels { (request) throws(ReplError) in
+      if request.body == [1] { seen.put(request.body) }
+      return .reply(flags: [], body: [2])
+    }
+    defer { client.close() }
+    try client.notify(type: heartbeat, body: [1])
+    #expect(seen.take(deadline: .after(patience)) == [1])
+    #expect(try client.request(type: heartbeat, body: [], timeout: patience).body == [2])
+  }
+
+  @Test func bodyThatThePeerWouldRefuseIsNotSent() throws {
+    let (client, server) = try Ends().channels { (_) throws(ReplError) in
+      .reply(flags: [], body: [UInt8](repeating: 0, count: 1 << 20))
+    }
+    defer { client.close() }
+    let body = [UInt8](repeating: 0, count: 1 << 20)
+    let own = capture { () throws(ReplError) in try client.request(type: heartbeat, body: body, timeout: patience) }
+    #expect(own.failure?.kind == .bug)
+    let theirs = capture { () throws(ReplError) in try client.request(type: heartbeat, body: [], timeout: patience) }
+    #expect(theirs.failure?.kind == .bug)
+    #expect(server.closeError == nil)
+  }
+}
