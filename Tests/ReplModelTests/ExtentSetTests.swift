@@ -18,7 +18,8 @@ import Testing
   }
 
   private func isCanonical(_ set: ExtentSet) -> Bool {
-    set.extents.allSatisfy { !$0.isEmpty } && zip(set.extents, set.extents.dropFirst()).allSatisfy { $0.end < $1.offset }
+    set.extents.allSatisfy { !$0.isEmpty }
+      && zip(set.extents, set.extents.dropFirst()).allSatisfy { $0.end < $1.offset }
   }
 
   /// A set made by inserting and removing, and the flags it should have.
@@ -62,7 +63,9 @@ import Testing
     for _ in 0..<50 {
       let extent = random(&generator)
       guard !extent.isEmpty else { continue }
-      #expect(set.contains(extent) == model[Int(extent.offset)..<Int(extent.end)].allSatisfy { $0 }, "seed \(seed), \(extent)")
+      #expect(
+        set.contains(extent) == model[Int(extent.offset)..<Int(extent.end)].allSatisfy { $0 }, "seed \(seed), \(extent)"
+      )
     }
   }
 
@@ -79,7 +82,8 @@ import Testing
     #expect(Extent(offset: 1, length: 1).roundedToBlocks(volumeSize: 10_000) == Extent(offset: 0, length: 4096))
     #expect(Extent(offset: 4095, length: 2).roundedToBlocks(volumeSize: 10_000) == Extent(offset: 0, length: 8192))
     #expect(Extent(offset: 8192, length: 10).roundedToBlocks(volumeSize: 10_000) == Extent(from: 8192, to: 10_000))
-    #expect(Extent(offset: 4096, length: 4096).roundedToBlocks(volumeSize: 10_000) == Extent(offset: 4096, length: 4096))
+    #expect(
+      Extent(offset: 4096, length: 4096).roundedToBlocks(volumeSize: 10_000) == Extent(offset: 4096, length: 4096))
     #expect(Extent(offset: 20_000, length: 5).roundedToBlocks(volumeSize: 10_000).isEmpty)
     #expect(Extent(from: 0, to: .max).roundedToBlocks(volumeSize: 10_000) == Extent(offset: 0, length: 10_000))
   }

@@ -32,11 +32,11 @@ struct ReceiverSessionTests {
     (
       "begin", .begin(Samples.begin),
       [
-        .begun: .begun, .streaming: .begun, .repairing: .begun, .prepared: .prepared, .committed: .committed,
+        .begun: .begun, .streaming: .begun, .repairing: .repairing, .prepared: .prepared, .committed: .committed,
         .confirmed: .confirmed,
       ]
     ),
-    ("start", .start(plan), [.begun: .streaming]),
+    ("start", .start(plan), [.begun: .streaming, .repairing: .streaming]),
     ("resumeExtents", .resumeExtents, [.streaming: .streaming]),
     ("streamOpened", .streamOpened, [.streaming: .streaming, .repairing: .repairing]),
     ("chunk without a stream", .chunk, [:]),

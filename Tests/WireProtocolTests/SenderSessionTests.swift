@@ -109,6 +109,8 @@ struct SenderSessionTests {
     let sums = [SegmentSum(segment: 0, sum: Samples.digest)]
     var session = sealing()
     #expect(session.receive(.sealSession(.mismatch(sums: sums, final: false))) == .reshipSegments(sums))
+    #expect(
+      session.receive(.beginSession(Samples.beginReply(.base(Samples.base)))) == .ship, "new tickets, no new plan")
     #expect(session.shipped(Samples.seal) == .sendSeal(Samples.seal))
     var good = session
     #expect(good.receive(.sealSession(.prepared)) == .memberPrepared(Samples.seal))

@@ -153,6 +153,39 @@ private func closeReason(_ connection: TLSConnection) throws -> ReasonCode? {
     #expect(client.closeError?.cause == "was deleted")
   }
 
+  @Test func reasonArrivesThoughMuchIsStillUnread() throws {
+    let ends = try Ends()
+    let gate = BoundedQueue<Bool>(capacity: 1)
+    let server = try FrameChannel(connection: ends.server) { (_) throws(ReplError) in
+      gate.put(true)
+      return .reply(flags: [], body: [])
+    }
+    let frame = ControlFrameHeader(type: heartbeat, flags: [], length: 0, requestID: 1).encode()
+    try ends.client.write((0..<200).flatMap { _ in frame })
+    #expect(gate.take(deadline: .after(patience)) == true)
+    let closing = try onThread { () throws(ReplError) in
+      server.close(CloseNotice(reason: .shuttingDown, error: ReplError(.transient, subject: "agent", cause: "stops")))
+    }
+    for _ in 0..<20 { try? ends.client.write((0..<200).flatMap { _ in frame }) }
+    #expect(try closeReason(ends.client) == .shuttingDown)
+    ends.client.close()
+    gate.closeAndDrain()
+    #expect(closing.take(deadline: .after(patience)) != nil)
+    server.join()
+  }
+
+  @Test func refusedCertificateIsWhatFailsTheFirstRequest() throws {
+    let sites = try TwoSites()
+    let stranger = try Site("here").settings(.client, trusting: [sites.there.pin])
+    let connection = try Handshake.run(client: stranger, server: sites.server).client.get()
+    let channel = try FrameChannel(connection: connection)
+    let error = capture { () throws(ReplError) in
+      try channel.request(type: heartbeat, body: [], timeout: patience)
+    }.failure
+    #expect(error?.kind == .unauthenticated)
+    channel.join()
+  }
+
   @Test func handlerMayEndTheConnection() throws {
     let ends = try Ends()
     _ = try FrameChannel(connection: ends.server) { (_) throws(ReplError) in

@@ -62,6 +62,23 @@ import Testing
     #expect(try !talk(client: client, server: server, sessions: sessions).isResumed)
   }
 
+  @Test func clientsNewLeafOffersNoTicketsOfTheOldOne() throws {
+    let (here, there) = (try Site("here"), try Site("there"))
+    let leaf = Locked(try here.leaf())
+    let client = TLSSettings(
+      role: .client, alpn: ["d"], trust: .pinnedAuthorities { [there.pin] }, options: Self.options
+    ) { () throws(ReplError) in leaf.withLock { $0 } }
+    let server = try there.settings(.server, trusting: [here.pin], alpn: ["d"], options: Self.options)
+    let sessions = TLSSessionStore()
+    _ = try talk(client: client, server: server, sessions: sessions)
+    #expect(try talk(client: client, server: server, sessions: sessions).isResumed)
+    let rotated = try here.leaf()
+    leaf.withLock { $0 = rotated }
+    let connection = try talk(client: client, server: server, sessions: sessions)
+    #expect(!connection.isResumed)
+    #expect(connection.peerPublicKey == (try rotated.publicKey()))
+  }
+
   @Test func ticketOfARevokedPeerIsWorthNothing() throws {
     let (here, there) = (try Site("here"), try Site("there"))
     let pins = Locked([here.pin])

@@ -42,7 +42,7 @@ def control_frames():
     yield "instant-beyond-2116 malformedBody", control(2, heartbeat((1 << 62) + 1))
     session = vectors.SESSION
     yield "boolean-of-two malformedBody", control(11, session + b"\2")
-    yield "announced-key-missing malformedBody", control(11, b"")
+    yield "abort-without-a-body malformedBody", control(11, b"")
     yield "sums-of-nothing malformedBody", control(7, session + session + struct.pack("<QI", 0, 0))
     yield "sums-of-too-many malformedBody", control(7, session + session + struct.pack("<QI", 0, 4097))
     yield "segment-beyond-any-volume malformedBody", control(7, session + session + struct.pack("<QI", 1 << 44, 1))

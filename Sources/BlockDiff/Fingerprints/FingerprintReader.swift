@@ -9,15 +9,21 @@ public struct FingerprintReader {
   private let walk: FingerprintWalk
   private let buffer: AlignedBuffer
   private var cursor: DataCursor
+  private let readsMedium: Bool
 
   /// - Parameters:
   ///   - size: the volume's size in bytes; the file must not be shorter.
   ///   - buffer: at least one block long, may be shared between readers of one thread.
-  public init(_ file: any StorageFile, size: UInt64, key: FingerprintKey, buffer: AlignedBuffer) {
+  ///   - readsMedium: drops cached pages before reading, so that what was just written and synced is read back and not
+  ///     compared with itself.
+  public init(
+    _ file: any StorageFile, size: UInt64, key: FingerprintKey, buffer: AlignedBuffer, readsMedium: Bool = false
+  ) {
     precondition(buffer.count >= Int(blockSize))
     self.file = file
     self.size = size
     self.buffer = buffer
+    self.readsMedium = readsMedium
     walk = FingerprintWalk(key: key)
     cursor = DataCursor(file)
   }
@@ -53,6 +59,7 @@ public struct FingerprintReader {
   }
 
   private func read(_ piece: Extent) throws(ReplError) -> UnsafeRawBufferPointer {
+    if readsMedium { file.dropCache(piece) }
     let target = buffer.prefix(Int(piece.length))
     let count = try file.read(into: target, at: piece.offset)
     guard count == target.count else {

@@ -6,13 +6,16 @@ public enum FingerprintScan {
   ///
   /// - Parameters:
   ///   - size: the volume's size in bytes.
+  ///   - readsMedium: drops cached pages before reading.
   ///   - pace: called before each read.
   ///   - segment: called in ascending order for each segment that has allocated blocks; all others sum to zero.
   public static func sum(
-    of file: any StorageFile, size: UInt64, key: FingerprintKey, pace: Pace = { (_) in },
+    of file: any StorageFile, size: UInt64, key: FingerprintKey, readsMedium: Bool = false,
+    pace: Pace = { (_) in },
     segment: (_ index: UInt64, _ sum: BlockSum) throws(ReplError) -> Void = { (_, _) in }
   ) throws(ReplError) -> BlockSum {
-    var reader = FingerprintReader(file, size: size, key: key, buffer: AlignedBuffer(count: Int(segmentSize)))
+    var reader = FingerprintReader(
+      file, size: size, key: key, buffer: AlignedBuffer(count: Int(segmentSize)), readsMedium: readsMedium)
     var total = BlockSum.zero
     var position: UInt64 = 0
     while let offset = try reader.nextDataOffset(from: position) {

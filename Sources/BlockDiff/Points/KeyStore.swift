@@ -27,7 +27,7 @@ public struct KeyStore: Sendable {
         }
         return key
       }
-    } catch where error.kind == .notFound {
+    } catch  where error.kind == .notFound {
       throw ReplError(
         .keyNeeded, subject: "lineage \(lineage)", cause: "has no fingerprint key here",
         remedy: "the source begins again and sends the key")
@@ -43,7 +43,7 @@ public struct KeyStore: Sendable {
           remedy: "a source whose key is lost begins a new lineage")
       }
       return
-    } catch where error.kind == .keyNeeded {
+    } catch  where error.kind == .keyNeeded {
     } catch { throw error }
     var writer = ByteWriter()
     writer.write(lineage)

@@ -17,7 +17,7 @@ public struct PointStore: Sendable {
     let record: PointRecord
     do throws(ReplError) {
       record = try PointRecord.read(paths.seal, in: storage)
-    } catch where error.kind == .notFound {
+    } catch  where error.kind == .notFound {
       throw ReplError(.notFound, subject: "recovery point \(id)", cause: "is not in the pool at \(layout.pool)")
     } catch { throw error }
     guard record.seal.point == id, record.source == source else {
@@ -63,7 +63,7 @@ public struct PointStore: Sendable {
     let image: any StorageFile
     do throws(ReplError) {
       image = try storage.open(point.paths.image, .read)
-    } catch where error.kind == .notFound {
+    } catch  where error.kind == .notFound {
       return "its image is gone"
     } catch { throw error }
     let stamp = try image.stamp()
@@ -119,7 +119,7 @@ extension Storage {
   func listIfPresent(_ path: String) throws(ReplError) -> [String] {
     do throws(ReplError) {
       return try list(path)
-    } catch where error.kind == .notFound {
+    } catch  where error.kind == .notFound {
       return []
     } catch { throw error }
   }

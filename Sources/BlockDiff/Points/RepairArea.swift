@@ -80,7 +80,7 @@ public final class RepairArea: Sendable {
     let size = point.record.seal.size
     let table = try SegmentTable.create(paths.segments, volumeSize: size, keyID: key.id, in: storage)
     var editor = SegmentTableEditor(table)
-    let sum = try FingerprintScan.sum(of: image, size: size, key: key, pace: pace) {
+    let sum = try FingerprintScan.sum(of: image, size: size, key: key, readsMedium: true, pace: pace) {
       (index, sum) throws(ReplError) in try editor.set(segment: index, sum)
     }
     try editor.flush()
@@ -136,7 +136,7 @@ extension PointStore {
   private func isSealed(_ paths: PointPaths, _ point: PointID) throws(ReplError) -> Bool {
     do throws(ReplError) {
       return try PointRecord.read(paths.seal, in: storage).seal.point == point
-    } catch where error.kind == .notFound || error.kind == .damaged {
+    } catch  where error.kind == .notFound || error.kind == .damaged {
       return false
     } catch { throw error }
   }

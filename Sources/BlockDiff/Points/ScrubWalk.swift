@@ -46,7 +46,7 @@ public struct ScrubWalk {
     self.table = table
     self.position = position
     reader = FingerprintReader(
-      image, size: table.volumeSize, key: key, buffer: AlignedBuffer(count: Int(segmentSize)))
+      image, size: table.volumeSize, key: key, buffer: AlignedBuffer(count: Int(segmentSize)), readsMedium: true)
   }
 
   /// Reads the next segment there is anything to say about; nil at the end. `pace` is called before each read and may
@@ -69,7 +69,7 @@ public struct ScrubWalk {
       case actual?: finding = .equal
       case let expected?: finding = .different(expected: expected)
       }
-    } catch where error.kind == .io && sum == nil {
+    } catch  where error.kind == .io && sum == nil {
       finding = .unreadable(error)
     } catch { throw error }
     position = segment + 1

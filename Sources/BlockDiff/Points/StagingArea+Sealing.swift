@@ -69,7 +69,8 @@ extension StagingArea {
   }
 
   private func refusal(_ cause: String) -> ReplError {
-    ReplError(.refused, subject: "point \(identity.point) of \(source)", cause: cause, remedy: "begin the session again")
+    ReplError(
+      .refused, subject: "point \(identity.point) of \(source)", cause: cause, remedy: "begin the session again")
   }
 
   private func recompute(
@@ -83,9 +84,9 @@ extension StagingArea {
         paths.segments, volumeSize: identity.size, keyID: request.key.id, in: store.storage)
     }
     var editor = SegmentTableEditor(table)
-    let sum = try FingerprintScan.sum(of: image, size: identity.size, key: request.key, pace: pace) {
-      (index, sum) throws(ReplError) in try editor.set(segment: index, sum)
-    }
+    let sum = try FingerprintScan.sum(
+      of: image, size: identity.size, key: request.key, readsMedium: true, pace: pace
+    ) { (index, sum) throws(ReplError) in try editor.set(segment: index, sum) }
     try step { () throws(ReplError) in
       try editor.flush()
       try table.close()
@@ -108,7 +109,8 @@ extension StagingArea {
       base: .init(
         sum: base.record.seal.sum,
         reader: FingerprintReader(sealed, size: base.record.seal.size, key: key, buffer: buffer)),
-      image: FingerprintReader(image, size: identity.size, key: key, buffer: buffer), table: table, pace: pace)
+      image: FingerprintReader(image, size: identity.size, key: key, buffer: buffer, readsMedium: true), table: table,
+      pace: pace)
     let sum = try walk.run(durableExtents())
     try sealed.close()
     try step { () throws(ReplError) in try table.close() }

@@ -27,7 +27,8 @@ extension PointStore {
     _ point: RecoveryPoint, key: FingerprintKey, pace: Pace = { (_) in }
   ) throws(ReplError) -> Verification {
     guard point.record.keyID == key.id else {
-      throw ReplError(.keyNeeded, subject: "recovery point \(point.id)", cause: "was sealed with another fingerprint key")
+      throw ReplError(
+        .keyNeeded, subject: "recovery point \(point.id)", cause: "was sealed with another fingerprint key")
     }
     var result = Verification()
     result.stampDifference = try checkStamp(point)
@@ -51,7 +52,7 @@ extension PointStore {
     do throws(ReplError) {
       let table = try SegmentTable.open(point.paths.segments, in: storage)
       return table.volumeSize == point.record.seal.size && table.keyID == point.record.keyID ? table : nil
-    } catch where error.kind == .damaged || error.kind == .notFound {
+    } catch  where error.kind == .damaged || error.kind == .notFound {
       return nil
     } catch { throw error }
   }

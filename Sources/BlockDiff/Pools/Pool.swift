@@ -128,7 +128,7 @@ public final class Pool: Sendable {
     try storage.removeFile(probe)
     do throws(ReplError) {
       try storage.clone(superblock, to: probe).close()
-    } catch where error.kind == .refused || error.kind == .invalid {
+    } catch  where error.kind == .refused || error.kind == .invalid {
       return ReplError(
         .refused, subject: "pool \(layout.pool)", cause: "cannot hold recovery points: \(error.cause)", remedy: remedy)
     } catch { throw error }

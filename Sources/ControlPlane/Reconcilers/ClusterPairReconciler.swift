@@ -42,7 +42,7 @@ final class ClusterPairReconciler: Reconciler {
       try await write(object, storage: "NotProvided", scheduler: "NotProvided", peer: nil, reason: "")
       return nil
     case .unusable(let cause):
-      try await write(object, storage: "Error", scheduler: "Error", peer: nil, reason: cause)
+      try await write(object, storage: "Error", scheduler: "Error", peer: nil, reason: cause, kind: .invalid)
       return nil
     case .pair(let host, let port, let token, let mode):
       let request = PairRequest(
@@ -83,7 +83,7 @@ final class ClusterPairReconciler: Reconciler {
         attempts[object.uid] = Attempt(spec: .null, failures: failures)
         return failures
       }
-      try await write(object, storage: "Error", scheduler: "Error", peer: nil, reason: "\(error)")
+      try await write(object, storage: "Error", scheduler: "Error", peer: nil, reason: "\(error)", kind: error.kind)
       return Self.delay(error.kind, failures: failures)
     } catch let error as StatusError { throw error } catch {
       throw StatusError(500, "InternalError", "\(error)")
@@ -121,9 +121,10 @@ final class ClusterPairReconciler: Reconciler {
   }
 
   /// Writes the status and tells of a change; what did not change is neither written nor told.
-  private func write(_ object: KubeObject, storage: String, scheduler: String, peer: String?, reason: String)
-    async throws(StatusError)
-  {
+  private func write(
+    _ object: KubeObject, storage: String, scheduler: String, peer: String?, reason: String,
+    kind cause: ReplError.Kind? = nil
+  ) async throws(StatusError) {
     let token = object.json[at: "spec.options.token"]?.text ?? ""
     let cause =
       token.count < 4
@@ -136,7 +137,8 @@ final class ClusterPairReconciler: Reconciler {
     status["storageStatus"] = .string(storage)
     status["schedulerStatus"] = .string(scheduler)
     status["remoteStorageId"] = peer.map(JSONValue.string) ?? status["remoteStorageId"] ?? ""
-    status["reason"] = .string(cause)
+    status["reason"] = .string(reason)
+    status["reasonKind"] = .string(cause.map { "\($0)" } ?? "")
     let wanted = JSONValue.object(status)
     guard object.json["status"] != wanted else { return }
     _ = try await store.update(kind, namespace: object.namespace, name: object.name, part: .whole, dryRun: false) {
@@ -145,7 +147,7 @@ final class ClusterPairReconciler: Reconciler {
       new.json["status"] = wanted
       return new
     }
-    guard before != storage || reasonBefore != cause else { return }
+    guard before != storage || reasonBefore != reason else { return }
     switch storage {
     case "Ready":
       await events.record(object, warning: false, reason: "Ready", message: "Storage successfully paired")
@@ -156,7 +158,7 @@ final class ClusterPairReconciler: Reconciler {
       await events.record(
         object, warning: false, reason: "NotProvided",
         message: "Skipping storage pairing since no storage options provided")
-    default: await events.record(object, warning: true, reason: "Error", message: cause)
+    default: await events.record(object, warning: true, reason: "Error", message: reason)
     }
   }
 }

@@ -71,6 +71,7 @@ struct PairArguments: ParsableArguments {
       let pair = try client.send("GET", path)
       if Field.text(pair, "status.storageStatus") == "Ready" { return pair }
       last = Field.text(pair, "status.reason")
+      try giveUpIfHopeless(pair, last)
       return nil
     }
     if let found { return found }
@@ -78,6 +79,19 @@ struct PairArguments: ParsableArguments {
       .failed, "clusterpair \(options.namespace)/\(name)",
       last.isEmpty ? "not ready after \(Int(timeout)) s" : "not ready after \(Int(timeout)) s: \(last)",
       remedy: "the agent goes on trying; see `replctl describe clusterpair \(name) -n \(options.namespace)`")
+  }
+}
+
+extension PairArguments {
+  /// A refusal that does not get better by itself ends the wait.
+  private func giveUpIfHopeless(_ pair: JSONValue, _ reason: String) throws(Failure) {
+    let kinds: [String: Failure.Code] = [
+      "unauthenticated": .failed, "invalid": .failed, "protocolViolation": .failed, "refused": .refused,
+    ]
+    guard let code = kinds[Field.text(pair, "status.reasonKind")] else { return }
+    throw Failure(
+      code, "clusterpair \(options.namespace)/\(name)", reason,
+      remedy: "replctl pair delete \(name) -n \(options.namespace), then create it again with what is right")
   }
 }
 

@@ -24,7 +24,7 @@ public struct ReceiverSession: Sendable {
     case begin(BeginSession)
     case start(StartSession)
     case resumeExtents
-    /// A data stream was attached with a ticket, or goes on after its end was acknowledged.
+    /// A data stream was attached with a ticket.
     case streamOpened
     case chunk
     case zeroRun
@@ -93,12 +93,16 @@ public struct ReceiverSession: Sendable {
   private mutating func beginAgain(_ begin: BeginSession) throws(ReplError) {
     try require(begin.session == session && begin.snapshot == snapshot, "begin of another session")
     try require(phase != .ended && phase != .sealing, "begin")
-    guard ![.prepared, .committed, .confirmed].contains(phase) else { return }
-    (phase, openStreams, plan) = (.begun, 0, nil)
+    openStreams = 0
+    // While repairing it only wants new tickets: staging and plan stay.
+    guard phase == .begun || phase == .streaming else { return }
+    (phase, plan) = (.begun, nil)
   }
 
   private mutating func start(_ start: StartSession) throws(ReplError) {
-    try require(start.session == session && phase == .begun, "start")
+    // After a cut while repairing the same plan is started again and resumes; the mismatch is not forgotten.
+    let isResumed = phase == .repairing && start == plan && openStreams == 0
+    try require(start.session == session && (phase == .begun || isResumed), "start")
     (phase, plan) = (.streaming, start)
   }
 

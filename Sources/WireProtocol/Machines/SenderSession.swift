@@ -29,7 +29,8 @@ public struct SenderSession: Sendable {
     /// Open streams and ship what the plan has and the target does not. Then ``SenderSession/shipped(_:)``.
     case ship
     case sendSeal(Seal)
-    /// Ship once more those of these segments whose sum differs from ours. Then ``SenderSession/shipped(_:)``.
+    /// Begin the session again for new tickets, and with them ship once more those of these segments whose sum differs
+    /// from ours. Then ``SenderSession/shipped(_:)``.
     case reshipSegments([SegmentSum])
     /// The member is prepared: tell the group.
     case memberPrepared(Seal)
@@ -90,6 +91,7 @@ public struct SenderSession: Sendable {
     case (.starting, .startSession(let reply)): return started(reply)
     case (.resuming, .resumeExtents(let reply)): return resumed(reply)
     case (.sealing, .sealSession(let reply)): return sealed(reply)
+    case (.reshipping, .beginSession(let reply)): return begunAgain(reply.outcome)
     case (.inDoubt, .queryPoint(let reply)): return outcome(reply)
     default: return violation("an answer")
     }
@@ -160,6 +162,14 @@ extension SenderSession {
       guard seal.point == begin.snapshot, seal.volume == begin.volume else { return violation("another point's seal") }
       phase = .prepared
       return .memberPrepared(seal)
+    }
+  }
+
+  /// New tickets for what is shipped once more; the plan in force stays.
+  private mutating func begunAgain(_ outcome: BeginOutcome) -> Effect {
+    switch outcome {
+    case .base, .compareWith, .full: .ship
+    case .alreadySealed, .prepared: begun(outcome)
     }
   }
 

@@ -5,8 +5,8 @@ public import ReplModel
 public struct StreamTicketBook: Sendable {
   /// Most tickets kept at once; beyond it the oldest go.
   public static let limit = 4096
-  /// Nanoseconds a ticket is good for unless said otherwise: one minute.
-  public static let lifetime: Int64 = 60 * 1_000_000_000
+  /// Nanoseconds a ticket is good for unless said otherwise: two minutes.
+  public static let lifetime: Int64 = 120 * 1_000_000_000
 
   /// What a ticket is valid for.
   public struct Grant: Hashable, Sendable {

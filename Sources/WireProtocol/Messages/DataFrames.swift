@@ -34,7 +34,7 @@ public enum DataFrame: Hashable, Sendable {
   case attached
   case chunk(ChunkHeader)
   case zeroRun(Extent)
-  /// All was sent for now; counts what was sent on this stream since it was attached or ended before.
+  /// No more chunks on this stream; counts what was sent.
   case streamEnd(chunks: UInt64, zeroRuns: UInt64)
   /// All frames of the stream are written to staging.
   case streamEndAcknowledged

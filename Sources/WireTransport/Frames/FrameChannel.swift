@@ -21,6 +21,7 @@ public final class FrameChannel: Sendable {
   private let urgentWorkers: WorkerPool
   private let queuedBytes = Atomic(0)
   private let reader = Locked<WorkerThread?>(nil)
+  private let readerEnded = Monitor(false)
 
   /// Takes over the connection and starts reading.
   ///
@@ -76,9 +77,12 @@ public final class FrameChannel: Sendable {
 
   /// Tells the peer why, and ends the connection. Requests in flight fail. From any thread, any number of times.
   public func close(_ notice: CloseNotice) {
-    guard pending.close(pendingError(notice.error)) else { return }
-    try? send(type: FrameType.close.rawValue, flags: [], id: 0, body: notice.encode())
-    end()
+    guard announce(notice) else { return }
+    // The reader goes on until the peer has closed too: a socket closed with unread bytes would be reset, and the
+    // notice lost.
+    connection.endSending()
+    _ = readerEnded.wait(until: .after(.milliseconds(500))) { $0 ? true : nil }
+    connection.close()
   }
 
   /// Ends an unneeded connection in order.
@@ -112,8 +116,10 @@ extension FrameChannel {
     do throws(ReplError) {
       try connection.write(header, body)
     } catch {
+      // What the peer said last tells more than that it is gone: the reader is given a moment to meet it.
+      _ = readerEnded.wait(until: .after(.milliseconds(500))) { $0 ? true : nil }
       // A frame cut in the middle leaves nothing that could follow it.
-      fail(error)
+      if fail(error) { connection.cancel() }
       throw error
     }
   }
@@ -138,13 +144,15 @@ extension FrameChannel {
 
 extension FrameChannel {
   private func readLoop() {
+    defer { readerEnded.change { $0 = true } }
     do throws(WireError) {
       while let (header, body) = try readFrame() {
-        guard try accept(header, body) else { return }
+        guard try accept(header, body) else { break }
       }
     } catch {
-      close(CloseNotice(error, subject: subject))
+      _ = announce(CloseNotice(error, subject: subject))
     }
+    connection.close(lingering: .seconds(1))
   }
 
   /// Nil at the end, of whatever kind: the channel is closed then.
@@ -152,7 +160,7 @@ extension FrameChannel {
     var bytes = [UInt8](repeating: 0, count: ControlFrameHeader.byteCount)
     guard let count = fill(&bytes) else { return nil }
     guard count > 0 else {
-      fail(ReplError(.transient, subject: subject, cause: "the peer closed the connection"))
+      _ = fail(ReplError(.transient, subject: subject, cause: "the peer closed the connection"))
       return nil
     }
     guard count == bytes.count else { throw WireError(.malformedHeader, "the stream ends within a header") }
@@ -170,7 +178,7 @@ extension FrameChannel {
     do throws(ReplError) {
       return try connection.readFully(into: &bytes)
     } catch {
-      fail(error)
+      _ = fail(error)
       return nil
     }
   }
@@ -183,7 +191,7 @@ extension FrameChannel {
       return true
     }
     if header.type == FrameType.close.rawValue {
-      fail(try CloseNotice(bytes: body).error)
+      _ = fail(try CloseNotice(bytes: body).error)
       return false
     }
     dispatch(header, body)
@@ -219,14 +227,19 @@ extension FrameChannel {
 // MARK: ending
 
 extension FrameChannel {
-  private func fail(_ error: ReplError) {
-    if pending.close(pendingError(error)) { end() }
-  }
-
-  private func end() {
+  /// Marks the channel closed; false when it was before.
+  private func fail(_ error: ReplError) -> Bool {
+    guard pending.close(pendingError(error)) else { return false }
     workers.stop()
     urgentWorkers.stop()
-    connection.close(lingering: .seconds(1))
+    return true
+  }
+
+  /// Marks the channel closed and tells the peer; false when it was before.
+  private func announce(_ notice: CloseNotice) -> Bool {
+    guard fail(notice.error) else { return false }
+    try? send(type: FrameType.close.rawValue, flags: [], id: 0, body: notice.encode())
+    return true
   }
 
   /// Requests in flight may be tried again over another connection, unless trust or the protocol is what failed.

@@ -25,8 +25,10 @@ public final class TLSConnection: Sendable {
   private let session: TLSSession
   private let socket: Socket
   private let cancelSignal: CancelSignal
-  private let reading = Locked(())
-  private let writing = Locked(())
+  /// Held by whoever reads; whether the peer's end was met.
+  private let reading = Locked(false)
+  /// Held by whoever writes; whether the end was sent.
+  private let writing = Locked(false)
   private let readTimeout = Atomic<Int64>(0)
   private let writeTimeout = Atomic<Int64>(0)
 
@@ -57,9 +59,7 @@ public final class TLSConnection: Sendable {
   /// - Throws: `.cancelled` after ``cancel()`` or ``close()``, `.transient` when the connection is cut or the read
   ///   timeout passes, `.unauthenticated` when the peer refuses this end's certificate.
   public func read(into buffer: UnsafeMutableRawBufferPointer) throws(ReplError) -> Int {
-    try reading.withLock { _ throws(ReplError) in
-      try session.read(into: buffer, until: deadline(readTimeout))
-    }
+    try reading.withLock { ended throws(ReplError) in try readSome(into: buffer, &ended) }
   }
 
   /// Fills the whole buffer.
@@ -79,11 +79,10 @@ public final class TLSConnection: Sendable {
   ///
   /// - Returns: the count of bytes, less than the buffer has only when the stream ended in order.
   public func readFully(into buffer: UnsafeMutableRawBufferPointer) throws(ReplError) -> Int {
-    try reading.withLock { _ throws(ReplError) in
+    try reading.withLock { ended throws(ReplError) in
       var done = 0
       while done < buffer.count {
-        let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
-        let count = try session.read(into: rest, until: deadline(readTimeout))
+        let count = try readSome(into: UnsafeMutableRawBufferPointer(rebasing: buffer[done...]), &ended)
         if count == 0 { break }
         done += count
       }
@@ -91,7 +90,18 @@ public final class TLSConnection: Sendable {
     }
   }
 
+  private func readSome(
+    into buffer: UnsafeMutableRawBufferPointer, _ ended: inout Bool
+  ) throws(ReplError) -> Int {
+    guard !ended, !buffer.isEmpty else { return 0 }
+    let count = try session.read(into: buffer, until: deadline(readTimeout))
+    ended = count == 0
+    return count
+  }
+
   /// Sends all bytes; returns when the system has taken them.
+  ///
+  /// When it fails because the peer is gone, reading on tells why: what the peer sent last may be waiting there.
   public func write(_ buffer: UnsafeRawBufferPointer) throws(ReplError) {
     try write(buffer, UnsafeRawBufferPointer(start: nil, count: 0))
   }
@@ -101,7 +111,10 @@ public final class TLSConnection: Sendable {
   public func write(
     _ header: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer
   ) throws(ReplError) {
-    try writing.withLock { _ throws(ReplError) in
+    try writing.withLock { ended throws(ReplError) in
+      guard !ended else {
+        throw ReplError(.cancelled, subject: "peer \(remoteAddress)", cause: "sending was ended on this side")
+      }
       let deadline = deadline(writeTimeout)
       try session.write(header, until: deadline)
       try session.write(payload, until: deadline)
@@ -181,7 +194,9 @@ public final class TLSConnection: Sendable {
 
   /// A writer that is stuck keeps the end from being sent; the peer then sees a cut connection.
   private func sendEnd() {
-    let sent: Void? = writing.withLockIfAvailable { _ in
+    let sent: Void? = writing.withLockIfAvailable { ended in
+      guard !ended else { return }
+      ended = true
       session.closeNotify()
       _ = try? session.flush(until: .after(.seconds(1)))
     }

@@ -8,7 +8,7 @@ import ReplModel
 final class TLSSession: @unchecked Sendable {
   private let pointer: OpaquePointer
   private let context: TLSContext
-  private let sessions: TLSSessionStore?
+  private let sessions: StoredSessions?
   private let check: Unmanaged<PeerCheck>
   private let socket: Socket
   private let cancelSignal: CancelSignal
@@ -20,7 +20,7 @@ final class TLSSession: @unchecked Sendable {
     cancelSignal: CancelSignal, subject: String
   ) throws(ReplError) {
     self.context = context
-    self.sessions = sessions
+    self.sessions = sessions?.sessions(of: context)
     self.socket = socket
     self.cancelSignal = cancelSignal
     self.subject = subject
@@ -28,7 +28,7 @@ final class TLSSession: @unchecked Sendable {
     self.check = Unmanaged.passRetained(check)
     var error = css_tls_error()
     let made = css_tls_new(
-      context.pointer, socket.descriptor, sessions?.pointer, settings.options.bufferSize, Self.judge,
+      context.pointer, socket.descriptor, self.sessions?.pointer, settings.options.bufferSize, Self.judge,
       self.check.toOpaque(), &error)
     guard let made else {
       self.check.release()

@@ -28,7 +28,8 @@ import Testing
     }
     bytes += BytePattern.random(count: Int.random(in: 0..<4096, using: &generator), using: &generator)
     var segments: [UInt64: BlockSum] = [:]
-    let sum = try FingerprintScan.sum(of: try file(bytes), size: UInt64(bytes.count), key: key, pace: { _ in }) { index, sum in
+    let sum = try FingerprintScan.sum(of: try file(bytes), size: UInt64(bytes.count), key: key, pace: { _ in }) {
+      index, sum in
       #expect(segments.updateValue(sum, forKey: index) == nil)
     }
     #expect(sum == TargetFixture.referenceSum(bytes, key))
@@ -67,10 +68,12 @@ import Testing
     let file = try file(BytePattern.bytes(tag: 1, count: 3 << 20))
     var reads = 0
     let kind = errorKind {
-      _ = try FingerprintScan.sum(of: file, size: 3 << 20, key: key, pace: { (_) throws(ReplError) in
-        reads += 1
-        if reads == 2 { throw ReplError(.cancelled, subject: "scrub", cause: "was stopped") }
-      })
+      _ = try FingerprintScan.sum(
+        of: file, size: 3 << 20, key: key,
+        pace: { (_) throws(ReplError) in
+          reads += 1
+          if reads == 2 { throw ReplError(.cancelled, subject: "scrub", cause: "was stopped") }
+        })
     }
     #expect(kind == .cancelled)
     #expect(reads == 2)

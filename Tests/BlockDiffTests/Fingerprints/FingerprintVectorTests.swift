@@ -21,11 +21,17 @@ import Testing
 
   @Test func oneBlock() { #expect(sum(VectorKey.block(1)) == "f7f603d4a89e6dd8196e63a2aa6806b1 1") }
 
-  @Test func twoBlocks() { #expect(sum(VectorKey.block(1) + VectorKey.block(2)) == "9fa49f0fa00171efa9a9cf430d868d89 2") }
+  @Test func twoBlocks() {
+    #expect(sum(VectorKey.block(1) + VectorKey.block(2)) == "9fa49f0fa00171efa9a9cf430d868d89 2")
+  }
 
-  @Test func theSameTwoBlocksSwapped() { #expect(sum(VectorKey.block(2) + VectorKey.block(1)) == "7505c8005155e45756b11c27b67bb43f 2") }
+  @Test func theSameTwoBlocksSwapped() {
+    #expect(sum(VectorKey.block(2) + VectorKey.block(1)) == "7505c8005155e45756b11c27b67bb43f 2")
+  }
 
   @Test func aBlockAfterAHole() { #expect(sum(zeros + VectorKey.block(1)) == "b8d25b4a78923251f70379ad25b4e64e 1") }
 
-  @Test func aPartialLastBlock() { #expect(sum(VectorKey.block(1) + [0xff, 0x01, 0x02]) == "2e59de5740ac3a2ab520418c14c3a46c 2") }
+  @Test func aPartialLastBlock() {
+    #expect(sum(VectorKey.block(1) + [0xff, 0x01, 0x02]) == "2e59de5740ac3a2ab520418c14c3a46c 2")
+  }
 }

@@ -78,7 +78,8 @@ import Testing
       do {
         try check(scenario, "seed \(seed), operation \(operation)")
       } catch {
-        Issue.record("seed \(seed), operation \(operation): \(error)\n\(scenario.fixture.disk.paths.joined(separator: "\n"))")
+        Issue.record(
+          "seed \(seed), operation \(operation): \(error)\n\(scenario.fixture.disk.paths.joined(separator: "\n"))")
         return
       }
     }

@@ -69,6 +69,7 @@ import Testing
     #expect(kept.count >= min(count, max(policy.floor, 1)))
     #expect(all.allSatisfy { !$0.isHeld || !doomed.contains($0.id) })
     #expect(!doomed.contains(PointID(high: 0, low: UInt64(count))))
-    #expect(kept.filter { $0.generation > UInt64(max(0, count - policy.keepLast)) }.count == min(count, policy.keepLast))
+    #expect(
+      kept.filter { $0.generation > UInt64(max(0, count - policy.keepLast)) }.count == min(count, policy.keepLast))
   }
 }

@@ -17,7 +17,9 @@ import Testing
     try write(area, at: 8192)
     fixture.disk.gate.startLog()
     try area.recordProgress()
-    let steps = fixture.disk.gate.log.filter(\.kind.isChange).map { "\($0.kind.rawValue) \($0.path.split(separator: "/").last ?? "")" }
+    let steps = fixture.disk.gate.log.filter(\.kind.isChange).map {
+      "\($0.kind.rawValue) \($0.path.split(separator: "/").last ?? "")"
+    }
     #expect(steps == ["synchronizeData image", "write ledger", "synchronizeData ledger"])
   }
 
@@ -81,7 +83,8 @@ import Testing
     let area = try fixture.open(fixture.identity(fixture.newID(), base: nil, size: 10_000))
     #expect(errorKind { try area.writeZeros(extent) } == .invalid)
     if extent.length <= 20_000 {
-      #expect(errorKind { try write(area, at: extent.offset, Array(repeating: 1, count: Int(extent.length))) } == .invalid)
+      #expect(
+        errorKind { try write(area, at: extent.offset, Array(repeating: 1, count: Int(extent.length))) } == .invalid)
     }
     // The peer's mistake does not cost the area.
     try write(area, at: 0)

@@ -17,16 +17,27 @@ struct TargetFixture {
   var store: PointStore { pool.points }
 
   init(seed: UInt64 = 1, capacity: UInt64? = nil) throws {
-    var generator = SeededGenerator(seed: seed)
-    disk = SimulatedDisk(.xfs, capacity: capacity)
+    let disk = SimulatedDisk(.xfs, capacity: capacity)
     try disk.makeDirectory("/pool")
     try disk.synchronizeDirectory("/")
+    try self.init(seed: seed, disk: disk, pool: Self.openPool(disk))
+  }
+
+  /// A pool on a real file system; ``disk`` has nothing to do with it.
+  init(seed: UInt64 = 1, realPool path: String, storage: any Storage = LinuxStorage()) throws {
+    let pool = try Pool.open(path, owner: PoolOwner(cluster: "west", node: "w1"), storage: storage)
+    try self.init(seed: seed, disk: SimulatedDisk(), pool: pool)
+  }
+
+  private init(seed: UInt64, disk: SimulatedDisk, pool: Pool) throws {
+    var generator = SeededGenerator(seed: seed)
+    self.disk = disk
+    self.pool = pool
     source = try SourceVolume(cluster: "east", volume: .random(using: &generator))
     lineage = .random(using: &generator)
     key = .random(using: &generator)
     branch = Branch(epoch: 1, id: .random(using: &generator))
     self.generator = generator
-    pool = try Self.openPool(disk)
   }
 
   /// The pool as an agent finds it at start-up.
@@ -110,7 +121,8 @@ struct TargetFixture {
   mutating func randomVolume(blocks: Int, extra: Int = 0) -> [UInt8] {
     var bytes: [UInt8] = []
     for _ in 0..<blocks {
-      bytes += generator.oneIn(3)
+      bytes +=
+        generator.oneIn(3)
         ? [UInt8](repeating: 0, count: Int(blockSize))
         : BytePattern.random(count: Int(blockSize), using: &generator)
     }

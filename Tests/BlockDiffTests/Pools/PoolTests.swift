@@ -97,7 +97,9 @@ import Testing
   }
 
   @Test func aMissingDirectoryIsNotMade() throws {
-    #expect(errorKind { _ = try Pool.open("/nowhere", owner: owner, storage: SimulatedDisk(), lock: SimulatedPoolLocks()) } == .notFound)
+    #expect(
+      errorKind { _ = try Pool.open("/nowhere", owner: owner, storage: SimulatedDisk(), lock: SimulatedPoolLocks()) }
+        == .notFound)
   }
 
   @Test func aCrashAtAnyOperationOfTheFirstOpenLeavesAPoolThatOpens() throws {

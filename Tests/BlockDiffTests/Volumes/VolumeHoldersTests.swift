@@ -22,28 +22,25 @@ import Testing
     try reader.close()
   }
 
-  @Test func anotherProcessIsNamedWithItsCommand() throws {
+  @Test func aWriterIsNamedWhateverNameItUsed() throws {
     let directory = try TemporaryDirectory()
     try storage.make(directory.file("volume"), [1, 2, 3])
-    // The shell prints its own process id and asks for holders of the descriptor it holds, by reading its input's end.
     let link = directory.file("link")
     #expect(symlink(directory.file("volume"), link) == 0)
     let descriptor = open(link, O_WRONLY | O_APPEND)
-    let volume = try inspect(directory.file("volume"))
-    let holders = try VolumeHolders.find(volume.identity)
-    #expect(holders.count == 1 && holders.first?.canWrite == true)
+    defer { close(descriptor) }
+    let holders = try VolumeHolders.find(try inspect(directory.file("volume")).identity)
     guard case .open(let process, let command) = holders.first?.use else {
       Issue.record("no process found")
       return
     }
-    #expect(process == getpid() && !command.isEmpty)
-    close(descriptor)
+    #expect(process == getpid() && !command.isEmpty && holders.first?.canWrite == true)
   }
 
-  @Test(arguments: [LoopFileSystem.Kind.xfs, .btrfs]) func aMappingIsFoundOnFileSystemsWithDeviceNumbersOfTheirOwn(
+  @Test(.requiresLoopDevices, arguments: [LoopFileSystem.Kind.xfs, .btrfs])
+  func aMappingIsFoundOnFileSystemsWithDeviceNumbersOfTheirOwn(
     kind: LoopFileSystem.Kind
   ) throws {
-    guard LoopFileSystem.isAvailable else { return }
     let pool = try LoopFileSystem(kind)
     defer { pool.close() }
     let path = pool.path + "/volume"

@@ -118,16 +118,20 @@ func monotonicSeconds() -> Double {
 }
 
 /// Asks again and again until there is an answer; throws what was awaited once `seconds` are over.
-func eventually<Value>(_ what: String, within seconds: Double = 60, _ ask: () throws -> Value?) throws -> Value {
+func eventually<Value>(
+  _ what: @autoclosure () -> String, within seconds: Double = 60, answer ask: () throws -> Value?
+) throws -> Value {
   let deadline = monotonicSeconds() + seconds
   while true {
     if let answer = try ask() { return answer }
-    guard monotonicSeconds() < deadline else { throw Failure("not within \(seconds) s: \(what)") }
+    guard monotonicSeconds() < deadline else { throw Failure("not within \(seconds) s: \(what())") }
     usleep(20_000)
   }
 }
 
 /// Waits until a condition holds.
-func eventually(_ what: String, within seconds: Double = 60, _ holds: () throws -> Bool) throws {
-  let _: Bool = try eventually(what, within: seconds) { try holds() ? true : nil }
+func eventually(
+  _ what: @autoclosure () -> String, within seconds: Double = 60, _ holds: () throws -> Bool
+) throws {
+  let _: Bool = try eventually(what(), within: seconds, answer: { try holds() ? true : nil })
 }

@@ -98,13 +98,13 @@ final class TwoSites {
   /// Waits for the end of a migration, whatever it is; the source's agent may be away in between.
   func end(of name: String, within seconds: Double = 120) throws -> MigrationView {
     var last = "nothing"
-    let result: MigrationView? = try? eventually("", within: seconds) {
-      guard let view = try? migration(name) else { return nil }
-      last = "\(view.status.stage ?? "") \(view.status.status ?? "") \(view.bytesDone) bytes \(view.reasons)"
-      return view.isFinal ? view : nil
-    }
-    guard let result else { throw Failure("migration \(name) did not end in \(seconds) s; last seen: \(last)") }
-    return result
+    return try eventually(
+      "migration \(name) ends; last seen: \(last)", within: seconds,
+      answer: {
+        guard let view = try? migration(name) else { return nil }
+        last = "\(view.status.stage ?? "") \(view.status.status ?? "") \(view.bytesDone) bytes \(view.reasons)"
+        return view.isFinal ? view : nil
+      })
   }
 
   /// One cycle that has to succeed; returns what its status says.
@@ -130,13 +130,14 @@ final class TwoSites {
   func replicateAndFail(mentioning words: String..., within seconds: Double = 120) throws -> MigrationView {
     let name = try begin()
     var last = "nothing"
-    let found: MigrationView? = try? eventually("", within: seconds) {
-      let view = try migration(name)
-      last = view.reasons
-      let mentioned = words.contains { view.reasons.lowercased().contains($0.lowercased()) }
-      return view.isFinal || mentioned ? view : nil
-    }
-    guard let found else { throw Failure("migration \(name) neither failed nor said why; last seen: \(last)") }
+    let found: MigrationView = try eventually(
+      "\(name) fails or says why; last seen: \(last)", within: seconds,
+      answer: {
+        let view = try migration(name)
+        last = view.reasons
+        let mentioned = words.contains { view.reasons.lowercased().contains($0.lowercased()) }
+        return view.isFinal || mentioned ? view : nil
+      })
     guard !found.isSuccessful else { throw Failure("migration \(name) succeeded; it should have failed") }
     #expect(words.contains { found.reasons.lowercased().contains($0.lowercased()) }, "it says why: \(found.reasons)")
     try source.control.check("delete", "migration", name, "-n", Site.namespace)
