@@ -31,7 +31,8 @@ struct StandardErrorLog: LogHandler {
   }
 
   private static func quoted(_ text: String) -> String {
-    text.contains(where: { $0 == " " || $0 == "\"" || $0 == "=" }) ? "\"" + text.replacing("\"", with: "'") + "\"" : text
+    text.contains(where: { $0 == " " || $0 == "\"" || $0 == "=" })
+      ? "\"" + text.replacing("\"", with: "'") + "\"" : text
   }
 
   private static func oneLine(_ text: String) -> String {

@@ -26,7 +26,8 @@ struct RunCommand: AsyncParsableCommand {
       throw ExitCodes.exit(error)
     }
     logger.notice(
-      "agent started", metadata: ["cluster": "\(configuration.engine.clusterID)", "node": "\(configuration.engine.node)"])
+      "agent started",
+      metadata: ["cluster": "\(configuration.engine.clusterID)", "node": "\(configuration.engine.node)"])
     let outcome = await serve(engine, configuration, manager, stop, logger)
     manager.stopping()
     Self.forceExit(after: 9)

@@ -75,10 +75,13 @@ public struct ByteReader: Sendable {
     return bytes[position..<position + count]
   }
 
-  public mutating func read<Value: FixedWidthInteger>(_ type: Value.Type = Value.self) throws(DecodingFailure) -> Value {
+  public mutating func read<Value: FixedWidthInteger>(_ type: Value.Type = Value.self) throws(DecodingFailure) -> Value
+  {
     let raw = try readRaw(MemoryLayout<Value>.size, "integer")
     var value: Value = 0
-    for byte in raw.reversed() { value = Value(truncatingIfNeeded: UInt64(truncatingIfNeeded: value) << 8 | UInt64(byte)) }
+    for byte in raw.reversed() {
+      value = Value(truncatingIfNeeded: UInt64(truncatingIfNeeded: value) << 8 | UInt64(byte))
+    }
     return value
   }
 

@@ -50,7 +50,9 @@ extension Seal {
     nonZeroBlocks = try reader.read()
     takenAt = Timestamp(nanoseconds: try reader.read())
     let consistency: UInt8 = try reader.read()
-    guard let known = Consistency(rawValue: consistency) else { throw reader.failure("a consistency, found \(consistency)") }
+    guard let known = Consistency(rawValue: consistency) else {
+      throw reader.failure("a consistency, found \(consistency)")
+    }
     self.consistency = known
     let proof: UInt8 = try reader.read()
     guard let known = Proof(rawValue: proof) else { throw reader.failure("a proof, found \(proof)") }

@@ -58,22 +58,21 @@ public struct ScrubWalk {
     }
     let extent = Extent(
       from: segment * segmentSize, to: min((segment + 1) * segmentSize, table.volumeSize))
-    var sum: BlockSum?
-    var finding: Finding
+    let actual: BlockSum
     do throws(ReplError) {
-      let actual = try reader.sum(extent, pace: pace)
-      sum = actual
-      finding = .different(expected: .zero)
-      switch try page(of: segment).sum(ofSegment: segment) {
-      case nil: finding = .tableDamaged
-      case actual?: finding = .equal
-      case let expected?: finding = .different(expected: expected)
-      }
-    } catch  where error.kind == .io && sum == nil {
-      finding = .unreadable(error)
+      actual = try reader.sum(extent, pace: pace)
+    } catch  where error.kind == .io {
+      position = segment + 1
+      return Step(segment: segment, extent: extent, actual: nil, finding: .unreadable(error))
     } catch { throw error }
+    let finding: Finding =
+      switch try page(of: segment).sum(ofSegment: segment) {
+      case nil: .tableDamaged
+      case actual?: .equal
+      case let expected?: .different(expected: expected)
+      }
     position = segment + 1
-    return Step(segment: segment, extent: extent, actual: sum, finding: finding)
+    return Step(segment: segment, extent: extent, actual: actual, finding: finding)
   }
 
   private mutating func nextSegment() throws(ReplError) -> UInt64? {

@@ -126,7 +126,7 @@ final class ClusterPairReconciler: Reconciler {
     kind cause: ReplError.Kind? = nil
   ) async throws(StatusError) {
     let token = object.json[at: "spec.options.token"]?.text ?? ""
-    let cause =
+    let shown =
       token.count < 4
       ? reason
       : reason.split(separator: token, omittingEmptySubsequences: false)
@@ -137,7 +137,7 @@ final class ClusterPairReconciler: Reconciler {
     status["storageStatus"] = .string(storage)
     status["schedulerStatus"] = .string(scheduler)
     status["remoteStorageId"] = peer.map(JSONValue.string) ?? status["remoteStorageId"] ?? ""
-    status["reason"] = .string(reason)
+    status["reason"] = .string(shown)
     status["reasonKind"] = .string(cause.map { "\($0)" } ?? "")
     let wanted = JSONValue.object(status)
     guard object.json["status"] != wanted else { return }
@@ -147,7 +147,7 @@ final class ClusterPairReconciler: Reconciler {
       new.json["status"] = wanted
       return new
     }
-    guard before != storage || reasonBefore != reason else { return }
+    guard before != storage || reasonBefore != shown else { return }
     switch storage {
     case "Ready":
       await events.record(object, warning: false, reason: "Ready", message: "Storage successfully paired")
@@ -158,7 +158,7 @@ final class ClusterPairReconciler: Reconciler {
       await events.record(
         object, warning: false, reason: "NotProvided",
         message: "Skipping storage pairing since no storage options provided")
-    default: await events.record(object, warning: true, reason: "Error", message: reason)
+    default: await events.record(object, warning: true, reason: "Error", message: shown)
     }
   }
 }

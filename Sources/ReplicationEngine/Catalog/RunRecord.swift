@@ -42,7 +42,8 @@ extension RunRecord {
         ON CONFLICT (uid) DO UPDATE SET state = excluded.state, report = excluded.report
         """,
       arguments: [
-        uid, try JSONEncoder().encode(request), peer, group, state.rawValue, try JSONEncoder().encode(report), createdAt,
+        uid, try JSONEncoder().encode(request), peer, group, state.rawValue, try JSONEncoder().encode(report),
+        createdAt,
       ])
   }
 
@@ -107,7 +108,8 @@ enum PairCount {
     switch mode {
     case .disasterRecovery: nil
     case .oneTimeMigration: "the pair's mode is OneTimeMigration"
-    case .default where (done + 1) % fullEvery == 0: "migration \(done + 1) of the pair: every 7th is full in mode Default"
+    case .default where (done + 1) % fullEvery == 0:
+      "migration \(done + 1) of the pair: every 7th is full in mode Default"
     case .default: nil
     }
   }

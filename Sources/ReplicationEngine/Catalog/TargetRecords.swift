@@ -108,6 +108,12 @@ extension CatalogPoint {
     ).map(CatalogPoint.init(row:))
   }
 
+  /// Points of a peer, or of all, in which damage was found that is not repaired.
+  static func damaged(_ database: Database, cluster: String? = nil) throws -> [CatalogPoint] {
+    try Row.fetchAll(database, sql: "SELECT * FROM point WHERE damaged IS NOT NULL").map(CatalogPoint.init(row:))
+      .filter { cluster == nil || $0.cluster == cluster }
+  }
+
   static func find(_ database: Database, cluster: String, volume: VolumeID, point: PointID) throws -> CatalogPoint? {
     try Row.fetchOne(
       database, sql: "SELECT * FROM point WHERE cluster = ? AND volume = ? AND point = ?",

@@ -78,7 +78,8 @@ public struct DatabaseRecovery: Sendable {
       pool: found.pool)
     try database.write { database in
       let source = record.source
-      guard try CatalogPoint.find(database, cluster: source.cluster, volume: source.volume, point: record.seal.point) == nil
+      guard
+        try CatalogPoint.find(database, cluster: source.cluster, volume: source.volume, point: record.seal.point) == nil
       else { return }
       let known = try TargetVolumeRecord.find(database, cluster: source.cluster, volume: source.volume)
       if known.map({ $0.branch.epoch <= volume.branch.epoch }) ?? true { try volume.save(database) }

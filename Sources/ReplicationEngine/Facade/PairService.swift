@@ -38,9 +38,12 @@ struct PairService: Sendable {
   /// Forgets a pair object. With the last of a peer, trust goes on for `pairRetention`, or ends at once.
   func remove(_ reference: ObjectReference, now: Bool) throws(ReplError) {
     let pairs = try database.read { try PairRecord.all($0) }
-    guard let pair = pairs.first(where: { $0.reference.uid == reference.uid }) ?? pairs.first(where: {
-      $0.reference.namespace == reference.namespace && $0.reference.name == reference.name
-    }) else { return }
+    guard
+      let pair = pairs.first(where: { $0.reference.uid == reference.uid })
+        ?? pairs.first(where: {
+          $0.reference.namespace == reference.namespace && $0.reference.name == reference.name
+        })
+    else { return }
     let isLast = !pairs.contains { $0.peer == pair.peer && $0.reference.uid != pair.reference.uid }
     let expiry = Timestamp(
       nanoseconds: clock.now().nanoseconds + Int64(now ? 0 : configuration.pairRetention * 1e9))

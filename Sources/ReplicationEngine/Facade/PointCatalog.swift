@@ -48,7 +48,8 @@ struct PointCatalog {
     if let point = try choose(try points(namespace, name), id, namespace, name) {
       return try verifyHeld(point, quick)
     }
-    guard let twin = try twins(namespace, name).first(where: { id == nil || $0.point == id }), let seal = twin.seal else {
+    guard let twin = try twins(namespace, name).first(where: { id == nil || $0.point == id }), let seal = twin.seal
+    else {
       throw notFound(id, namespace, name)
     }
     return try verifyTwin(twin, seal, quick)

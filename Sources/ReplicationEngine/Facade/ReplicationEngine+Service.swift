@@ -29,7 +29,8 @@ extension ReplicationEngine: ReplicationService {
     try await runOnThread("volume") { [self] () throws(ReplError) in
       guard !runs.isBusy(id) else {
         throw ReplError(
-          .refused, subject: "volume \(id)", cause: "a migration works on it", remedy: "wait for it, or delete it first")
+          .refused, subject: "volume \(id)", cause: "a migration works on it", remedy: "wait for it, or delete it first"
+        )
       }
       try volumeService.delete(id, data: data)
     }
@@ -73,9 +74,11 @@ extension ReplicationEngine: ReplicationService {
       if !known.state.isFinal { runs.submit(known) }
       return
     }
-    guard let pair = try database.read({
-      try PairRecord.find($0, namespace: request.pair.namespace, name: request.pair.name)
-    }) else {
+    guard
+      let pair = try database.read({
+        try PairRecord.find($0, namespace: request.pair.namespace, name: request.pair.name)
+      })
+    else {
       throw ReplError(
         .refused, subject: "clusterpair \(request.pair.namespace)/\(request.pair.name)", cause: "is not paired",
         remedy: "replctl pair create")
@@ -88,7 +91,8 @@ extension ReplicationEngine: ReplicationService {
   private func makeRecord(_ request: MigrationRequest, _ pair: PairRecord) throws(ReplError) -> RunRecord {
     let ids = Array(Set(request.volumes)).sorted()
     guard !ids.isEmpty, ids.count <= Seal.memberLimit else {
-      throw ReplError(.invalid, subject: "migration", cause: "has \(ids.count) volumes, 1 to \(Seal.memberLimit) may be")
+      throw ReplError(
+        .invalid, subject: "migration", cause: "has \(ids.count) volumes, 1 to \(Seal.memberLimit) may be")
     }
     var reports: [VolumeRunReport] = []
     for id in ids {

@@ -16,8 +16,10 @@ extension ReplicationEngine {
     let canClone = volume.pool != nil
     return VolumeReport(
       id: volume.id.description, namespace: volume.namespace, name: volume.name, path: volume.path,
-      sizeBytes: currentSize(volume), role: volume.role, changeSource: canClone && distrust == nil ? "reflink" : "digest",
-      changeSourceReason: distrust ?? (canClone ? "" : digestReason(volume)), pool: volume.pool ?? "", sourceCluster: "",
+      sizeBytes: currentSize(volume), role: volume.role,
+      changeSource: canClone && distrust == nil ? "reflink" : "digest",
+      changeSourceReason: distrust ?? (canClone ? "" : digestReason(volume)), pool: volume.pool ?? "",
+      sourceCluster: "",
       lagSeconds: newest.map { max(0, clock.now().seconds(since: $0.takenAt)) })
   }
 

@@ -114,11 +114,13 @@ final class RunBoard: Sendable {
   /// A run that waited takes over the group sealed meanwhile, if its snapshots were taken after this run's own start.
   private func reusable(_ run: GroupRun) -> MigrationReport? {
     let record = run.record
-    guard let newest = try? context.database.read({ database in
-      try record.request.volumes.map { volume in
-        try SnapshotRecord.all(database, volume: volume, peer: record.peer).first { $0.state == .sealed }
-      }
-    }) else { return nil }
+    guard
+      let newest = try? context.database.read({ database in
+        try record.request.volumes.map { volume in
+          try SnapshotRecord.all(database, volume: volume, peer: record.peer).first { $0.state == .sealed }
+        }
+      })
+    else { return nil }
     let seals = newest.compactMap { $0?.seal }
     guard seals.count == record.request.volumes.count, let first = seals.first, first.takenAt >= record.createdAt,
       seals.allSatisfy({ $0.takenAt >= record.createdAt && $0.group == first.group }),

@@ -75,6 +75,7 @@ struct DataStreamReceiver {
             .protocolViolation, subject: "peer \(peer)",
             cause: "sent \(chunks) chunks and \(zeroRuns) zero runs, and counts \(sentChunks) and \(sentRuns)")
         }
+        stream.close()
         return try answer(.streamEndAcknowledged)
       default:
         throw ReplError(.protocolViolation, subject: "peer \(peer)", cause: "sent a frame that has no place here")

@@ -118,7 +118,8 @@ final class ChunkShipper: Sendable {
       let count = try shipper.image.read(into: target, at: extent.offset)
       guard count == target.count else {
         throw ReplError(
-          .io, subject: shipper.image.path, cause: "ends at byte \(extent.offset + UInt64(count)) in the middle of a read")
+          .io, subject: shipper.image.path,
+          cause: "ends at byte \(extent.offset + UInt64(count)) in the middle of a read")
       }
       shipper.image.dropCache(extent)
       return UnsafeRawBufferPointer(target)
@@ -148,7 +149,9 @@ final class ChunkShipper: Sendable {
       while position < bytes.count {
         let isZero = BlockTrim.isZeroBlock(bytes, at: position)
         var end = position
-        while end < bytes.count, BlockTrim.isZeroBlock(bytes, at: end) == isZero, isZero || end - position < shipper.maxChunk {
+        while end < bytes.count, BlockTrim.isZeroBlock(bytes, at: end) == isZero,
+          isZero || end - position < shipper.maxChunk
+        {
           end = min(end + Int(blockSize), bytes.count)
         }
         let extent = Extent(offset: run.offset + UInt64(position), length: UInt64(end - position))

@@ -1,5 +1,6 @@
 import BlockDiff
 import ReplModel
+import Synchronization
 import WireProtocol
 
 /// The run of one Migration: snapshots of all members, their sessions, one commit. Blocks; has a thread of its own.
@@ -12,6 +13,8 @@ final class GroupRun: Sendable {
   private let link: any PeerLink
   private let keeper: SnapshotKeeper
   let members: [VolumeID: MemberProgress]
+  /// The member that failed first, and why: what the group fails with.
+  private let firstFailure = Mutex<ReplError?>(nil)
 
   init(record: RunRecord, context: SourceContext, link: any PeerLink) {
     self.record = record
@@ -39,7 +42,7 @@ final class GroupRun: Sendable {
       try commit(tasks, outcomes)
       return try finish(.succeeded, reason: "")
     } catch {
-      return fail(error)
+      return fail(firstFailure.withLock { $0 } ?? error)
     }
   }
 
@@ -139,21 +142,31 @@ final class GroupRun: Sendable {
     do throws(ReplError) {
       return try session.run()
     } catch {
-      noteFailure(error, task)
-      throw error
+      throw noteFailure(error, task)
     }
   }
 
-  private func noteFailure(_ error: ReplError, _ task: Task) {
-    task.progress.finish(error.kind == .cancelled ? .cancelled : .failed, reason: "\(error)")
+  private func noteFailure(_ cause: ReplError, _ task: Task) -> ReplError {
+    let isNamed = cause.subject == task.volume.label
+    let error = ReplError(
+      cause.kind, subject: task.volume.label, cause: isNamed ? cause.cause : "\(cause.subject): \(cause.cause)",
+      remedy: cause.remedy)
+    let first = firstFailure.withLock { first in
+      if first == nil { first = error }
+      return first ?? error
+    }
+    let isBystander = first != error && error.kind == .cancelled
+    task.progress.finish(
+      error.kind == .cancelled ? .cancelled : .failed, reason: isBystander ? "cancelled because \(first)" : "\(error)")
     // One failing member fails the group: the others need not go on.
     cancel()
     let discard = AbortSession(session: task.session, discard: error.kind == .cancelled)
     _ = try? link.request(.abortSession(discard), timeout: RequestTimeout.short)
-    guard error.kind == .damaged else { return }
+    guard error.kind == .damaged else { return error }
     try? context.database.write {
       try VolumeRecord.setCare($0, task.volume.id, distrust: task.volume.distrustReason, full: "\(error.cause)")
     }
+    return error
   }
 
   // MARK: Commit

@@ -12,7 +12,8 @@ struct KernelVolumes: LiveVolumes {
 
   func watch(_ volume: VolumeRecord) throws(ReplError) -> any StillnessWatch {
     do throws(ReplError) {
-      return EvidenceWatch(evidence: try StillnessEvidence.begin(volume.path, allowedPaths: allowedPaths, storage: storage))
+      return EvidenceWatch(
+        evidence: try StillnessEvidence.begin(volume.path, allowedPaths: allowedPaths, storage: storage))
     } catch {
       // Asked for by `consistency: none`: the point says `fuzzy` and is never chosen by default.
       guard volume.allowFuzzy, error.kind == .noPointInTime else { throw error }

@@ -37,7 +37,8 @@ struct PlanMaker {
 
   /// Against the sums that the target reads from its point, because there is no common base any more.
   func compare(_ point: PointID) throws(ReplError) -> SessionPlan {
-    var sums = PeerSums(link: link, volume: volume.id, point: point, segmentCount: segmentCount(ofVolume: snapshot.size))
+    var sums = PeerSums(
+      link: link, volume: volume.id, point: point, segmentCount: segmentCount(ofVolume: snapshot.size))
     return try digest(
       changeSource: "compare", reason: "no base in common; compared with the sums of the target's point \(point)",
       kind: .compare, base: point,
@@ -58,7 +59,8 @@ struct PlanMaker {
     let baseImage = try context.storage.open(base.imagePath, .read)
     do throws(ReplError) {
       let summary = try plan { (plan) throws(ReplError) in
-        _ = try ReflinkChangeSource(base: baseImage, baseSize: base.size, new: image, newSize: snapshot.size).run(into: plan)
+        _ = try ReflinkChangeSource(base: baseImage, baseSize: base.size, new: image, newSize: snapshot.size).run(
+          into: plan)
       }
       let old = try SegmentTable.open(base.segmentsPath, in: context.storage)
       defer { try? old.close() }
@@ -94,7 +96,8 @@ struct PlanMaker {
     }
     try editor.flush()
     return SessionPlan(
-      changeSource: changeSource, reason: reason, kind: kind, base: base, baseSum: total, mode: .knownSums, table: table,
+      changeSource: changeSource, reason: reason, kind: kind, base: base, baseSum: total, mode: .knownSums,
+      table: table,
       path: planPath, summary: summary, storage: context.storage, files: [])
   }
 

@@ -45,7 +45,9 @@ struct SourceVolumes: Sendable {
     try requireFree(request.namespace, request.name)
     let allowed = context.configuration.allowedPaths
     let live = try LiveVolumeFile.inspect(request.path, allowedPaths: allowed, storage: kernel)
-    guard live.size > 0 else { throw ReplError(.invalid, subject: request.path, cause: "is empty: a volume has a size") }
+    guard live.size > 0 else {
+      throw ReplError(.invalid, subject: request.path, cause: "is empty: a volume has a size")
+    }
     try requireNotOwned(live, allowed)
     let home = try homePool(live, wanted: request.pool)
     return try record(
@@ -97,7 +99,9 @@ struct SourceVolumes: Sendable {
 
   private func requireNotOwned(_ live: LiveVolumeFile, _ allowed: [String]) throws(ReplError) {
     for volume in try context.database.read({ try VolumeRecord.all($0) }) {
-      guard let other = try? LiveVolumeFile.inspect(volume.path, allowedPaths: allowed, storage: kernel) else { continue }
+      guard let other = try? LiveVolumeFile.inspect(volume.path, allowedPaths: allowed, storage: kernel) else {
+        continue
+      }
       guard other.identity != live.identity else {
         throw ReplError(.exists, subject: live.path, cause: "is \(volume.label) already")
       }

@@ -70,7 +70,9 @@ struct VolumeSession {
   private func pause(_ seconds: Double) throws(ReplError) {
     var rest = seconds
     while rest > 0 {
-      if progress.ship.isCancelled { throw ReplError(.cancelled, subject: volume.label, cause: "the run was cancelled") }
+      if progress.ship.isCancelled {
+        throw ReplError(.cancelled, subject: volume.label, cause: "the run was cancelled")
+      }
       // A process that wants to write waits for us until we look.
       try watch?.check()
       context.clock.sleep(seconds: min(rest, 0.2))
@@ -138,7 +140,7 @@ struct VolumeSession {
     }
     progress.update {
       $0.changeSource = plan.changeSource
-      $0.fullReason = plan.reason
+      $0.fullReason = plan.kind == .delta ? "" : plan.reason
       $0.stallMilliseconds = Double(snapshot.stallNanoseconds) / 1e6
     }
     progress.ship.restart(planned: plan.plannedBytes)
@@ -173,7 +175,8 @@ struct VolumeSession {
       throw ReplError(.protocolViolation, subject: "peer \(link.cluster)", cause: "granted no data stream")
     }
     let tickets = Array(reply.tickets.prefix(context.configuration.streams))
-    let stream = StreamJob(link: link, session: session, reply: reply, tickets: tickets, shipper: shipper, progress: progress)
+    let stream = StreamJob(
+      link: link, session: session, reply: reply, tickets: tickets, shipper: shipper, progress: progress)
     try context.threads.runAll(tickets.count, limit: tickets.count) { (index) throws(ReplError) in
       try stream.run(index)
     }
@@ -314,7 +317,9 @@ final class ResumeStream: ExtentStream {
   func next() throws(ReplError) -> Extent? {
     if page.isEmpty, !isAtEnd {
       let request = ResumeExtentsRequest(session: session, offset: position)
-      let reply = try link.ask(.resumeExtents(request)) { if case .resumeExtents(let reply) = $0 { reply } else { nil } }
+      let reply = try link.ask(.resumeExtents(request)) {
+        if case .resumeExtents(let reply) = $0 { reply } else { nil }
+      }
       page = reply.extents[...]
       isAtEnd = page.isEmpty
       position = page.last?.end ?? position

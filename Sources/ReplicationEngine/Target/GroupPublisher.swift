@@ -91,7 +91,8 @@ enum CommittedGroup {
       sql: "INSERT OR REPLACE INTO committedGroup (grp, cluster, sealedAt, points) VALUES (?,?,?,?)",
       arguments: [group, cluster, reply.sealedAt, Data(reply.points.flatMap(\.bytes))])
     try database.execute(
-      sql: "DELETE FROM committedGroup WHERE grp NOT IN (SELECT grp FROM committedGroup ORDER BY sealedAt DESC LIMIT ?)",
+      sql:
+        "DELETE FROM committedGroup WHERE grp NOT IN (SELECT grp FROM committedGroup ORDER BY sealedAt DESC LIMIT ?)",
       arguments: [kept])
   }
 }

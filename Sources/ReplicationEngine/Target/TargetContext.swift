@@ -14,6 +14,8 @@ struct TargetContext: Sendable {
   var clockOffset: @Sendable (String) -> Int64
   /// Runs work that nobody waits for (ready clones, retention) on a thread of its own, or at once in a simulation.
   var background: @Sendable (@escaping @Sendable () -> Void) -> Void
+  /// Whose points are damaged, told to the peers with their heartbeats.
+  var repairs = RepairBoard()
 
   /// The points of a pool by its name; `notFound` when the configuration has no such pool any more.
   func store(pool name: String) throws(ReplError) -> PointStore {

@@ -23,6 +23,9 @@ struct TargetRecovery: Sendable {
       report.unrecorded += found.unrecorded.map(\.directory)
       report.missing += found.missing.map(\.directory)
     }
+    for point in try context.database.read({ try CatalogPoint.damaged($0) }) {
+      context.repairs.want(from: point.cluster)
+    }
     return report
   }
 

@@ -58,9 +58,11 @@ extension TargetService {
 
   private func held(_ volume: VolumeID, _ point: PointID, _ peer: String) throws(ReplError) -> HeldPoint {
     let source = try SourceVolume(cluster: peer, volume: volume)
-    guard let record = try context.database.read({
-      try CatalogPoint.find($0, cluster: peer, volume: volume, point: point)
-    }) else {
+    guard
+      let record = try context.database.read({
+        try CatalogPoint.find($0, cluster: peer, volume: volume, point: point)
+      })
+    else {
       throw ReplError(.notFound, subject: "recovery point \(point)", cause: "is not held here")
     }
     let store = try context.store(pool: record.pool)

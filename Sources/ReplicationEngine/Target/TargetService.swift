@@ -122,7 +122,9 @@ final class TargetService: Sendable {
     }
   }
 
-  private func key(_ begin: BeginSession, _ source: SourceVolume, _ store: PointStore) throws(ReplError) -> FingerprintKey {
+  private func key(_ begin: BeginSession, _ source: SourceVolume, _ store: PointStore) throws(ReplError)
+    -> FingerprintKey
+  {
     let keys = try store.keys(of: source)
     if let key = begin.key { try keys.store(key, of: begin.lineage) }
     return try keys.key(of: begin.lineage)

@@ -199,6 +199,7 @@ final class TargetSession: Sendable {
 /// One data stream of a session at the target: checked frames in, staged bytes out. Used by one thread.
 final class TargetStream: Sendable {
   private let session: TargetSession
+  private let isClosed = Atomic<Bool>(false)
   private let staging: StagingArea
 
   init(session: TargetSession, staging: StagingArea) {
@@ -213,6 +214,9 @@ final class TargetStream: Sendable {
   func write(_ raw: UnsafeRawBufferPointer, at offset: UInt64) throws(ReplError) { try staging.write(raw, at: offset) }
   func writeZeros(_ extent: Extent) throws(ReplError) { try staging.writeZeros(extent) }
 
-  /// The stream is over, in order or not.
-  func close() { session.streamClosed() }
+  /// The stream is over, in order or not. Called before its end is acknowledged: from then on the source may seal.
+  func close() {
+    guard !isClosed.exchange(true, ordering: .relaxed) else { return }
+    session.streamClosed()
+  }
 }

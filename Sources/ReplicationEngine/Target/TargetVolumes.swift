@@ -46,15 +46,8 @@ struct TargetVolumes: Sendable {
     guard begin.lineage == record.lineage else {
       throw ReplError(.diverged, subject: record.label, cause: "comes with another lineage than the points held here")
     }
-    guard begin.branch != record.branch else { return }
-    if begin.branch.epoch < record.branch.epoch {
-      throw ReplError(
-        .refused, subject: record.label,
-        cause: "the session's branch (epoch \(begin.branch.epoch)) is older than ours (epoch \(record.branch.epoch))",
-        remedy: "the sender is demoted: fail back from this site")
-    }
-    throw ReplError(
-      .diverged, subject: record.label, cause: "the session's branch \(begin.branch.id) is not ours; both sides keep everything",
-      remedy: "an operator decides which history goes on")
+    // A volume that is a target here has had no other branch: there are no ancestors to know of.
+    let check = AuthorityCheck(recorded: record.branch, offered: begin.branch, ancestors: [])
+    if let refusal = check.refusal(subject: record.label) { throw refusal }
   }
 }

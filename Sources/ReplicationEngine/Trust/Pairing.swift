@@ -30,7 +30,8 @@ struct PairingInitiator: Sendable {
       case .send(let request): effect = try machine.receive(try send(request, channel))
       case .paired(let peer):
         return PeerRecord(
-          cluster: peer.clusterID, node: peer.node, authority: peer.caCertificate, host: host, port: port, expiresAt: nil)
+          cluster: peer.clusterID, node: peer.node, authority: peer.caCertificate, host: host, port: port,
+          expiresAt: nil)
       }
     }
   }

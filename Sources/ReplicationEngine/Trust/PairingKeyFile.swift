@@ -21,7 +21,8 @@ enum PairingKeyFile {
   private static func parse(_ bytes: [UInt8]) -> LeafIdentity? {
     var reader = ByteReader(bytes)
     guard let key = try? reader.readBlob(limit: 32 << 10),
-      let chain = try? reader.readList(limit: 4, { (reader) throws(DecodingFailure) in try reader.readBlob(limit: 16 << 10) }),
+      let chain = try? reader.readList(
+        limit: 4, { (reader) throws(DecodingFailure) in try reader.readBlob(limit: 16 << 10) }),
       (try? reader.finish()) != nil
     else { return nil }
     return LeafIdentity(certificateChain: chain, privateKeyPEM: key)

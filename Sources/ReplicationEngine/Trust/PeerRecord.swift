@@ -77,7 +77,8 @@ extension PairRecord {
         ON CONFLICT (uid) DO UPDATE SET peer = excluded.peer, host = excluded.host, port = excluded.port,
           mode = excluded.mode, tokenHash = excluded.tokenHash
         """,
-      arguments: [reference.uid, reference.namespace, reference.name, peer, host, Int64(port), mode.rawValue,
+      arguments: [
+        reference.uid, reference.namespace, reference.name, peer, host, Int64(port), mode.rawValue,
         Data(tokenHash),
       ])
   }

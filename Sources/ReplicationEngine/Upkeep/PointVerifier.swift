@@ -7,10 +7,14 @@ struct PointVerifier: Sendable {
   let context: TargetContext
 
   /// - Parameter quick: compare stored seals only; nothing is read and nothing is proven.
-  func verify(_ source: SourceVolume, _ id: PointID, quick: Bool, pace: @escaping Pace = { (_) in }) throws(ReplError) -> VerifyReply {
-    guard let record = try context.database.read({
-      try CatalogPoint.find($0, cluster: source.cluster, volume: source.volume, point: id)
-    }) else {
+  func verify(_ source: SourceVolume, _ id: PointID, quick: Bool, pace: @escaping Pace = { (_) in }) throws(ReplError)
+    -> VerifyReply
+  {
+    guard
+      let record = try context.database.read({
+        try CatalogPoint.find($0, cluster: source.cluster, volume: source.volume, point: id)
+      })
+    else {
       throw ReplError(.notFound, subject: "recovery point \(id)", cause: "is not held here")
     }
     if quick {
@@ -24,16 +28,37 @@ struct PointVerifier: Sendable {
     }
     let key = try store.keys(of: source).key(of: record.seal.lineage)
     let result = try store.verify(point, key: key, pace: pace)
-    let damaged = segments(of: result)
+    let damaged = segments(of: result, size: record.seal.size)
+    let needsNewFiles = result.matchesSeal && (result.stampDifference != nil || result.isTableDamaged)
+    let isRenewed = needsNewFiles ? try renew(point, key, store, pace) : true
+    // Proven, but with a stamp that tells of a touch: it would be suspect again at the next look.
+    if result.matchesSeal, !isRenewed {
+      return VerifyReply(
+        seal: record.seal, computed: result.actual.fingerprint, bytesRead: result.bytesRead, damagedSegments: [],
+        state: record.state)
+    }
     let state = try note(result, damaged, of: record, source)
     return VerifyReply(
       seal: record.seal, computed: result.actual.fingerprint, bytesRead: result.bytesRead, damagedSegments: damaged,
       state: state)
   }
 
-  private func segments(of result: Verification) -> [UInt64] {
+  /// A point whose bytes are right and whose stamp or segment table is not: a repair of no segments gives it both anew.
+  /// False when somebody else repairs it.
+  private func renew(
+    _ point: RecoveryPoint, _ key: FingerprintKey, _ store: PointStore, _ pace: @escaping Pace
+  ) throws(ReplError) -> Bool {
+    guard context.repairs.claim(point.id) else { return false }
+    defer { context.repairs.release(point.id) }
+    return try RepairArea(of: point, in: store).finish(key: key, now: context.clock.now(), pace: pace) == nil
+  }
+
+  /// Where it differs; everywhere if the walk could not tell.
+  private func segments(of result: Verification, size: UInt64) -> [UInt64] {
+    if result.matchesSeal { return [] }
+    let whole = [Extent(offset: 0, length: size)]
     var segments: [UInt64] = []
-    for extent in result.damaged.extents {
+    for extent in result.damaged.isEmpty ? whole : result.damaged.extents {
       for segment in extent.offset / segmentSize..<(extent.end + segmentSize - 1) / segmentSize {
         segments.append(segment)
         if segments.count == PointSummary.damageLimit { return segments }
@@ -61,6 +86,7 @@ struct PointVerifier: Sendable {
       }
       try updated.insert($0)
     }
+    try context.repairs.review(point.cluster, in: context.database)
     if !result.matchesSeal {
       context.events.post(
         ObjectReference(kind: "RecoveryPoint", namespace: "", name: point.point.description, uid: ""), warning: true,

@@ -42,7 +42,6 @@ extension ReplicationEngine {
     let reply = try verifier.verify(source, point.point, quick: false, pace: pace)
     logger.info(
       "point scrubbed", metadata: ["point": "\(point.point)", "damagedSegments": "\(reply.damagedSegments.count)"])
-    if reply.state == .suspect { repairs.want(from: point.cluster) }
   }
 
   private func dueTwin() throws(ReplError) -> SnapshotRecord? {

@@ -194,11 +194,12 @@ extension FrameChannel {
       _ = fail(try CloseNotice(bytes: body).error)
       return false
     }
-    dispatch(header, body)
-    return true
+    // After the end was announced frames are read only to meet the peer's own end.
+    return pending.closed != nil || dispatch(header, body)
   }
 
-  private func dispatch(_ header: ControlFrameHeader, _ body: [UInt8]) {
+  /// False when the peer asks so much at once that not even refusals keep up.
+  private func dispatch(_ header: ControlFrameHeader, _ body: [UInt8]) -> Bool {
     let total = queuedBytes.add(body.count, ordering: .relaxed).newValue
     let pool = limits.urgentTypes.contains(header.type) ? urgentWorkers : workers
     let taken =
@@ -207,9 +208,12 @@ extension FrameChannel {
         answer(header, body)
         queuedBytes.subtract(body.count, ordering: .relaxed)
       }
-    guard !taken else { return }
+    guard !taken else { return true }
     queuedBytes.subtract(body.count, ordering: .relaxed)
-    refuse(header, ReplError(.transient, subject: "request \(header.type)", cause: "too many requests at once"))
+    let busy = ReplError(.transient, subject: "request \(header.type)", cause: "too many requests at once")
+    // Not from the reading thread: if both ends waited to send from there, neither would read.
+    if urgentWorkers.submit({ [self] in refuse(header, busy) }) || pending.closed != nil { return true }
+    return !announce(CloseNotice(reason: .refused, error: busy))
   }
 
   private func answer(_ header: ControlFrameHeader, _ body: [UInt8]) {

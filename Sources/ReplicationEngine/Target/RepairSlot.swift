@@ -1,0 +1,70 @@
+import BlockDiff
+import ReplModel
+import Synchronization
+
+/// The repair area of one session: safe against an end that comes while a chunk is being written. Any thread may call.
+///
+/// Holds the point's claim on the board from beginning to end, so that nobody else rewrites the same point.
+final class RepairSlot: Sendable {
+  private let label: String
+  private let point: PointID
+  private let board: RepairBoard
+  private let area: Mutex<RepairArea?>
+
+  /// Clones the damaged point.
+  ///
+  /// - Throws: `transient` while another repair of the same point is under way.
+  init(of point: RecoveryPoint, in store: PointStore, board: RepairBoard, label: String) throws(ReplError) {
+    guard board.claim(point.id) else {
+      throw ReplError(
+        .transient, subject: label, cause: "point \(point.id) is being repaired already", remedy: "try again later")
+    }
+    do throws(ReplError) {
+      area = Mutex(try RepairArea(of: point, in: store))
+    } catch {
+      board.release(point.id)
+      throw error
+    }
+    self.label = label
+    self.point = point.id
+    self.board = board
+  }
+
+  func write(_ raw: UnsafeRawBufferPointer, at offset: UInt64) throws(ReplError) {
+    try area.withLock { (area) throws(ReplError) in try Self.open(area, label).write(raw, at: offset) }
+  }
+
+  func writeZeros(_ extent: Extent) throws(ReplError) {
+    try area.withLock { (area) throws(ReplError) in try Self.open(area, label).writeZeros(extent) }
+  }
+
+  /// Reads the image whole and puts it in the place of the damaged one if it adds up to the seal; returns whether.
+  func finish(key: FingerprintKey, now: Timestamp) throws(ReplError) -> Bool {
+    guard let area = take() else { throw Self.ended(label) }
+    defer { board.release(point) }
+    return try area.finish(key: key, now: now) == nil
+  }
+
+  /// Throws away what was written; the damaged point stays. Does nothing while ``finish(key:now:)`` is at work.
+  func discard() {
+    guard let area = take() else { return }
+    try? area.discard()
+    board.release(point)
+  }
+
+  private func take() -> RepairArea? {
+    area.withLock { area in
+      defer { area = nil }
+      return area
+    }
+  }
+
+  private static func open(_ area: RepairArea?, _ label: String) throws(ReplError) -> RepairArea {
+    guard let area else { throw ended(label) }
+    return area
+  }
+
+  private static func ended(_ label: String) -> ReplError {
+    ReplError(.transient, subject: label, cause: "has ended", remedy: "begin it again")
+  }
+}

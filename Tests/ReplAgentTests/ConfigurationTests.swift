@@ -1,0 +1,88 @@
+import ReplModel
+import Testing
+
+@testable import ReplAgent
+
+@Suite("Configuration file")
+struct ConfigurationTests {
+  private static let smallest = """
+    clusterID: site-a
+    stateDirectory: /var/lib/repl-agent
+    pools:
+      - name: fast
+        path: /srv/fast/
+    """
+
+  private func problems(_ text: String) -> String {
+    do throws(ReplError) {
+      _ = try AgentConfiguration.parse(text, file: "agent.yaml")
+      return ""
+    } catch {
+      return "\(error)"
+    }
+  }
+
+  @Test func defaultsFillWhatIsLeftOut() throws {
+    let configuration = try AgentConfiguration.parse(Self.smallest, file: "agent.yaml")
+    #expect(configuration.engine.controlPort == 9001)
+    #expect(configuration.engine.dataPort == 9010)
+    #expect(configuration.engine.pools.first?.path == "/srv/fast")
+    #expect(configuration.engine.allowedPaths == ["/srv/fast"])
+    #expect(configuration.socket == "/run/repl-agent/agent.sock")
+  }
+
+  @Test func sizesAndTimesTakeUnits() throws {
+    let text =
+      Self.smallest + """
+
+        limits: {bandwidth: 64MiB, streams: 4}
+        scrub: {period: 2d, rate: 1048576}
+        retention: {count: 5, age: 12h}
+        """
+    let engine = try AgentConfiguration.parse(text, file: "agent.yaml").engine
+    #expect(engine.bandwidth == 64 << 20)
+    #expect(engine.streams == 4)
+    #expect(engine.scrubPeriod == 2 * 86400)
+    #expect(engine.scrubRate == 1 << 20)
+    #expect(engine.retention.keepLast == 5)
+    #expect(engine.retention.newerThan == 43200)
+  }
+
+  @Test func unknownKeysAreErrorsWithTheirLine() {
+    let found = problems(Self.smallest + "\ncolour: red\n")
+    #expect(found.contains("agent.yaml"))
+    #expect(found.contains("line 6: unknown key 'colour'"))
+  }
+
+  @Test(arguments: [
+    ("limits: {memori: 5}", "unknown key 'limits.memori'"), ("log: {level: loud}", "'log.level': expected one of"),
+    ("retention: {count: many}", "'retention.count': expected a whole number"),
+    ("pairRetention: [1]", "'pairRetention': expected a time"),
+    ("listen: {controlPort: 70000}", "'listen.controlPort': expected a whole number"),
+    ("listen: here", "'listen': expected a mapping"), ("allowedPaths: [relative]", "expected an absolute path"),
+    ("allowedPaths: [/srv/../etc]", "expected an absolute path"), ("socket: /a\nsocket: /b", "socket"),
+  ])
+  func wrongValuesSayWhatWasExpected(line: String, expected: String) {
+    let found = problems(Self.smallest + "\n" + line + "\n")
+    #expect(found.contains(expected), "\(found)")
+    #expect(found.contains("line 6") || found.contains("line 7"), "\(found)")
+  }
+
+  @Test func allProblemsAreShownAtOnce() {
+    let found = problems("clusterID: '../x'\npools: []\nnoise: 1\n")
+    #expect(found.contains("clusterID"))
+    #expect(found.contains("stateDirectory"))
+    #expect(found.contains("noise"))
+  }
+
+  @Test func twoPoolsOfOneNameAreRefused() {
+    let found = problems(Self.smallest + "\n  - name: fast\n    path: /srv/slow\n")
+    #expect(found.contains("named twice"))
+  }
+
+  @Test func whatIsNotYAMLIsRefused() {
+    #expect(problems("clusterID: [").contains("agent.yaml"))
+    #expect(problems("just text").contains("expected a mapping"))
+    #expect(problems("").contains("expected a mapping"))
+  }
+}

@@ -1,0 +1,69 @@
+import BlockDiff
+import GRDB
+import ReplModel
+import TestSupport
+
+@testable import ReplicationEngine
+
+/// One agent's machine: a disk with a pool, and a database whose commits survive. Used by one thread.
+final class Machine: @unchecked Sendable {
+  // Unchecked: the simulation runs on one thread.
+
+  let cluster: String
+  let disk = SimulatedDisk()
+  let database: AgentDatabase
+  let power: Power
+  private(set) var pools: PoolSet
+
+  init(_ cluster: String) throws(ReplError) {
+    self.cluster = cluster
+    database = try .inMemory()
+    power = Power(disk.gate)
+    pools = PoolSet(entries: [], storage: disk)
+    database.queue.add(transactionObserver: power, extent: .databaseLifetime)
+    try disk.makeDirectory("/pool")
+    try disk.synchronizeDirectory("/")
+    try openPool()
+  }
+
+  var layout: PoolLayout { PoolLayout(pool: "/pool") }
+
+  /// Takes the power away, or sees that it is gone, and starts the machine again.
+  func reboot(using generator: inout SeededGenerator) throws(ReplError) {
+    disk.crash(using: &generator)
+    power.restore()
+    try openPool()
+  }
+
+  private func openPool() throws(ReplError) {
+    let owner = PoolOwner(cluster: cluster, node: "node")
+    let pool = try Pool.open("/pool", owner: owner, storage: disk, lock: SimulatedPoolLocks())
+    pools = PoolSet(entries: [PoolSet.Entry(name: "main", pool: pool)], storage: disk)
+  }
+
+  var configuration: EngineConfiguration {
+    EngineConfiguration(
+      clusterID: cluster, node: "node", stateDirectory: "/state",
+      pools: [PoolConfiguration(name: "main", path: "/pool")], allowedPaths: ["/"])
+  }
+}
+
+/// Nothing waits in a simulated kernel.
+struct NoFlusher: VolumeFlusher {
+  func flush(_ live: any StorageFile) throws(ReplError) {}
+}
+
+/// Live volumes as files of the simulated disk; nobody writes them while a watch lasts.
+struct SimulatedVolumes: LiveVolumes {
+  let disk: SimulatedDisk
+
+  func open(_ volume: VolumeRecord) throws(ReplError) -> any StorageFile { try disk.open(volume.path, .read) }
+  func watch(_ volume: VolumeRecord) throws(ReplError) -> any StillnessWatch { Watch(file: try open(volume)) }
+
+  private struct Watch: StillnessWatch {
+    let file: any StorageFile
+    func check() throws(ReplError) {}
+    func finish() throws(ReplError) {}
+    func end() { try? file.close() }
+  }
+}

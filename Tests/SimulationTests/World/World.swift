@@ -1,0 +1,288 @@
+import BlockDiff
+import ReplModel
+import TestSupport
+import WireProtocol
+
+@testable import ReplicationEngine
+
+/// What a simulation found that must never be.
+struct Violation: Error, CustomStringConvertible {
+  let description: String
+  init(_ description: String) { self.description = description }
+}
+
+/// Two agents in one process, on one thread: a source with live volumes and a target that holds their points.
+///
+/// Remembers the bytes of every snapshot from the first message that names it, and judges the target by them.
+final class World: @unchecked Sendable {
+  // Unchecked: the simulation runs on one thread.
+
+  let clock = VirtualClock()
+  let source: Machine
+  let target: Machine
+  private(set) var service: TargetService
+  private(set) var volumes: [VolumeRecord] = []
+  let key: FingerprintKey
+  var faults: Faults
+  var generator: SeededGenerator
+  var shippedBytes: UInt64 = 0
+  /// Asked for by directed tests; return true to cut the connection before or after a request.
+  var cutBefore: (ControlRequest) -> Bool = { _ in false }
+  var cutAfter: (ControlRequest) -> Bool = { _ in false }
+  /// Called for each request the source sends.
+  var onRequest: (ControlRequest) -> Void = { _ in }
+  /// Chunks after which the stream is cut once.
+  var chunksUntilCut: Int?
+  var retention = RetentionPolicy(keepLast: 1000)
+  var mode = PairMode.disasterRecovery
+  /// Bytes of every snapshot, by its id.
+  private(set) var model: [PointID: [UInt8]] = [:]
+  /// Live contents whenever a run began.
+  private var versions: [VolumeID: [[UInt8]]] = [:]
+  private var runs = 0
+  /// Points seen as sealed once.
+  var seen: Set<PointID> = []
+  var lastReport: MigrationReport?
+
+  init(seed: UInt64, volumeCount: Int = 1, size: UInt64 = 2 << 20) throws(ReplError) {
+    generator = SeededGenerator(seed: seed)
+    faults = Faults(generator.fork())
+    key = FingerprintKey.random(using: &generator)
+    source = try Machine("source")
+    target = try Machine("target")
+    service = TargetService(context: Self.targetContext(target, clock, retention))
+    try source.disk.makeDirectory("/state")
+    try source.disk.makeDirectory("/pool/volumes")
+    try source.disk.synchronizeDirectory("/")
+    try source.disk.synchronizeDirectory("/pool")
+    for index in 0..<volumeCount { try addVolume("v\(index)", size: size) }
+  }
+
+  private func addVolume(_ name: String, size: UInt64) throws(ReplError) {
+    let path = "/pool/volumes/\(name).img"
+    let file = try source.disk.open(path, .createNew)
+    try file.truncate(to: size)
+    try file.synchronize()
+    try file.close()
+    try source.disk.synchronizeDirectory("/pool/volumes")
+    let volume = VolumeRecord(
+      id: .random(using: &generator), namespace: "app", name: name, path: path, pool: "main", isDevice: false,
+      size: size, allowFuzzy: false, lineage: .random(using: &generator),
+      branch: Branch(epoch: 1, id: .random(using: &generator)), role: .source, nextGeneration: 1, distrustReason: nil,
+      fullReason: nil)
+    try source.database.write { [key] database in
+      try LineageKeys.save(database, volume.lineage, key)
+      try volume.insert(database)
+    }
+    volumes.append(volume)
+  }
+
+  // MARK: The agents
+
+  var sourceContext: SourceContext {
+    var configuration = source.configuration
+    configuration.streams = 1
+    return SourceContext(
+      configuration: configuration, database: source.database, storage: source.disk,
+      live: SimulatedVolumes(disk: source.disk),
+      snapshotter: ReflinkSnapshotter(storage: source.disk, flusher: NoFlusher(), clock: { 0 }), pools: source.pools,
+      clock: clock, events: EventHub(), pace: { _ in }, threads: InlineThreads())
+  }
+
+  static func targetContext(
+    _ machine: Machine, _ clock: VirtualClock, _ retention: RetentionPolicy
+  ) -> TargetContext {
+    var configuration = machine.configuration
+    configuration.retention = retention
+    return TargetContext(
+      configuration: configuration, database: machine.database, storage: machine.disk, pools: machine.pools,
+      clock: clock, elapsed: clock.elapsedClock, events: EventHub(), clockOffset: { _ in 0 }, background: { $0() })
+  }
+
+  var targetContext: TargetContext { Self.targetContext(target, clock, retention) }
+
+  /// The target starts after a power cut, as the daemon does.
+  @discardableResult
+  func rebootTarget() throws(ReplError) -> TargetRecovery.Report {
+    try target.reboot(using: &generator)
+    let context = targetContext
+    let report = try TargetRecovery(context: context).run()
+    service = TargetService(context: context)
+    return report
+  }
+
+  func rebootSource() throws(ReplError) {
+    try source.reboot(using: &generator)
+    try SnapshotKeeper(context: sourceContext).sweep()
+  }
+
+  func requireSourceIsUp() throws(ReplError) { if source.power.isDown { throw OperationGate.powerCut } }
+
+  func cutsBefore(_ request: ControlRequest) -> Bool { cutBefore(request) }
+  func cutsAfter(_ request: ControlRequest) -> Bool { cutAfter(request) }
+
+  func cutsAfterChunk() -> Bool {
+    guard let left = chunksUntilCut else { return false }
+    chunksUntilCut = left > 1 ? left - 1 : nil
+    return left <= 1
+  }
+
+  // MARK: Runs
+
+  /// A new Migration of all volumes; nil when the source lost its power.
+  @discardableResult
+  func migrate() throws(ReplError) -> MigrationReport? {
+    runs += 1
+    let reference = ObjectReference(kind: "Migration", namespace: "app", name: "m\(runs)", uid: "run-\(runs)")
+    let pair = ObjectReference(kind: "ClusterPair", namespace: "app", name: "pair", uid: "pair")
+    let request = StoredRunRequest(
+      reference: reference, pair: pair, volumes: volumes.map(\.id), acceptShrink: false, mode: mode)
+    let reports = volumes.map { VolumeRunReport(volume: $0.id.description, namespace: $0.namespace, name: $0.name) }
+    let record = RunRecord(
+      request: request, peer: "target", group: .random(using: &generator), state: .running,
+      report: MigrationReport(uid: reference.uid, state: .running, reason: "", volumes: reports),
+      createdAt: clock.now())
+    try source.database.write { try record.save($0) }
+    return run(record)
+  }
+
+  /// Takes up the runs that a power cut interrupted.
+  func resumeRuns() throws(ReplError) {
+    for record in try source.database.read({ try RunRecord.unfinished($0) }) { _ = run(record) }
+  }
+
+  private func run(_ record: RunRecord) -> MigrationReport? {
+    clock.advance(seconds: 1)
+    for volume in volumes { versions[volume.id, default: []].append(live(volume)) }
+    let report = GroupRun(record: record, context: sourceContext, link: SimulatedLink(self)).run()
+    lastReport = report
+    return source.power.isDown ? nil : report
+  }
+
+  // MARK: The model
+
+  func live(_ volume: VolumeRecord) -> [UInt8] { source.disk.contents(volume.path) ?? [] }
+
+  /// Remembers a snapshot when it is first named to the target.
+  func sourceSends(_ request: ControlRequest) throws(ReplError) {
+    onRequest(request)
+    guard case .beginSession(let begin) = request, model[begin.snapshot] == nil else { return }
+    let image = source.layout.snapshot(begin.volume, begin.snapshot).image
+    guard let bytes = source.disk.contents(image) ?? volumes.first(where: { $0.id == begin.volume }).map(live) else {
+      throw ReplError(.bug, subject: image, cause: "there is no image of a snapshot that is being shipped")
+    }
+    guard versions[begin.volume]?.contains(where: { BytePattern.areEqual($0[...], bytes[...]) }) == true else {
+      throw ReplError(.bug, subject: image, cause: "the snapshot is no point in time of its volume")
+    }
+    model[begin.snapshot] = bytes
+  }
+
+  func points(_ volume: VolumeRecord) throws(ReplError) -> [CatalogPoint] {
+    try target.database.read { try CatalogPoint.all($0, cluster: "source", volume: volume.id) }
+  }
+
+  /// Everything that must be true at any moment.
+  func check() throws {
+    var groups: [GroupID: Set<VolumeID>] = [:]
+    var manifests: [GroupID: [GroupMember]] = [:]
+    var present: Set<PointID> = []
+    for volume in volumes {
+      for point in try points(volume) {
+        present.insert(point.point)
+        groups[point.seal.group, default: []].insert(volume.id)
+        manifests[point.seal.group] = point.seal.members
+        try check(point, of: volume)
+      }
+    }
+    for (group, members) in groups where Set((manifests[group] ?? []).map(\.volume)) != members {
+      if retention.keepLast >= 1000 { throw Violation("group \(group) is not whole") }
+    }
+    if retention.keepLast >= 1000, let lost = seen.first(where: { !present.contains($0) }) {
+      throw Violation("point \(lost) was sealed and is gone")
+    }
+    seen.formUnion(present)
+    try checkBases()
+  }
+
+  private func check(_ point: CatalogPoint, of volume: VolumeRecord) throws {
+    guard point.state == .sealed else { throw Violation("point \(point.point) is \(point.state.name)") }
+    let image = target.layout.point(try SourceVolume(cluster: "source", volume: volume.id), point.point).image
+    guard let bytes = target.disk.contents(image), let expected = model[point.point] else {
+      throw Violation("point \(point.point) is recorded as sealed and not there")
+    }
+    guard BytePattern.areEqual(bytes[...], expected[...]) else {
+      throw Violation("point \(point.point), generation \(point.seal.generation), is not its snapshot")
+    }
+    let sum = bytes.withUnsafeBytes { FingerprintWalk(key: key).sum(of: $0, at: 0) }
+    guard sum.fingerprint == point.seal.fingerprint, sum.nonZeroBlocks == point.seal.nonZeroBlocks else {
+      throw Violation("the seal of point \(point.point) is not the sum of its bytes")
+    }
+  }
+
+  /// What the source records as sealed is held by the target with the same seal, and its newest twin is whole.
+  private func checkBases() throws {
+    for volume in volumes {
+      let twins = try source.database.read { try SnapshotRecord.all($0, volume: volume.id, peer: "target") }
+      let held = try points(volume)
+      for twin in twins where twin.state == .sealed && retention.keepLast >= 1000 {
+        guard let point = held.first(where: { $0.point == twin.point }), point.seal == twin.seal else {
+          throw Violation("the source takes \(twin.point) for sealed and the target does not")
+        }
+        guard twin.hasImage, let bytes = source.disk.contents(twin.imagePath), let known = model[twin.point] else {
+          continue
+        }
+        guard BytePattern.areEqual(bytes[...], known[...]) else { throw Violation("twin \(twin.point) changed") }
+      }
+    }
+  }
+
+  // MARK: The life of volumes
+
+  func write(_ volume: VolumeRecord, _ bytes: [UInt8], at offset: UInt64) throws(ReplError) {
+    try edit(volume) { (file) throws(ReplError) in
+      try bytes.withUnsafeBufferPointer { (bytes) throws(ReplError) in
+        try file.write(UnsafeRawBufferPointer(bytes), at: offset)
+      }
+    }
+  }
+
+  func edit(
+    _ volume: VolumeRecord, _ body: (any StorageFile) throws(ReplError) -> Void
+  ) throws(ReplError) {
+    let file = try source.disk.open(volume.path, .readWrite)
+    try body(file)
+    try file.synchronize()
+    try file.close()
+  }
+
+  /// Some writes, holes and growth at random places.
+  func live(steps: Int) throws(ReplError) {
+    for volume in volumes {
+      for _ in 0..<steps {
+        try edit(volume) { (file) throws(ReplError) in try self.change(file) }
+      }
+    }
+  }
+
+  private func change(_ file: any StorageFile) throws(ReplError) {
+    let size = try file.size()
+    let offset = UInt64.random(in: 0..<size, using: &generator)
+    let aligned = generator.oneIn(3) ? offset : offset / blockSize * blockSize
+    let length = min(UInt64.random(in: 1...96, using: &generator) * (generator.oneIn(3) ? 513 : 4096), size - aligned)
+    switch Int.random(in: 0..<12, using: &generator) {
+    case 0, 1: try file.punchHole(Extent(offset: aligned, length: length))
+    case 2 where size < 5 << 20:
+      try file.truncate(to: size + UInt64.random(in: 1...700_000, using: &generator))
+    case 3:
+      let zeros = [UInt8](repeating: 0, count: Int(length))
+      try zeros.withUnsafeBufferPointer { (bytes) throws(ReplError) in
+        try file.write(UnsafeRawBufferPointer(bytes), at: aligned)
+      }
+    default:
+      let bytes = BytePattern.random(count: Int(length), using: &generator)
+      try bytes.withUnsafeBufferPointer { (bytes) throws(ReplError) in
+        try file.write(UnsafeRawBufferPointer(bytes), at: aligned)
+      }
+    }
+  }
+}
