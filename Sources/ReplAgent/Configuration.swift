@@ -86,7 +86,7 @@ extension AgentConfiguration {
 
   private static func readLimits(_ root: ConfigurationMap, _ engine: inout EngineConfiguration) {
     root.map("limits") { limits in
-      _ = limits.bytes("memory", default: 64 << 20)
+      engine.memory = limits.bytes("memory", default: engine.memory)
       engine.streams = limits.integer("streams", in: 1...16, default: engine.streams)
       engine.concurrentVolumes = limits.integer("concurrentVolumes", in: 1...64, default: engine.concurrentVolumes)
       let bandwidth = limits.bytes("bandwidth", default: 0)

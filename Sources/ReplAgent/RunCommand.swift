@@ -13,7 +13,10 @@ struct RunCommand: AsyncParsableCommand {
   @OptionGroup var file: ConfigurationOption
 
   func run() async throws {
-    let configuration = try file.load()
+    var configuration = try file.load()
+    if let credentials = ProcessInfo.processInfo.environment["CREDENTIALS_DIRECTORY"] {
+      configuration.engine.authorityKeyFile = credentials + "/repl-agent.ca-key"
+    }
     // A peer that goes away is an error of a write, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
     let logger = Self.makeLogger(configuration)
@@ -52,12 +55,13 @@ struct RunCommand: AsyncParsableCommand {
             service: engine, logger: logger)
           try await service.run { manager.ready() }
         }
-        group.addTask {
-          guard let interval = manager.watchdogInterval else { return await stop.wait() }
-          while !Task.isCancelled {
-            // The sign of life comes from the engine: one that cannot read its database is not alive.
-            if (try? await engine.status()) != nil { manager.alive() }
-            try await Task.sleep(for: interval)
+        if let interval = manager.watchdogInterval {
+          group.addTask {
+            while !Task.isCancelled {
+              // The sign of life comes from the engine: one that cannot read its database is not alive.
+              if (try? await engine.status()) != nil { manager.alive() }
+              try await Task.sleep(for: interval)
+            }
           }
         }
         group.addTask { await stop.wait() }
@@ -107,6 +111,6 @@ final class StopSignals: Sendable {
     sources = made
   }
 
-  /// Returns at the first signal, or when the task is cancelled.
+  /// Returns at the first signal, or when the task is cancelled. For one task: a stream has one reader.
   func wait() async { for await _ in stream {} }
 }

@@ -317,6 +317,22 @@ private func migration(_ name: String) -> JSONValue {
     try await second.stop()
   }
 
+  @Test func aClientThatGoesAwayFreesItsWatch() async throws {
+    let plane = try await PlaneFixture()
+    let client = plane.client
+    try await blocking {
+      try client.watch(["api", "v1", "namespaces"], query: []) { _, _ in false }
+    }
+    // One for each controller stays.
+    let controllers = 4
+    let end = ContinuousClock.now + .seconds(10)
+    while plane.plane.openWatches != controllers, ContinuousClock.now < end {
+      try await Task.sleep(for: .milliseconds(10))
+    }
+    #expect(plane.plane.openWatches == controllers)
+    try await plane.stop()
+  }
+
   @Test func stoppingEndsWatchesSoonAndRemovesTheSocket() async throws {
     let plane = try await PlaneFixture()
     let client = plane.client

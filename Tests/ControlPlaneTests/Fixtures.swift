@@ -102,6 +102,7 @@ final class PlaneFixture: Sendable {
   let directory: TemporaryDirectory
   let service = FakeService()
   let log = LogLines()
+  let plane: ControlPlaneService
   private let task: Task<Void, any Error>
 
   var socketPath: String { directory.path + "/agent.sock" }
@@ -110,11 +111,12 @@ final class PlaneFixture: Sendable {
   init(_ directory: TemporaryDirectory? = nil) async throws {
     let directory = try directory ?? TemporaryDirectory()
     self.directory = directory
-    let plane = try ControlPlaneService(
+    plane = try ControlPlaneService(
       configuration: ControlPlaneConfiguration(
         socketPath: directory.path + "/agent.sock", databasePath: directory.path + "/objects.db"),
       service: service, logger: log.logger)
     let (listening, signal) = AsyncStream.makeStream(of: Void.self)
+    let plane = plane
     task = Task {
       defer { signal.finish() }
       try await plane.run(onListening: { signal.yield() })

@@ -50,20 +50,6 @@ struct BandwidthTests {
     #expect(schedule.limit(at: 86399) == nil)
   }
 
-  @Test func theSlowerOfNodeAndPairCounts() {
-    var limiter = BandwidthLimiter(global: BandwidthSchedule(bytesPerSecond: 20_000_000))
-    limiter.setPair("west", BandwidthSchedule(bytesPerSecond: 5_000_000))
-    let west = send(50_000_000, piece: 1 << 20) { limiter.take($0, for: "west", at: $1, secondOfDay: $2) }
-    #expect(abs(west - 9.7) < 0.3)
-    let north = send(50_000_000, piece: 1 << 20, from: 100 * second) {
-      limiter.take($0, for: "north", at: $1, secondOfDay: $2)
-    }
-    #expect(abs(north - 2.4) < 0.2)
-    limiter.setPair("west", nil)
-    limiter.setGlobal(BandwidthSchedule(bytesPerSecond: nil))
-    #expect(limiter.take(1 << 30, for: "west", at: 200 * second, secondOfDay: 0) == 0)
-  }
-
   @Test func aClockThatStandsOrGoesBackIsNoGift() {
     var bucket = TokenBucket(BandwidthSchedule(bytesPerSecond: 1000))
     _ = bucket.take(100, at: second, secondOfDay: 0)

@@ -29,7 +29,8 @@ actor EventRecorder {
   private var known: [Key: (name: String, count: Int64)] = [:]
   private var similar: [Key: Similar] = [:]
   private var buckets: [String: Bucket] = [:]
-  private var sequence: UInt64 = 0
+  /// Makes the names of events differ within a second; begins anywhere, so that they differ after a restart too.
+  private var sequence = UInt64.random(in: 0..<1_000_000_000)
 
   private static let burst = 25.0
   private static let secondsPerToken = 300.0

@@ -9,43 +9,28 @@ struct VolumeReconciler: Reconciler {
   var service: any ReplicationService
   var events: EventRecorder
 
-  private static let importRetry: Duration = .seconds(30)
+  private static let retryInterval: Duration = .seconds(30)
 
   func reconcile(_ key: ObjectKey) async throws(StatusError) -> Duration? {
-    let claim: KubeObject
-    do { claim = try await store.get(kind, namespace: key.namespace, name: key.name) } catch {
-      guard error.code == 404 else { throw error }
-      try await release(key)
-      return nil
-    }
+    let claim = try await store.get(kind, namespace: key.namespace, name: key.name)
     guard !claim.isDeleting, let volume = try await volume(for: claim) else { return nil }
-    let bound = try await bind(claim, volume)
-    return try await take(claim, bound)
+    guard Self.isFree(volume, for: claim) else {
+      await events.record(
+        claim, warning: true, reason: "FailedBinding", message: "volume \(volume.name) belongs to another claim")
+      return Self.retryInterval
+    }
+    return try await take(claim, try await bind(claim, volume))
   }
 
-  /// A volume that appears may be the one a claim waits for, or whose claim has gone.
+  /// A volume that appears may be the one a claim waits for.
   func keys(affectedBy change: StoreChange) async -> [ObjectKey] {
-    guard change.resource == ResourceKind.persistentVolume.resource else { return [] }
-    var keys: [ObjectKey] = []
+    guard change.resource == ResourceKind.persistentVolume.resource, change.action != .deleted else { return [] }
     if let claim = change.object.spec["claimRef"] {
-      keys.append(
-        ObjectKey(namespace: claim["namespace"]?.string ?? "", name: claim["name"]?.string ?? ""))
-    } else if change.action == .added, let page = try? await store.list(ListQuery(kind)) {
-      keys += page.items.filter { $0.status["phase"]?.string != "Bound" }
-        .map { ObjectKey(namespace: $0.namespace, name: $0.name) }
-      try? await setPhase(change.object, "Available")
+      return [ObjectKey(namespace: claim["namespace"]?.string ?? "", name: claim["name"]?.string ?? "")]
     }
-    return keys
-  }
-
-  private func setPhase(_ volume: KubeObject, _ phase: String) async throws(StatusError) {
-    _ = try await store.update(.persistentVolume, namespace: "", name: volume.name, part: .whole, dryRun: false) {
-      old in
-      guard old.spec["claimRef"] == nil || phase != "Available" else { return old }
-      var new = old
-      new.json[at: "status.phase"] = .string(phase)
-      return new
-    }
+    guard change.action == .added, let page = try? await store.list(ListQuery(kind)) else { return [] }
+    return page.items.filter { $0.status["phase"]?.string != "Bound" }
+      .map { ObjectKey(namespace: $0.namespace, name: $0.name) }
   }
 
   private func volume(for claim: KubeObject) async throws(StatusError) -> KubeObject? {
@@ -55,31 +40,29 @@ struct VolumeReconciler: Reconciler {
         throw error
       }
     }
-    let page = try await store.list(ListQuery(.persistentVolume))
-    return Self.choose(for: claim, among: page.items)
+    return Self.choose(for: claim, among: try await store.list(ListQuery(.persistentVolume)).items)
+  }
+
+  /// Whether a volume has no claim or one of this name: names are unique, so the one that was there before has gone.
+  static func isFree(_ volume: KubeObject, for claim: KubeObject) -> Bool {
+    guard let reference = volume.spec["claimRef"] else { return true }
+    return reference["namespace"]?.string == claim.namespace && reference["name"]?.string == claim.name
   }
 
   /// The volume reserved for a claim, or the smallest free one that fits. Pure.
   static func choose(for claim: KubeObject, among volumes: [KubeObject]) -> KubeObject? {
-    if let reserved = volumes.first(where: { isFor($0, claim) }) { return reserved }
+    let candidates = volumes.filter { !$0.isDeleting && isFree($0, for: claim) }
+    if let reserved = candidates.first(where: { $0.spec["claimRef"] != nil }) { return reserved }
     func bytes(_ object: KubeObject, _ path: String) -> UInt64 {
       object.json[at: path]?.text.flatMap(Quantity.bytes) ?? 0
     }
     let wanted = bytes(claim, "spec.resources.requests.storage")
     let modes = Set(claim.spec["accessModes"]?.array ?? [])
-    return volumes.filter { volume in
-      volume.spec["claimRef"] == nil && !volume.isDeleting
-        && (volume.spec["storageClassName"]?.string ?? "") == (claim.spec["storageClassName"]?.string ?? "")
+    return candidates.filter { volume in
+      (volume.spec["storageClassName"]?.string ?? "") == (claim.spec["storageClassName"]?.string ?? "")
         && bytes(volume, "spec.capacity.storage") >= wanted
         && modes.isSubset(of: Set(volume.spec["accessModes"]?.array ?? []))
     }.min { bytes($0, "spec.capacity.storage") < bytes($1, "spec.capacity.storage") }
-  }
-
-  private static func isFor(_ volume: KubeObject, _ claim: KubeObject) -> Bool {
-    guard let reference = volume.spec["claimRef"] else { return false }
-    let uid = reference["uid"]?.string ?? ""
-    return reference["namespace"]?.string == claim.namespace && reference["name"]?.string == claim.name
-      && (uid.isEmpty || uid == claim.uid)
   }
 
   /// Writes the binding into both objects; the volume first, since it can have one claim only.
@@ -87,11 +70,7 @@ struct VolumeReconciler: Reconciler {
     let bound = try await store.update(
       .persistentVolume, namespace: "", name: volume.name, part: .whole, dryRun: false
     ) { old throws(StatusError) in
-      guard old.spec["claimRef"] == nil || Self.isFor(old, claim) || old.status["phase"]?.string == "Released",
-        old.spec["claimRef"]?["name"]?.string ?? claim.name == claim.name
-      else {
-        throw StatusError(500, "InternalError", "volume \(old.name) belongs to another claim")
-      }
+      guard Self.isFree(old, for: claim) else { throw ResourceKind.persistentVolume.conflict(old.name) }
       var new = old
       new.json[at: "spec.claimRef"] = [
         "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": .string(claim.namespace),
@@ -118,13 +97,12 @@ struct VolumeReconciler: Reconciler {
 
   /// Makes sure that the engine has the file of a bound volume.
   private func take(_ claim: KubeObject, _ volume: KubeObject) async throws(StatusError) -> Duration? {
-    guard let path = volume.json[at: "spec.local.path"]?.string, !path.isEmpty else { return nil }
+    // A volume that carries an id was taken in before; if the engine has it no more, that was somebody's wish.
+    guard let path = volume.json[at: "spec.local.path"]?.string, !path.isEmpty,
+      volume.annotations[VolumeObjects.volumeID] == nil
+    else { return nil }
     do {
       let known = try await service.volumes()
-      let id = volume.annotations[VolumeObjects.volumeID]
-      if known.contains(where: { $0.id == id }) { return nil }
-      // Under a volume's id that the engine no longer has, nothing is imported: it was taken out on purpose.
-      if id != nil { return nil }
       var report = known.first { $0.namespace == claim.namespace && $0.name == claim.name && $0.path == path }
       if report == nil {
         report = try await service.importVolume(
@@ -132,12 +110,11 @@ struct VolumeReconciler: Reconciler {
             namespace: claim.namespace, name: claim.name, path: path, pool: nil, allowFuzzy: false))
         await events.record(claim, warning: false, reason: "Imported", message: "\(path) is a volume of the agent")
       }
-      guard let report else { return nil }
-      try await annotate(volume, report)
+      if let report { try await annotate(volume, report) }
       return nil
     } catch let error as ReplError {
       await events.record(claim, warning: true, reason: "ImportFailed", message: "\(error)")
-      return Self.importRetry
+      return Self.retryInterval
     } catch let error as StatusError { throw error } catch {
       throw StatusError(500, "InternalError", "\(error)")
     }
@@ -151,16 +128,6 @@ struct VolumeReconciler: Reconciler {
       annotations[VolumeObjects.volumeID] = .string(report.id)
       new[metadata: "annotations"] = .object(annotations)
       return new
-    }
-  }
-
-  /// A volume whose claim has gone says so; its data and the engine's volume stay.
-  private func release(_ key: ObjectKey) async throws(StatusError) {
-    let page = try await store.list(ListQuery(.persistentVolume))
-    for volume in page.items where volume.status["phase"]?.string == "Bound" {
-      let claim = volume.spec["claimRef"] ?? .null
-      guard claim["namespace"]?.string == key.namespace, claim["name"]?.string == key.name else { continue }
-      try await setPhase(volume, "Released")
     }
   }
 }

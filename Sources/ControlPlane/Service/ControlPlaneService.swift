@@ -3,7 +3,6 @@ import Hummingbird
 public import Logging
 public import ReplModel
 public import ReplicationEngine
-import ServiceLifecycle
 
 /// Where the control plane listens and keeps its objects.
 public struct ControlPlaneConfiguration: Sendable {
@@ -48,37 +47,51 @@ public struct ControlPlaneService: Sendable {
     let socket = LocalSocket(path: configuration.socketPath)
     try socket.prepare()
     defer { socket.remove() }
-    let group = ServiceGroup(
-      configuration: ServiceGroupConfiguration(services: [application(socket, onListening)], logger: quiet))
+    let server = ServerRun(logger: quiet)
+    let application = application(socket, server, onListening)
+    let work = Task { await reconcile() }
+    let result: Result<Void, any Error>
+    do {
+      try await server.run(application) { [store] in store.endWatches() }
+      result = .success(())
+    } catch { result = .failure(error) }
+    work.cancel()
+    // A call of the engine that does not end must not keep the agent from stopping.
+    await Self.wait(for: work, atMost: .seconds(3))
+    try result.get()
+  }
+
+  /// How many watches are open, the controllers' own among them.
+  var openWatches: Int { store.openWatches }
+
+  private func reconcile() async {
     let events = EventRecorder(store: store, logger: logger, clock: clock)
-    try await withThrowingTaskGroup(of: Void.self) { tasks in
+    await withTaskGroup(of: Void.self) { tasks in
       for controller in controllers(events) { tasks.addTask { await controller.run() } }
       tasks.addTask { await record(events) }
       tasks.addTask { await prune(events) }
-      defer { tasks.cancelAll() }
-      try await serve(group)
     }
   }
 
-  /// Ends connections in order when the task is cancelled: no new ones, watches told to end, then what is left is cut.
-  private func serve(_ group: ServiceGroup) async throws {
-    let server = Task { try await group.run() }
-    let store = store
-    try await withTaskCancellationHandler {
-      try await server.value
-    } onCancel: {
-      store.endWatches()
-      Task {
-        await group.triggerGracefulShutdown()
-        try? await Task.sleep(for: .seconds(2))
-        server.cancel()
-      }
+  private static func wait(for task: Task<Void, Never>, atMost duration: Duration) async {
+    let (ended, signal) = AsyncStream.makeStream(of: Void.self)
+    let watcher = Task {
+      await task.value
+      signal.finish()
     }
+    // Detached from the caller, who may be cancelled already and could not sleep.
+    let timer = Task.detached {
+      try? await Task.sleep(for: duration)
+      signal.finish()
+    }
+    await Task.detached { for await _ in ended {} }.value
+    watcher.cancel()
+    timer.cancel()
   }
 
-  private func application(_ socket: LocalSocket, _ onListening: @escaping @Sendable () async -> Void)
-    -> Application<APIServer>
-  {
+  private func application(
+    _ socket: LocalSocket, _ server: ServerRun, _ onListening: @escaping @Sendable () async -> Void
+  ) -> Application<APIServer> {
     let logger = logger
     let responder = APIServer(
       objects: ObjectAPI(store: store, registry: .standard, clock: clock),
@@ -93,7 +106,7 @@ public struct ControlPlaneService: Sendable {
           logger.info("listening", metadata: ["socket": "\(socket.path)"])
           await onListening()
         } catch {
-          logger.critical("the socket cannot be published", metadata: ["error": "\(error)"])
+          server.fail(error)
         }
       }, logger: quiet)
   }
@@ -109,6 +122,7 @@ public struct ControlPlaneService: Sendable {
     let reconcilers: [any Reconciler] = [
       ClusterPairReconciler(store: store, service: service, events: events),
       MigrationReconciler(store: store, service: service, events: events, clock: clock),
+      PersistentVolumeReconciler(store: store),
       VolumeReconciler(store: store, service: service, events: events),
     ]
     return reconcilers.map { KindController(store: store, reconciler: $0, logger: logger) }

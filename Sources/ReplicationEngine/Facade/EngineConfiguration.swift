@@ -29,6 +29,8 @@ public struct EngineConfiguration: Sendable {
   public var streams: Int = 2
   /// Sessions shipping at once, 1 to 64.
   public var concurrentVolumes: Int = 4
+  /// Bytes for the buffers of data streams.
+  public var memory: UInt64 = 64 << 20
   /// Bytes a second over all sessions; nil: unlimited.
   public var bandwidth: UInt64?
   /// Seconds in which every allocated segment is scrubbed once.
@@ -39,6 +41,8 @@ public struct EngineConfiguration: Sendable {
   public var retention = RetentionPolicy(keepLast: 10)
   /// Seconds that pins, keys and trust outlive the last ClusterPair of a peer.
   public var pairRetention: Double = 7 * 86400
+  /// A CA key in PEM to take over at the first start, if there is such a file.
+  public var authorityKeyFile: String?
   /// Reported to peers and people.
   public var version: String = "0.1.0"
 
@@ -51,6 +55,18 @@ public struct EngineConfiguration: Sendable {
     self.pools = pools
     self.allowedPaths = allowedPaths
   }
+
+  /// Bytes of buffers that one data stream takes at either end: two segments, a compressed one, what TLS holds.
+  static let memoryPerStream: UInt64 = 4 << 20
+
+  /// Data streams that ``memory`` is enough for, at least one.
+  var streamsInMemory: Int { Int(clamping: max(1, memory / Self.memoryPerStream)) }
+
+  /// Data streams of one session as source.
+  var effectiveStreams: Int { max(1, min(streams, streamsInMemory)) }
+
+  /// Sessions shipping at once as source: no more than the memory is enough for.
+  var effectiveVolumes: Int { max(1, min(concurrentVolumes, streamsInMemory / effectiveStreams)) }
 }
 
 /// The engine's only source of time; tests and simulations inject their own.

@@ -52,18 +52,19 @@ public final class ReplicationEngine: Sendable {
     trust = try TrustStore(configuration: configuration, database: database, clock: clock)
     links = PeerLinks(configuration: configuration, database: database, trust: trust, clock: clock)
     background = try BackgroundWork()
-    let limiter = RateLimiter(bytesPerSecond: configuration.bandwidth ?? 0)
+    let gate = BandwidthGate(bytesPerSecond: configuration.bandwidth)
     source = SourceContext(
       configuration: configuration, database: database, storage: storage,
       live: KernelVolumes(storage: storage, allowedPaths: configuration.allowedPaths),
       snapshotter: ReflinkSnapshotter(storage: storage), pools: pools, clock: clock, events: hub,
-      pace: { limiter.spend($0) }, threads: DedicatedThreads(name: "stream"))
+      pace: { gate.spend($0) }, threads: DedicatedThreads(name: "stream"))
     target = TargetService(
       context: TargetContext(
         configuration: configuration, database: database, storage: storage, pools: pools, clock: clock,
         elapsed: .system, events: hub, clockOffset: { [links] in links.clockOffset($0) },
-        background: { [background] in background.submit($0) }))
+        background: { [background] in background.submit($0) }, repairs: repairs))
     runs = RunBoard(context: source, links: links, logger: logger)
+    source.activity.ask { [weak runs] in runs?.isBusy($0) ?? false }
     let report = try TargetRecovery(context: target.context).run()
     for directory in report.unrecorded {
       logger.warning(

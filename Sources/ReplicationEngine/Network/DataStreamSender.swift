@@ -37,8 +37,10 @@ final class DataStreamSender: ChunkLink, @unchecked Sendable {
 
   func sendChunk(_ raw: UnsafeRawBufferPointer, at offset: UInt64) throws(ReplError) {
     let compress = canCompress && compression.shouldCompress()
+    // Every chunk has a digest: its time says nothing about compression.
+    let digest = chunkDigest(raw)
     let start = MonotonicClock.now()
-    let chunk = encoder.encode(raw, at: offset, compress: compress)
+    let chunk = encoder.encode(raw, at: offset, digest: digest, compress: compress)
     let encoded = MonotonicClock.now()
     if chunk.tried {
       compression.recordCompression(
@@ -108,16 +110,40 @@ struct DataFrameReader {
 
   init(connection: TLSConnection) { self.connection = connection }
 
+  /// Why there is no next frame.
+  enum Failure: Error {
+    /// The frame is not as the protocol says.
+    case wire(WireError)
+    /// What the peer closed with, or a connection that was cut.
+    case other(ReplError)
+  }
+
   /// The next head that is not to be skipped; a close frame is thrown as the error it carries.
   mutating func next() throws(ReplError) -> DataFrameHead {
+    do throws(Failure) {
+      return try nextFrame()
+    } catch {
+      switch error {
+      case .wire(let error): throw error.asReplError(subject: "peer \(connection.remoteAddress)")
+      case .other(let error): throw error
+      }
+    }
+  }
+
+  /// As ``next()``, with the reason a wrong frame is to be closed with.
+  mutating func nextFrame() throws(Failure) -> DataFrameHead {
     while true {
       let found = try readHead()
       switch found.content {
-      case .skip: _ = try readPayload(found.payloadLength)
-      case .close: throw closeError(try readPayload(found.payloadLength))
+      case .skip: _ = try payload(found.payloadLength)
+      case .close: throw .other(closeError(try payload(found.payloadLength)))
       default: return found
       }
     }
+  }
+
+  private func payload(_ length: UInt32) throws(Failure) -> [UInt8] {
+    do throws(ReplError) { return try readPayload(length) } catch { throw .other(error) }
   }
 
   func readPayload(_ length: UInt32) throws(ReplError) -> [UInt8] {
@@ -129,18 +155,19 @@ struct DataFrameReader {
     return payload
   }
 
-  private mutating func readHead() throws(ReplError) -> DataFrameHead {
-    let isWhole = try head.withUnsafeMutableBufferPointer { (space) throws(ReplError) in
-      try connection.readExactly(into: UnsafeMutableRawBufferPointer(space))
-    }
-    guard isWhole else { throw cut }
+  private mutating func readHead() throws(Failure) -> DataFrameHead {
+    let isWhole: Bool
+    do throws(ReplError) {
+      isWhole = try head.withUnsafeMutableBufferPointer { (space) throws(ReplError) in
+        try connection.readExactly(into: UnsafeMutableRawBufferPointer(space))
+      }
+    } catch { throw .other(error) }
+    guard isWhole else { throw .other(cut) }
     do throws(WireError) {
       return try head.withUnsafeBufferPointer { (bytes) throws(WireError) in
         try DataFrameCodec.decodeHeader(UnsafeRawBufferPointer(bytes))
       }
-    } catch {
-      throw error.asReplError(subject: "peer \(connection.remoteAddress)")
-    }
+    } catch { throw .wire(error) }
   }
 
   private func closeError(_ payload: [UInt8]) -> ReplError {

@@ -1,5 +1,6 @@
 import Logging
 import ReplModel
+import Synchronization
 import WireProtocol
 import WireTransport
 
@@ -61,13 +62,25 @@ struct ControlResponder: Sendable {
   let clock: any EngineClock
   let logger: Logger
 
+  /// What the hello of one connection came to; nothing else is answered before.
+  private final class Conversation: Sendable {
+    private let agreed = Mutex<StreamAgreement?>(nil)
+
+    var agreement: StreamAgreement? { agreed.withLock { $0 } }
+
+    func agree(_ negotiation: HelloNegotiation) {
+      agreed.withLock { $0 = StreamAgreement(maxChunk: negotiation.maxChunk, codecs: negotiation.codecs) }
+    }
+  }
+
   /// Serves until the connection ends.
   func serve(_ connection: TLSConnection) {
     guard let peer = connection.peerIdentity else { return connection.cancel() }
     logger.info("control connection", metadata: ["peer": "\(peer)"])
+    let conversation = Conversation()
     do throws(ReplError) {
       let channel = try FrameChannel(connection: connection) { (request) throws(ReplError) in
-        answer(request, from: peer.clusterID)
+        answer(request, from: peer.clusterID, conversation)
       }
       channel.waitUntilClosed()
       channel.join()
@@ -76,22 +89,26 @@ struct ControlResponder: Sendable {
     }
   }
 
-  private func answer(_ frame: FrameRequest, from peer: String) -> FrameAnswer {
-    let request: ControlRequest
+  private func answer(_ frame: FrameRequest, from peer: String, _ conversation: Conversation) -> FrameAnswer {
     do throws(WireError) {
-      request = try ControlRequest(type: frame.type, body: frame.body)
+      let request = try ControlRequest(type: frame.type, body: frame.body)
+      let (flags, body) = try reply(to: request, from: peer, conversation).encode()
+      return .reply(flags: flags, body: body)
     } catch {
-      logger.warning("malformed request", metadata: ["peer": "\(peer)", "reason": "\(error)"])
+      logger.warning("connection closed", metadata: ["peer": "\(peer)", "reason": "\(error)"])
       return .close(CloseNotice(error, subject: "peer \(peer)"))
     }
-    let (flags, body) = reply(to: request, from: peer).encode()
-    return .reply(flags: flags, body: body)
   }
 
-  private func reply(to request: ControlRequest, from peer: String) -> ControlReply {
+  private func reply(
+    to request: ControlRequest, from peer: String, _ conversation: Conversation
+  ) throws(WireError) -> ControlReply {
     let arrived = clock.now()
+    if case .hello(let hello) = request { return try greet(hello, peer, conversation) }
+    guard let agreement = conversation.agreement else {
+      throw WireError(.outOfOrder, "sent a request before hello")
+    }
     switch request {
-    case .hello(let hello): return greet(hello, peer)
     case .heartbeat(let heartbeat):
       return .heartbeat(
         HeartbeatReply(
@@ -99,7 +116,7 @@ struct ControlResponder: Sendable {
           repairWanted: repairs.isWanted(from: peer)))
     case .unpair: return .unpair
     default:
-      let reply = service.handle(request, from: peer)
+      let reply = service.handle(request, from: peer, agreement: agreement)
       if case .refused(let error) = reply {
         logger.warning("request refused", metadata: ["peer": "\(peer)", "reason": "\(error)"])
       }
@@ -107,13 +124,12 @@ struct ControlResponder: Sendable {
     }
   }
 
-  private func greet(_ hello: Hello, _ peer: String) -> ControlReply {
+  /// A hello that is refused closes the connection with its reason.
+  private func greet(
+    _ hello: Hello, _ peer: String, _ conversation: Conversation
+  ) throws(WireError) -> ControlReply {
     let own = Application.hello(configuration)
-    do throws(WireError) {
-      _ = try HelloNegotiation(own: own, peer: hello, authenticatedCluster: peer)
-      return .hello(own)
-    } catch {
-      return .refused(error.asReplError(subject: "peer \(peer)"))
-    }
+    conversation.agree(try HelloNegotiation(own: own, peer: hello, authenticatedCluster: peer))
+    return .hello(own)
   }
 }

@@ -127,7 +127,7 @@ final class GroupRun: Sendable {
     let manifest = tasks.map { GroupMember(volume: $0.volume.id, size: $0.snapshot.size) }
       .sorted { $0.volume < $1.volume }
     let outcomes = Outcomes(count: tasks.count)
-    try context.threads.runAll(tasks.count, limit: context.configuration.concurrentVolumes) {
+    try context.threads.runAll(tasks.count, limit: context.configuration.effectiveVolumes) {
       [self] (index) throws(ReplError) in
       outcomes.set(index, try ship(tasks[index], manifest))
     }

@@ -14,6 +14,8 @@ struct SnapshotKeeper: Sendable {
     guard let pool = volume.pool.flatMap({ context.pools.layout(named: $0) }) else {
       return try record(volume, peer: peer, point: point, still(volume, point))
     }
+    // What is dropped for room now may be what this snapshot needs.
+    try? SpaceKeeper(context: context).relieve(pool)
     let live = try context.live.open(volume)
     let paths = pool.snapshot(volume.id, point)
     let takenAt = context.clock.now()
@@ -48,6 +50,13 @@ struct SnapshotKeeper: Sendable {
     for snapshot in sealed.dropFirst(Self.pinned) + idle { try drop(snapshot) }
   }
 
+  /// Gives the blocks of an image back whose record says already that it is gone; the segment sums stay.
+  func removeImage(_ snapshot: SnapshotRecord) throws(ReplError) {
+    try context.storage.setImmutable(snapshot.imagePath, false)
+    try context.storage.removeFile(snapshot.imagePath)
+    try context.storage.synchronizeDirectory(snapshot.directory)
+  }
+
   /// Removes snapshot directories that no record names, and marks records whose image is gone.
   func sweep() throws(ReplError) {
     let volumes = try context.database.read { try VolumeRecord.all($0) }
@@ -55,7 +64,9 @@ struct SnapshotKeeper: Sendable {
     for volume in volumes {
       for snapshot in try context.database.read({ try SnapshotRecord.all($0, volume: volume.id) }) {
         known.insert(snapshot.directory)
-        guard snapshot.hasImage, try !context.storage.exists(snapshot.imagePath) else { continue }
+        let isThere = try context.storage.exists(snapshot.imagePath)
+        if isThere, !snapshot.hasImage { try removeImage(snapshot) }
+        guard snapshot.hasImage, !isThere else { continue }
         try context.database.write {
           try $0.execute(sql: "UPDATE snapshot SET hasImage = 0 WHERE point = ?", arguments: [snapshot.point])
         }

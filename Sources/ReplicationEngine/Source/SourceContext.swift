@@ -16,6 +16,10 @@ struct SourceContext: Sendable {
   var pace: @Sendable (UInt64) -> Void
   /// Runs jobs on threads of their own, or one after the other in a simulation.
   var threads: any ThreadRunner
+  /// Which volumes a run works on.
+  var activity = VolumeActivity()
+  var repairFailures = RepairFailures()
+  var spaceLevels = SpaceLevels()
 }
 
 /// Opens live volumes. The kernel's implementation checks `allowedPaths` on the opened descriptor.

@@ -107,7 +107,7 @@ struct VolumeSession {
       key: sendKey ? key : nil, branch: volume.branch, snapshot: snapshot.point, generation: snapshot.generation,
       size: snapshot.size, takenAt: snapshot.takenAt, consistency: snapshot.consistency, kind: kind,
       candidates: kind == .full ? [] : candidates, group: group, members: members, acceptShrink: acceptShrink,
-      streams: UInt16(clamping: context.configuration.streams))
+      streams: UInt16(clamping: context.configuration.effectiveStreams))
     return try link.ask(.beginSession(request)) { if case .beginSession(let reply) = $0 { reply } else { nil } }
   }
 
@@ -174,7 +174,7 @@ struct VolumeSession {
     guard !reply.tickets.isEmpty else {
       throw ReplError(.protocolViolation, subject: "peer \(link.cluster)", cause: "granted no data stream")
     }
-    let tickets = Array(reply.tickets.prefix(context.configuration.streams))
+    let tickets = Array(reply.tickets.prefix(context.configuration.effectiveStreams))
     let stream = StreamJob(
       link: link, session: session, reply: reply, tickets: tickets, shipper: shipper, progress: progress)
     try context.threads.runAll(tickets.count, limit: tickets.count) { (index) throws(ReplError) in

@@ -18,6 +18,11 @@ struct BaseChoice: Sendable {
     // The peer knows a point only after it recorded it: naming one as a candidate confirms it.
     for candidate in begin.candidates {
       guard let point = points.first(where: { $0.point == candidate.point }), point.state == .sealed else { continue }
+      if !point.confirmed {
+        _ = try context.database.write {
+          try CatalogPoint.confirm($0, cluster: source.cluster, point: candidate.point)
+        }
+      }
       guard point.seal.fingerprint == candidate.fingerprint else {
         context.events.post(
           namespace: begin.namespace, volume: begin.name, warning: true, "BaseMismatch",
@@ -30,6 +35,21 @@ struct BaseChoice: Sendable {
       if try isIntact(point) { return .compareWith(point.point) }
     }
     return .full(reason: points.isEmpty ? "first copy of the volume" : "no intact point of the volume is held here")
+  }
+
+  /// A repair is for a point held here; one without damage needs none.
+  func repair(_ begin: BeginSession) throws(ReplError) -> BeginOutcome {
+    let found = try context.database.read {
+      try CatalogPoint.find($0, cluster: source.cluster, volume: source.volume, point: begin.snapshot)
+    }
+    guard let point = found else {
+      throw ReplError(.notFound, subject: "recovery point \(begin.snapshot)", cause: "is not held here")
+    }
+    guard point.seal.size == begin.size, point.seal.lineage == begin.lineage else {
+      throw ReplError(
+        .protocolViolation, subject: "recovery point \(begin.snapshot)", cause: "is of another size or lineage")
+    }
+    return point.damaged.isEmpty ? .alreadySealed(point.seal) : .base(point.point)
   }
 
   private func heldAlready(_ begin: BeginSession) throws(ReplError) -> BeginOutcome? {

@@ -5,6 +5,8 @@ import WireProtocol
 extension TargetService {
   func inventory(_ request: InventoryRequest, _ peer: String) throws(ReplError) -> InventoryReply {
     let points = try context.database.read { try CatalogPoint.all($0, cluster: peer, volume: request.volume) }
+    // A damaged point may have been pruned meanwhile.
+    try context.repairs.review(peer, in: context.database)
     return InventoryReply(
       points: points.prefix(InventoryReply.pointLimit).map { point in
         PointSummary(

@@ -12,22 +12,36 @@ import WireProtocol
 final class TargetService: Sendable {
   let context: TargetContext
   private let sessions = Mutex<[SourceVolume: TargetSession]>([:])
+  private let tickets = Mutex(StreamTicketBook())
   private let commits = Mutex(())
 
   init(context: TargetContext) { self.context = context }
 
   /// Answers a request; a failure is an answer too.
-  func handle(_ request: ControlRequest, from peer: String) -> ControlReply {
+  ///
+  /// - Parameter agreement: what the hellos of the peer's connection came to.
+  func handle(
+    _ request: ControlRequest, from peer: String, agreement: StreamAgreement = StreamAgreement()
+  ) -> ControlReply {
     do throws(ReplError) {
-      return try answer(request, from: peer)
+      return try answer(request, peer, agreement)
     } catch {
       return .refused(error)
     }
   }
 
   /// Finds the session a stream belongs to and takes its ticket.
+  ///
+  /// - Throws: `unauthenticated` for a ticket that is not good, `transient` for a session that is not open.
   func attach(session: SessionID, ticket: StreamTicket, from peer: String) throws(ReplError) -> TargetStream {
-    try find(session, peer).attach(ticket)
+    let found = try find(session, peer)
+    let now = ticketTime
+    try tickets.withLock { (book) throws(ReplError) in
+      do throws(WireError) {
+        try book.redeem(ticket, for: found.grant, at: now)
+      } catch { throw error.asReplError(subject: found.label) }
+    }
+    return try found.attach()
   }
 
   /// Called about once a second: makes durable what waits for it.
@@ -39,15 +53,17 @@ final class TargetService: Sendable {
       defer { sessions = [:] }
       return Array(sessions.values)
     }
-    for session in all { session.end() }
+    for session in all { end(session) }
   }
 
-  private func answer(_ request: ControlRequest, from peer: String) throws(ReplError) -> ControlReply {
+  private func answer(
+    _ request: ControlRequest, _ peer: String, _ agreement: StreamAgreement
+  ) throws(ReplError) -> ControlReply {
     switch request {
     case .hello, .heartbeat, .unpair:
       throw ReplError(.protocolViolation, subject: "peer \(peer)", cause: "sent a connection's message to the target")
     case .inventory(let request): return .inventory(try inventory(request, peer))
-    case .beginSession(let begin): return .beginSession(try self.begin(begin, peer))
+    case .beginSession(let begin): return .beginSession(try self.begin(begin, peer, agreement))
     case .startSession(let start):
       return .startSession(StartReply(durableBytes: try find(start.session, peer).start(start)))
     case .resumeExtents(let request):
@@ -80,36 +96,67 @@ final class TargetService: Sendable {
     return found
   }
 
-  private func begin(_ begin: BeginSession, _ peer: String) throws(ReplError) -> BeginReply {
+  private func begin(
+    _ begin: BeginSession, _ peer: String, _ agreement: StreamAgreement
+  ) throws(ReplError) -> BeginReply {
     let source = try SourceVolume(cluster: peer, volume: begin.volume)
     try checkBegin(begin, peer)
     let running = sessions.withLock { $0[source] }
-    if let running, running.begin.session == begin.session, running.isRepairing {
-      return reply(running.outcome, tickets: running.issueTickets(streams(begin)))
+    if let running, running.begin.session == begin.session, try running.beginAgain(begin) {
+      return reply(to: running)
     }
+    try checkRunning(running, begin)
     // A begin from the same peer is its newest word: whatever a dead connection left open is let go.
-    running?.end()
+    if let running { end(running) }
     let volume = try TargetVolumes(context: context).admit(begin, from: peer)
     let store = try context.store(pool: volume.pool)
     let key = try self.key(begin, source, store)
-    let outcome = try BaseChoice(context: context, store: store, source: source).choose(begin)
+    let choice = BaseChoice(context: context, store: store, source: source)
+    let outcome = try begin.kind == .repair ? choice.repair(begin) : choice.choose(begin)
     let session = TargetSession(
       peer: peer, source: source, begin: begin, outcome: outcome, volume: volume, key: key, store: store,
-      context: context)
+      context: context, agreement: agreement)
     sessions.withLock { $0[source] = session }
-    switch outcome {
-    case .alreadySealed, .prepared: return reply(outcome, tickets: [])
-    default: return reply(outcome, tickets: session.issueTickets(streams(begin)))
+    return reply(to: session)
+  }
+
+  /// What is being proven is not disturbed, and a repair waits for a session of the same volume; the source tries again.
+  private func checkRunning(_ running: TargetSession?, _ begin: BeginSession) throws(ReplError) {
+    guard let running, !running.isRepair else { return }
+    guard running.isSealing || (begin.kind == .repair && running.isUnderWay) else { return }
+    throw ReplError(
+      .transient, subject: running.label, cause: running.isSealing ? "is being proven" : "is under way",
+      remedy: "try again when it is done")
+  }
+
+  private func end(_ session: TargetSession, discard: Bool = false) {
+    session.end(discard: discard)
+    tickets.withLock { $0.revoke(session: session.begin.session) }
+  }
+
+  /// Nanoseconds of the clock that tickets go by.
+  private var ticketTime: Int64 { Int64(clamping: context.elapsed.now()) }
+
+  /// The answer to a begin, with new tickets; those given to the session before are void.
+  private func reply(to session: TargetSession) -> BeginReply {
+    let count =
+      switch session.outcome {
+      case .alreadySealed, .prepared: 0
+      default: session.isRepair ? 1 : streams(session.begin)
+      }
+    let now = ticketTime
+    let granted = tickets.withLock { book in
+      var generator = SystemRandomNumberGenerator()
+      book.revoke(session: session.begin.session)
+      return (0..<count).compactMap { _ in book.issue(session.grant, at: now, using: &generator) }
     }
+    return BeginReply(
+      outcome: session.outcome, dataAddress: "", dataPort: context.configuration.dataPort,
+      maxChunk: session.agreement.maxChunk, tickets: granted)
   }
 
   private func streams(_ begin: BeginSession) -> Int {
-    min(max(Int(begin.streams), 1), 16, BeginReply.ticketLimit)
-  }
-
-  private func reply(_ outcome: BeginOutcome, tickets: [StreamTicket]) -> BeginReply {
-    BeginReply(
-      outcome: outcome, dataAddress: "", dataPort: context.configuration.dataPort, maxChunk: 1 << 20, tickets: tickets)
+    min(max(Int(begin.streams), 1), context.configuration.streamsInMemory, 16)
   }
 
   private func checkBegin(_ begin: BeginSession, _ peer: String) throws(ReplError) {
@@ -132,8 +179,13 @@ final class TargetService: Sendable {
 
   private func abort(_ request: AbortSession, _ peer: String) {
     guard let session = try? find(request.session, peer) else { return }
+    // One that is being proven stays known until the proof is done: nobody else may open its staging area meanwhile.
+    if !session.isSealing { forget(session) }
+    end(session, discard: request.discard)
+  }
+
+  private func forget(_ session: TargetSession) {
     sessions.withLock { if $0[session.source] === session { $0[session.source] = nil } }
-    session.end(discard: request.discard)
   }
 
   // MARK: Sealing
@@ -141,6 +193,7 @@ final class TargetService: Sendable {
   private func seal(_ request: SealSession, _ peer: String) throws(ReplError) -> SealReply {
     let session = try find(request.session, peer)
     try checkSeal(request.seal, session)
+    defer { if session.isEnded { forget(session) } }
     let reply: SealReply
     do throws(ReplError) {
       reply = try session.seal(request.seal)
@@ -148,17 +201,48 @@ final class TargetService: Sendable {
       if error.kind == .noSpace { RetentionRun(context: context).makeRoom(for: session.source) }
       throw error
     }
+    if session.isRepair {
+      forget(session)
+      if case .prepared = reply { try recordRepair(session) }
+      return reply
+    }
     if case .prepared = reply {
       let prepared = PreparedRecord(cluster: peer, pool: session.volume.pool, seal: request.seal)
-      try context.database.write { try prepared.insert($0) }
+      try context.database.write { database in
+        // The same seal may come again after the group was committed: the point is no longer prepared then.
+        let point = try CatalogPoint.find(
+          database, cluster: peer, volume: session.source.volume, point: request.seal.point)
+        if point == nil { try prepared.insert(database) }
+      }
     } else if case .mismatch(_, final: true) = reply {
       try suspectBase(request.seal, session)
     }
     return reply
   }
 
+  /// The point was read whole and equals its seal again.
+  private func recordRepair(_ session: TargetSession) throws(ReplError) {
+    let now = context.clock.now()
+    try context.database.write { database in
+      let id = session.begin.snapshot
+      guard
+        var point = try CatalogPoint.find(
+          database, cluster: session.peer, volume: session.source.volume, point: id)
+      else { return }
+      if point.state == .suspect { point.state = .sealed }
+      point.damaged = []
+      point.provenAt = now
+      try point.insert(database)
+    }
+    try context.repairs.review(session.peer, in: context.database)
+    context.events.post(
+      ObjectReference(kind: "RecoveryPoint", namespace: "", name: session.begin.snapshot.description, uid: ""),
+      "PointRepaired", "point \(session.begin.snapshot) equals its seal again: the source shipped its damaged segments")
+  }
+
   private func checkSeal(_ seal: Seal, _ session: TargetSession) throws(ReplError) {
     let begin = session.begin
+    if session.isRepair { return try checkRepairSeal(seal, session) }
     guard
       seal.volume == begin.volume, seal.lineage == begin.lineage, seal.branch == begin.branch,
       seal.generation == begin.generation, seal.group == begin.group, seal.members == begin.members,
@@ -168,9 +252,19 @@ final class TargetService: Sendable {
     }
   }
 
+  private func checkRepairSeal(_ seal: Seal, _ session: TargetSession) throws(ReplError) {
+    let stored = try context.database.read {
+      try CatalogPoint.find(
+        $0, cluster: session.peer, volume: session.source.volume, point: session.begin.snapshot)
+    }
+    guard stored?.seal == seal else {
+      throw ReplError(.protocolViolation, subject: session.label, cause: "the seal is not the one of the damaged point")
+    }
+  }
+
   /// After a second mismatch nobody knows which side's base is wrong: ours is not used until a full read proves it.
   private func suspectBase(_ seal: Seal, _ session: TargetSession) throws(ReplError) {
-    sessions.withLock { if $0[session.source] === session { $0[session.source] = nil } }
+    forget(session)
     guard let base = seal.base else { return }
     try context.database.write {
       try CatalogPoint.setState($0, session.source, base, .suspect)

@@ -1,3 +1,4 @@
+import BlockDiff
 import Foundation
 import GRDB
 import ReplModel
@@ -20,7 +21,17 @@ final class TrustStore: Sendable {
     self.configuration = configuration
     self.database = database
     self.clock = clock
-    authority = try CertificateAuthority.loadOrCreate(directory: configuration.stateDirectory + "/pki")
+    let directory = configuration.stateDirectory + "/pki"
+    try Self.importAuthorityKey(configuration.authorityKeyFile, into: directory)
+    authority = try CertificateAuthority.loadOrCreate(directory: directory)
+  }
+
+  /// Takes a CA key that the service manager hands over (systemd's LoadCredential), once: the key that is there stays,
+  /// since peers have pinned it.
+  private static func importAuthorityKey(_ file: String?, into directory: String) throws(ReplError) {
+    let storage = LinuxStorage()
+    guard let file, try storage.exists(file), try !storage.exists(directory + "/ca.key") else { return }
+    try storage.writeFileDurably(directory + "/ca.key", try storage.readFile(file, limit: 64 << 10))
   }
 
   static let crypto = PairingCrypto(

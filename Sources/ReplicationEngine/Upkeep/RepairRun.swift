@@ -1,10 +1,152 @@
+import BlockDiff
 import ReplModel
 import WireProtocol
 
-/// Ships damaged segments of sealed points again, from their twins here.
+/// Ships damaged segments of sealed points again, from their twins here. Blocks; call on a thread that may wait.
 struct RepairRun: Sendable {
   let context: SourceContext
   let link: any PeerLink
 
-  func run() {}
+  /// Repairs every point of the peer whose twin is at hand. What fails in passing is left for the next heartbeat; what
+  /// fails the same way three times is left alone and told.
+  func run() {
+    guard context.repairFailures.begin(link.cluster) else { return }
+    defer { context.repairFailures.end(link.cluster) }
+    let volumes = (try? context.database.read { try VolumeRecord.all($0) }) ?? []
+    for volume in volumes where !context.activity.isBusy(volume.id) {
+      // Without an answer there is nothing to do for the other volumes either.
+      guard (try? repair(volume)) != nil else { return }
+    }
+  }
+
+  private func repair(_ volume: VolumeRecord) throws(ReplError) {
+    let twins = try context.database.read { try SnapshotRecord.all($0, volume: volume.id, peer: self.link.cluster) }
+      .filter { $0.state == .sealed && $0.hasImage }
+    guard !twins.isEmpty else { return }
+    let inventory = try link.ask(.inventory(InventoryRequest(volume: volume.id))) {
+      if case .inventory(let reply) = $0 { reply } else { nil }
+    }
+    for point in inventory.points where !point.damagedSegments.isEmpty {
+      guard let twin = twins.first(where: { $0.point == point.point }), let seal = twin.seal,
+        seal.fingerprint == point.fingerprint, context.repairFailures.mayTry(point.point)
+      else { continue }
+      try repair(point, RepairSession(context: context, link: link, volume: volume, twin: twin, seal: seal))
+    }
+  }
+
+  private func repair(_ point: PointSummary, _ session: RepairSession) throws(ReplError) {
+    let volume = session.volume
+    do throws(ReplError) {
+      try session.run(point.damagedSegments)
+    } catch {
+      guard error.kind != .transient, error.kind != .cancelled else { throw error }
+      guard context.repairFailures.record(error, of: point.point) else { return }
+      context.events.post(
+        namespace: volume.namespace, volume: volume.name, warning: true, "RepairFailed",
+        "point \(point.point) at \(link.cluster) could not be repaired in \(RepairFailures.limit) tries: \(error)")
+      return
+    }
+    context.repairFailures.clear(point.point)
+    context.events.post(
+      namespace: volume.namespace, volume: volume.name, warning: false, "PointRepaired",
+      "\(point.damagedSegments.count) damaged segments of point \(point.point) at \(link.cluster) were shipped again")
+  }
+}
+
+/// One session of kind repair: the damaged segments of one point, read from its twin, sealed with the stored seal.
+struct RepairSession: Sendable {
+  let context: SourceContext
+  let link: any PeerLink
+  let volume: VolumeRecord
+  let twin: SnapshotRecord
+  let seal: Seal
+  private let session = SessionID.random()
+  private let group = GroupID.random()
+
+  init(context: SourceContext, link: any PeerLink, volume: VolumeRecord, twin: SnapshotRecord, seal: Seal) {
+    self.context = context
+    self.link = link
+    self.volume = volume
+    self.twin = twin
+    self.seal = seal
+  }
+
+  /// - Parameter damaged: ascending. A full list may have left some out: then everything after its first goes.
+  func run(_ damaged: [UInt64]) throws(ReplError) {
+    let count = segmentCount(ofVolume: seal.size)
+    var segments = damaged.filter { $0 < count }
+    if damaged.count >= PointSummary.damageLimit, let first = segments.first { segments = Array(first..<count) }
+    let path = twin.directory + "/repair"
+    try PlanMaker.planSegments(segments, volumeSize: seal.size, to: path, context.storage)
+    defer { try? context.storage.removeFile(path) }
+    do throws(ReplError) {
+      try ship(path)
+    } catch {
+      _ = try? link.request(
+        .abortSession(AbortSession(session: session, discard: true)), timeout: RequestTimeout.short)
+      throw error
+    }
+  }
+
+  private func ship(_ path: String) throws(ReplError) {
+    guard let key = try context.database.read({ try LineageKeys.find($0, self.seal.lineage) }) else {
+      throw ReplError(.damaged, subject: volume.label, cause: "its fingerprint key is missing")
+    }
+    let reply = try begin(key)
+    switch reply.outcome {
+    case .alreadySealed: return
+    case .base(let point) where point == twin.point: break
+    default:
+      throw ReplError(
+        .protocolViolation, subject: "peer \(link.cluster)", cause: "does not repair what it was asked to")
+    }
+    let plan = try PlanReader(path, storage: context.storage)
+    let start = StartSession(
+      session: session, base: twin.point, kind: .repair, planDigest: plan.summary.digest,
+      plannedBytes: plan.summary.plannedBytes)
+    _ = try link.ask(.startSession(start)) { if case .startSession(let reply) = $0 { reply } else { nil } }
+    try send(WorkItemCursor(plan), key, reply)
+    let answer = try link.ask(.sealSession(SealSession(session: session, seal: seal)), timeout: RequestTimeout.long) {
+      if case .sealSession(let reply) = $0 { reply } else { nil }
+    }
+    guard case .prepared = answer else {
+      throw ReplError(
+        .damaged, subject: "point \(twin.point) at \(link.cluster)", cause: "does not equal its seal after the repair",
+        remedy: "verify it: the twin here, or more of the point than is known, is damaged")
+    }
+  }
+
+  private func begin(_ key: FingerprintKey) throws(ReplError) -> BeginReply {
+    do throws(ReplError) {
+      return try begin(sending: nil)
+    } catch {
+      guard error.kind == .keyNeeded else { throw error }
+      return try begin(sending: key)
+    }
+  }
+
+  private func begin(sending key: FingerprintKey?) throws(ReplError) -> BeginReply {
+    let request = BeginSession(
+      session: session, volume: volume.id, namespace: volume.namespace, name: volume.name, lineage: seal.lineage,
+      key: key, branch: volume.branch, snapshot: twin.point, generation: seal.generation, size: seal.size,
+      takenAt: seal.takenAt, consistency: seal.consistency, kind: .repair, candidates: [], group: group,
+      members: [GroupMember(volume: volume.id, size: seal.size)], acceptShrink: false, streams: 1)
+    return try link.ask(.beginSession(request)) { if case .beginSession(let reply) = $0 { reply } else { nil } }
+  }
+
+  private func send(
+    _ cursor: WorkItemCursor, _ key: FingerprintKey, _ reply: BeginReply
+  ) throws(ReplError) {
+    guard let ticket = reply.tickets.first else {
+      throw ReplError(.protocolViolation, subject: "peer \(link.cluster)", cause: "granted no data stream")
+    }
+    let image = try context.storage.open(twin.imagePath, .read)
+    defer { try? image.close() }
+    let shipper = ChunkShipper(
+      image: image, mode: .knownSums, volumeSize: seal.size, maxChunk: min(reply.maxChunk, link.maxChunk), key: key,
+      cursor: cursor, table: nil, progress: ShipProgress(), pace: context.pace, still: {})
+    let stream = try link.openStream(reply, session: session, ticket: ticket)
+    defer { stream.cancel() }
+    try shipper.run(stream)
+  }
 }

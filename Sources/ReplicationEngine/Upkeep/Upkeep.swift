@@ -2,7 +2,7 @@ import ReplModel
 import Synchronization
 import WireTransport
 
-/// The engine's timers, each on a thread of its own: ledger ticks, heartbeats, scrub.
+/// The engine's timers, each on a thread of its own: ledger ticks, heartbeats, scrub, room in the pools.
 final class Upkeep: Sendable {
   private let stopSignal = Atomic<Bool>(false)
   private let threads: Mutex<[WorkerThread]>
@@ -18,7 +18,10 @@ final class Upkeep: Sendable {
     let scrubs = try WorkerThread(name: "scrub") { [self, weak engine] in
       every(1) { engine?.scrubOnce { self.isStopped } }
     }
-    threads.withLock { $0 = [ticks, heartbeats, scrubs] }
+    let space = try WorkerThread(name: "space") { [self, weak engine] in
+      every(10) { if let engine { SpaceKeeper(context: engine.source).run() } }
+    }
+    threads.withLock { $0 = [ticks, heartbeats, scrubs, space] }
   }
 
   var isStopped: Bool { stopSignal.load(ordering: .relaxed) }
@@ -54,10 +57,23 @@ extension ReplicationEngine {
         if let offset = link.clockOffset, abs(offset) > ClockWarning.nanoseconds {
           logger.warning("clocks differ", metadata: ["peer": "\(cluster)", "seconds": "\(Double(offset) / 1e9)"])
         }
-        if repairWanted { RepairRun(context: source, link: link).run() }
+        if repairWanted { startRepairs(link) }
       } catch {
         if wasReady { logger.warning("peer does not answer", metadata: ["peer": "\(cluster)", "reason": "\(error)"]) }
       }
+    }
+  }
+}
+
+extension ReplicationEngine {
+  /// Repairs on a thread of their own, so that heartbeats go on; a run that is under way is not joined by another. The
+  /// thread holds nothing that is not durable: it need not be waited for at the end.
+  private func startRepairs(_ link: PeerConnection) {
+    let run = RepairRun(context: source, link: link)
+    do throws(ReplError) {
+      _ = try WorkerThread(name: "repair") { run.run() }
+    } catch {
+      logger.warning("no thread for repairs", metadata: ["reason": "\(error)"])
     }
   }
 }

@@ -26,9 +26,13 @@ public final class ChunkEncoder {
 
   /// Makes a chunk of `raw`, which holds the bytes of the volume from `offset` on: 1 to `maxChunk` bytes.
   ///
-  /// - Parameter compress: whether to try LZ4; the chunk goes raw anyway when less than 1/16 would be saved.
-  public func encode(_ raw: UnsafeRawBufferPointer, at offset: UInt64, compress: Bool) -> EncodedChunk {
-    let digest = chunkDigest(raw)
+  /// - Parameters:
+  ///   - digest: ``chunkDigest(_:)`` of the bytes, from a caller that measures the time of compression alone.
+  ///   - compress: whether to try LZ4; the chunk goes raw anyway when less than 1/16 would be saved.
+  public func encode(
+    _ raw: UnsafeRawBufferPointer, at offset: UInt64, digest: Fingerprint? = nil, compress: Bool
+  ) -> EncodedChunk {
+    let digest = digest ?? chunkDigest(raw)
     var payload = raw
     var codec = ChunkCodec.raw
     if compress, sampleIsCompressible(raw), let shorter = compressedBytes(of: raw) {

@@ -69,28 +69,3 @@ public struct TokenBucket: Hashable, Sendable {
     return tokens >= 0 ? 0 : UInt64(min(-tokens / rate, Double(Int64.max) / 2))
   }
 }
-
-/// The limits of the node and of each pair together: what is sent waits for the slower one.
-public struct BandwidthLimiter: Sendable {
-  private var global: TokenBucket
-  private var pairs: [String: TokenBucket] = [:]
-
-  public init(global: BandwidthSchedule) { self.global = TokenBucket(global) }
-
-  /// Sets, or with nil takes away, the limit of one pair, which stands under its peer's cluster id.
-  public mutating func setPair(_ cluster: String, _ schedule: BandwidthSchedule?) {
-    guard let schedule else {
-      pairs[cluster] = nil
-      return
-    }
-    pairs[cluster, default: TokenBucket(schedule)].replaceSchedule(schedule)
-  }
-
-  public mutating func setGlobal(_ schedule: BandwidthSchedule) { global.replaceSchedule(schedule) }
-
-  /// Takes `bytes` from both limits and says how many nanoseconds to wait before sending them.
-  public mutating func take(_ bytes: Int, for cluster: String, at now: UInt64, secondOfDay: Int) -> UInt64 {
-    let wait = global.take(bytes, at: now, secondOfDay: secondOfDay)
-    return max(wait, pairs[cluster]?.take(bytes, at: now, secondOfDay: secondOfDay) ?? 0)
-  }
-}

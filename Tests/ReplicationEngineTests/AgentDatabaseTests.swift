@@ -1,0 +1,69 @@
+import GRDB
+import ReplModel
+import TestSupport
+import Testing
+
+@testable import ReplicationEngine
+
+/// The settings and the schema of the database on a real file.
+@Suite struct AgentDatabaseTests {
+  @Test("commits are durable: WAL with synchronous=FULL, on every opening")
+  func settings() throws {
+    let directory = try TemporaryDirectory()
+    for _ in 1...2 {
+      let database = try AgentDatabase.open(directory.path + "/agent.db")
+      #expect(try database.read { try Int.fetchOne($0, sql: "PRAGMA synchronous") } == 2)
+      #expect(try database.read { try String.fetchOne($0, sql: "PRAGMA journal_mode") } == "wal")
+      #expect(try database.read { try Int.fetchOne($0, sql: "PRAGMA foreign_keys") } == 1)
+      #expect(
+        try database.read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == AgentDatabase.schemaVersion)
+    }
+  }
+
+  @Test("a database of a newer program is refused by name and left as it is")
+  func newerSchema() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/agent.db"
+    let newer = AgentDatabase.schemaVersion + 1
+    try AgentDatabase.open(path).queue.close()
+    let plain = try DatabaseQueue(path: path)
+    try plain.write { try $0.execute(sql: "PRAGMA user_version = \(newer)") }
+    try plain.close()
+    let error = #expect(throws: ReplError.self) { try AgentDatabase.open(path) }
+    #expect(error?.kind == .refused)
+    #expect(error?.subject == path)
+    #expect(error?.cause.contains("schema version \(newer)") == true)
+    #expect(try DatabaseQueue(path: path).read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == newer)
+  }
+
+  @Test("what fails within a transaction is not there afterwards")
+  func rollback() throws {
+    let database = try AgentDatabase.inMemory()
+    let volume = VolumeID(high: 1, low: 2)
+    let error = #expect(throws: ReplError.self) {
+      try database.write { database in
+        try PairCount.increment(database, pair: "pair", volume: volume)
+        throw ReplError(.cancelled, subject: "test", cause: "stopped in the middle")
+      }
+    }
+    #expect(error?.kind == .cancelled)
+    #expect(try database.read { try PairCount.done($0, pair: "pair", volume: volume) } == 0)
+  }
+
+  @Test("a damaged column is an error that says so")
+  func damagedColumn() throws {
+    let database = try AgentDatabase.inMemory()
+    let volume = VolumeID(high: 1, low: 2)
+    try database.write {
+      try $0.execute(
+        sql: """
+          INSERT INTO point (cluster, volume, point, generation, pool, seal, sealedAt, state, confirmed)
+          VALUES ('c', ?, ?, 1, 'main', x'0102', 0, 'sealed', 0)
+          """, arguments: [volume, PointID(high: 3, low: 4)])
+    }
+    let error = #expect(throws: ReplError.self) {
+      try database.read { try CatalogPoint.all($0, cluster: "c", volume: volume) }
+    }
+    #expect(error?.kind == .damaged)
+  }
+}

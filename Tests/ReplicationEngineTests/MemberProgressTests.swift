@@ -1,0 +1,104 @@
+import ReplModel
+import Testing
+
+@testable import ReplicationEngine
+
+/// What a run reports while it goes on, and counts.
+@Suite struct MemberProgressTests {
+  private static func make() -> (TestClock, MemberProgress) {
+    let clock = TestClock()
+    return (clock, MemberProgress(VolumeRunReport(volume: "v", namespace: "app", name: "db"), clock: clock))
+  }
+
+  @Test("the time to go follows from the rate so far, and only while shipping")
+  func estimate() {
+    let (clock, progress) = Self.make()
+    progress.enter(.plan)
+    progress.ship.restart(planned: 1000)
+    clock.advance(seconds: 10)
+    #expect(progress.report.etaSeconds == nil)
+    progress.enter(.ship)
+    progress.ship.add(done: 250, changed: 100, wire: 120)
+    let report = progress.report
+    #expect(report.etaSeconds == 30)
+    #expect(report.state == .running)
+    #expect((report.bytesTotal, report.bytesDone, report.bytesChanged, report.bytesOnWire) == (1000, 250, 100, 120))
+    #expect(report.seconds == 10)
+  }
+
+  @Test("a new attempt counts its work anew and the wire on")
+  func newAttempt() {
+    let (_, progress) = Self.make()
+    progress.enter(.ship)
+    progress.ship.restart(planned: 1000)
+    progress.ship.add(done: 500, changed: 400, wire: 300)
+    progress.ship.restart(planned: 1000)
+    #expect(progress.report.bytesDone == 0)
+    #expect(progress.report.bytesOnWire == 300)
+  }
+
+  @Test("a finished report stays as it was")
+  func finished() {
+    let (clock, progress) = Self.make()
+    progress.enter(.ship)
+    progress.ship.restart(planned: 10)
+    progress.ship.add(done: 10)
+    clock.advance(seconds: 3)
+    progress.finish(.failed, reason: "why")
+    clock.advance(seconds: 3)
+    progress.ship.add(wire: 5)
+    let report = progress.report
+    #expect(report.state == .failed)
+    #expect(report.reason == "why")
+    #expect(report.stage == "ship")
+    #expect(report.seconds == 3)
+    #expect(report.bytesOnWire == 0)
+    #expect(report.etaSeconds == nil)
+  }
+
+  @Test("every seventh is full in mode Default, none in DisasterRecovery, each in OneTimeMigration")
+  func fullMigrations() {
+    let full = (0..<21).filter { PairCount.fullReason(mode: .default, done: $0) != nil }
+    #expect(full == [6, 13, 20])
+    #expect((0..<21).allSatisfy { PairCount.fullReason(mode: .disasterRecovery, done: $0) == nil })
+    #expect((0..<21).allSatisfy { PairCount.fullReason(mode: .oneTimeMigration, done: $0) != nil })
+  }
+
+  @Test("migrations are counted for each pair and volume by itself")
+  func counts() throws {
+    let database = try AgentDatabase.inMemory()
+    let volumes = [VolumeID(high: 0, low: 1), VolumeID(high: 0, low: 2)]
+    try database.write { database in
+      for _ in 1...3 { try PairCount.increment(database, pair: "a", volume: volumes[0]) }
+      try PairCount.increment(database, pair: "b", volume: volumes[0])
+    }
+    #expect(try database.read { try PairCount.done($0, pair: "a", volume: volumes[0]) } == 3)
+    #expect(try database.read { try PairCount.done($0, pair: "b", volume: volumes[0]) } == 1)
+    #expect(try database.read { try PairCount.done($0, pair: "a", volume: volumes[1]) } == 0)
+  }
+
+  @Test("a session goes on while bytes move, and gives up ten minutes after the last")
+  func patience() {
+    let clock = TestClock()
+    var patience = Patience(clock: clock)
+    var pauses: [Double] = []
+    var mayGoOn = false
+    for _ in 1...9 {
+      mayGoOn = patience.mayTryAgain(done: 0)
+      #expect(mayGoOn)
+      pauses.append(patience.nextPause())
+    }
+    #expect(pauses == [0.25, 0.5, 1, 2, 4, 8, 16, 30, 30])
+    clock.advance(seconds: 599)
+    mayGoOn = patience.mayTryAgain(done: 1)
+    #expect(mayGoOn)
+    let pause = patience.nextPause()
+    #expect(pause == 0.25)
+    clock.advance(seconds: 599)
+    mayGoOn = patience.mayTryAgain(done: 1)
+    #expect(mayGoOn)
+    clock.advance(seconds: 2)
+    mayGoOn = patience.mayTryAgain(done: 1)
+    #expect(!mayGoOn)
+  }
+}

@@ -1,0 +1,95 @@
+import BlockDiff
+import ReplModel
+import Testing
+import WireProtocol
+
+@testable import ReplicationEngine
+
+/// Who may write what at the target.
+@Suite struct AuthorityTests {
+  /// A session that was begun and started, and its tickets.
+  private static func started(_ world: World, _ start: Bool = true) throws -> (BeginSession, BeginReply) {
+    let volume = world.volumes[0]
+    let begin = BeginSession(
+      session: .random(using: &world.generator), volume: volume.id, namespace: "app", name: volume.name,
+      lineage: volume.lineage, key: world.key, branch: volume.branch, snapshot: .random(using: &world.generator),
+      generation: 1, size: volume.size, takenAt: world.clock.now(), consistency: .volume, kind: .delta,
+      candidates: [], group: .random(using: &world.generator),
+      members: [GroupMember(volume: volume.id, size: volume.size)], acceptShrink: false, streams: 2)
+    guard case .beginSession(let reply) = world.service.handle(.beginSession(begin), from: "source") else {
+      throw Violation("the session was not begun")
+    }
+    guard start else { return (begin, reply) }
+    let request = StartSession(
+      session: begin.session, base: nil, kind: .full, planDigest: Fingerprint(low: 1, high: 1), plannedBytes: 0)
+    #expect(world.service.handle(.startSession(request), from: "source") == .startSession(StartReply(durableBytes: 0)))
+    return (begin, reply)
+  }
+
+  private static func refusal(_ reply: ControlReply) -> ReplError.Kind? {
+    if case .refused(let error) = reply { error.kind } else { nil }
+  }
+
+  @Test("a stream's ticket is good once")
+  func singleUse() throws {
+    let world = try World.written(1)
+    let (begin, reply) = try Self.started(world)
+    #expect(reply.tickets.count == 2)
+    try world.service.attach(session: begin.session, ticket: reply.tickets[0], from: "source").close()
+    let error = #expect(throws: ReplError.self) {
+      try world.service.attach(session: begin.session, ticket: reply.tickets[0], from: "source")
+    }
+    #expect(error?.kind == .unauthenticated)
+    try world.service.attach(session: begin.session, ticket: reply.tickets[1], from: "source").close()
+  }
+
+  @Test("a stream's ticket expires after two minutes")
+  func expiry() throws {
+    let world = try World.written(1)
+    let (begin, reply) = try Self.started(world)
+    world.clock.advance(seconds: 121)
+    let error = #expect(throws: ReplError.self) {
+      try world.service.attach(session: begin.session, ticket: reply.tickets[0], from: "source")
+    }
+    #expect(error?.kind == .unauthenticated)
+  }
+
+  @Test("a session is open only to the peer that began it")
+  func otherPeer() throws {
+    let world = try World.written(1)
+    let (begin, reply) = try Self.started(world)
+    #expect(throws: ReplError.self) {
+      try world.service.attach(session: begin.session, ticket: reply.tickets[0], from: "stranger")
+    }
+    let resume = ResumeExtentsRequest(session: begin.session, offset: 0)
+    #expect(Self.refusal(world.service.handle(.resumeExtents(resume), from: "stranger")) != nil)
+    let abort = AbortSession(session: begin.session, discard: true)
+    _ = world.service.handle(.abortSession(abort), from: "stranger")
+    #expect(Self.refusal(world.service.handle(.resumeExtents(resume), from: "source")) == nil, "it still is open")
+  }
+
+  @Test("no point is published that was not prepared, and no other peer's group")
+  func unpreparedGroup() throws {
+    let world = try World.written(1)
+    let (begin, _) = try Self.started(world)
+    let commit = ControlRequest.commitGroup(CommitGroup(group: begin.group))
+    #expect(Self.refusal(world.service.handle(commit, from: "source")) == .refused)
+    #expect(Self.refusal(world.service.handle(commit, from: "stranger")) == .refused)
+    #expect(try world.points(world.volumes[0]).isEmpty)
+  }
+
+  @Test("a branch that is not ours and another lineage have diverged, whatever their epoch; what is held stays")
+  func branches() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    var (begin, _) = try Self.started(world, false)
+    for epoch in [0, 1, 2] as [UInt64] {
+      begin.branch = Branch(epoch: epoch, id: .random(using: &world.generator))
+      #expect(Self.refusal(world.service.handle(.beginSession(begin), from: "source")) == .diverged)
+    }
+    begin.branch = world.volumes[0].branch
+    begin.lineage = .random(using: &world.generator)
+    #expect(Self.refusal(world.service.handle(.beginSession(begin), from: "source")) == .diverged)
+    #expect(try world.points(world.volumes[0]).count == 1)
+  }
+}

@@ -1,0 +1,148 @@
+import BlockDiff
+import ReplModel
+import TestSupport
+import Testing
+import WireProtocol
+
+@testable import ReplicationEngine
+
+/// What a session builds on.
+@Suite struct BaseTests {
+  /// The newest begin that the source sent.
+  private static func lastBegin(_ world: World) throws -> BeginSession {
+    var last: BeginSession?
+    world.onRequest = { if case .beginSession(let begin) = $0 { last = begin } }
+    try world.live(steps: 2)
+    #expect(try world.migrate()?.state == .succeeded)
+    world.onRequest = { _ in }
+    return try #require(last)
+  }
+
+  private static func choose(_ world: World, _ begin: BeginSession) throws -> BeginOutcome {
+    let source = try SourceVolume(cluster: "source", volume: begin.volume)
+    let choice = BaseChoice(
+      context: world.targetContext, store: try world.targetContext.store(pool: "main"), source: source)
+    return try choice.choose(begin)
+  }
+
+  @Test("a base is a point with the same id and the same seal, never one of the same generation")
+  func identity() throws {
+    let world = try World.written(1)
+    var begin = try Self.lastBegin(world)
+    let point = try #require(try world.points(world.volumes[0]).first)
+    begin.snapshot = .random(using: &world.generator)
+    begin.generation = point.seal.generation
+    let fingerprint = point.seal.fingerprint
+    begin.candidates = [BaseCandidate(point: point.point, fingerprint: fingerprint, sumsOnly: false)]
+    #expect(try Self.choose(world, begin) == .base(point.point))
+    begin.candidates = [
+      BaseCandidate(point: .random(using: &world.generator), fingerprint: fingerprint, sumsOnly: false)
+    ]
+    #expect(try Self.choose(world, begin) == .compareWith(point.point))
+    begin.candidates = [
+      BaseCandidate(point: point.point, fingerprint: Fingerprint(low: 1, high: 2), sumsOnly: false)
+    ]
+    #expect(try Self.choose(world, begin) == .compareWith(point.point))
+  }
+
+  @Test("a point that somebody touched is suspect and no base: the volume is copied whole, with the reason")
+  func touched() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    let old = try #require(try world.points(world.volumes[0]).first)
+    let source = try SourceVolume(cluster: "source", volume: world.volumes[0].id)
+    #expect(world.target.disk.tamper(world.target.layout.point(source, old.point).image, at: 900_000, [1, 2, 3]))
+    try world.live(steps: 1)
+    #expect(try world.migrate()?.state == .succeeded)
+    let report = try #require(world.lastReport?.volumes.first)
+    #expect(report.changeSource == "full")
+    #expect(report.fullReason.contains("no intact point"))
+    #expect(try world.points(world.volumes[0]).map(\.state) == [.sealed, .suspect])
+    #expect(try world.points(world.volumes[0]).first?.seal.base == nil)
+  }
+
+  @Test("without the base's image its sums are compared")
+  func twinLost() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    try world.source.database.write { try $0.execute(sql: "UPDATE snapshot SET hasImage = 0") }
+    try world.live(steps: 2)
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(world.lastReport?.volumes.first?.changeSource == "digest")
+    try world.check()
+  }
+
+  @Test("a source that lost its twins compares with the target's sums")
+  func allTwinsLost() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    try world.source.database.write { try $0.execute(sql: "DELETE FROM snapshot") }
+    try world.live(steps: 2)
+    world.shippedBytes = 0
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(world.lastReport?.volumes.first?.changeSource == "compare")
+    try world.check()
+  }
+
+  @Test("every seventh migration of a pair is full, in disaster recovery none")
+  func everySeventh() throws {
+    for mode in [PairMode.default, .disasterRecovery] {
+      let world = try World.written(1)
+      world.mode = mode
+      var sources: [String] = []
+      for _ in 1...8 {
+        try world.live(steps: 1)
+        #expect(try world.migrate()?.state == .succeeded)
+        sources.append(world.lastReport?.volumes.first?.changeSource ?? "")
+      }
+      let seventh = mode == .default ? "full" : "reflink"
+      #expect(sources == ["full"] + Array(repeating: "reflink", count: 5) + [seventh, "reflink"])
+      try world.check()
+    }
+  }
+
+  @Test("a second mismatch ends the session: staging goes, the base is suspect, the next copy is whole")
+  func secondMismatch() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    let base = try #require(try world.points(world.volumes[0]).first)
+    let source = try SourceVolume(cluster: "source", volume: world.volumes[0].id)
+    #expect(world.target.disk.corrupt(world.target.layout.point(source, base.point).image, at: 5000))
+    // The damaged block is written anew, so that its old sum is subtracted on both sides.
+    try world.write(world.volumes[0], BytePattern.random(count: 4096, using: &world.generator), at: 4096)
+    let failed = try #require(try world.migrate())
+    #expect(failed.state == .failed)
+    #expect(failed.reason.contains("did not match twice"))
+    #expect(try world.points(world.volumes[0]).map(\.state) == [.suspect])
+    #expect(try !world.target.disk.exists(world.target.layout.staging(source).image))
+    #expect(try world.migrate()?.state == .succeeded)
+    let report = try #require(world.lastReport?.volumes.first)
+    #expect(report.changeSource == "full")
+    #expect(report.fullReason.contains("did not match twice"))
+    let newest = try #require(try world.points(world.volumes[0]).first)
+    #expect(newest.seal.base == nil)
+    #expect(newest.state == .sealed)
+  }
+
+  @Test("a twin that differs from its sums is distrusted until a whole scrub is clean")
+  func distrust() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    let twin = try #require(try world.twins().first)
+    let volume = world.volumes[0]
+    #expect(world.source.disk.corrupt(twin.imagePath, at: 300_000))
+    try TwinScrub(context: world.sourceContext).run(twin, pace: { (_) in })
+    let distrusted = try world.source.database.read { try VolumeRecord.find($0, volume.id) }
+    #expect(try #require(distrusted?.distrustReason).contains("a scrub found 1 segments"))
+    try world.live(steps: 1)
+    #expect(try world.migrate()?.state == .succeeded)
+    let report = try #require(world.lastReport?.volumes.first)
+    #expect(report.changeSource == "digest")
+    let newest = try #require(try world.twins().first)
+    try TwinScrub(context: world.sourceContext).run(newest, pace: { (_) in })
+    #expect(try world.source.database.read { try VolumeRecord.find($0, volume.id) }?.distrustReason == nil)
+    try world.live(steps: 1)
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(world.lastReport?.volumes.first?.changeSource == "reflink")
+  }
+}

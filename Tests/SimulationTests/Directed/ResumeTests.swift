@@ -1,0 +1,70 @@
+import ReplModel
+import TestSupport
+import Testing
+import WireProtocol
+
+@testable import ReplicationEngine
+
+/// Sessions that are cut and go on.
+@Suite struct ResumeTests {
+  @Test("a session that was cut ships the rest, not what is durable")
+  func cutConnection() throws {
+    let world = try World.written(1)
+    world.chunksUntilCut = 9
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(world.shippedBytes == 1 << 20)
+    try world.check()
+  }
+
+  @Test("after a power cut of the target only what its ledger had not recorded is shipped again")
+  func targetPowerCut() throws {
+    let world = try World.written(1)
+    var restarts = 0
+    world.onRequest = { [unowned world] request in
+      guard case .startSession = request else { return }
+      restarts += 1
+      if restarts == 1 { world.target.disk.gate.stopAfter(24) }
+    }
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(restarts == 2)
+    // Records are made once a second; a chunk takes at most 0.4 s here.
+    #expect(world.shippedBytes > 1 << 20)
+    #expect(world.shippedBytes <= (1 << 20) + 2 << 19)
+    try world.check()
+  }
+
+  @Test("staging of one snapshot is never taken up for another")
+  func otherSnapshot() throws {
+    let world = try World.written(1)
+    world.cutBefore = { if case .sealSession = $0 { true } else { false } }
+    #expect(try world.migrate()?.state == .failed)
+    world.cutBefore = { _ in false }
+    try world.write(
+      world.volumes[0], BytePattern.random(count: 1 << 20, using: &world.generator), at: 0)
+    world.shippedBytes = 0
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(world.shippedBytes == 1 << 20, "all of the new snapshot travels")
+    try world.check()
+  }
+
+  @Test("a run that the source's power cut interrupts is taken up with its own snapshot")
+  func sourcePowerCut() throws {
+    let world = try World.written(1)
+    world.onRequest = { [unowned world] request in
+      if case .startSession = request { world.source.power.cutAfterCommits(1) }
+      if case .sealSession = request { world.source.disk.gate.stopAfter(0) }
+    }
+    _ = try world.migrate()
+    #expect(world.source.power.isDown)
+    world.onRequest = { _ in }
+    let point = try #require(try world.twins().first).point
+    try world.rebootSource()
+    try world.live(steps: 4)
+    world.shippedBytes = 0
+    try world.resumeRuns()
+    #expect(world.lastReport?.state == .succeeded)
+    #expect(try world.points(world.volumes[0]).map(\.point) == [point])
+    #expect(world.shippedBytes == 0, "everything was durable at the target")
+    try world.check()
+  }
+}
