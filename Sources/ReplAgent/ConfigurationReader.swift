@@ -20,12 +20,25 @@ struct ConfigurationReader {
     do {
       node = try Yams.compose(yaml: text)
     } catch {
-      throw ReplError(.invalid, subject: file, cause: "is not YAML: \(error)")
+      throw ReplError(.invalid, subject: file, cause: Self.explain(error))
     }
     guard let mapping = node?.mapping else {
       throw ReplError(.invalid, subject: file, cause: "line 1: expected a mapping of keys to values")
     }
     root = ConfigurationMap(mapping, line: 1, name: "", problems)
+  }
+
+  /// What the YAML parser found, with its line and without the file's text.
+  private static func explain(_ error: any Error) -> String {
+    switch error {
+    case YamlError.scanner(_, let problem, let mark, _), YamlError.parser(_, let problem, let mark, _),
+      YamlError.composer(_, let problem, let mark, _):
+      return "line \(mark.line): \(problem)"
+    case YamlError.duplicatedKeysInMapping(let keys, let context):
+      let names = keys.sorted().map { "'\($0)'" }.joined(separator: ", ")
+      return "line \(context.mark.line): key \(names) is there twice"
+    default: return "is not YAML"
+    }
   }
 
   /// Ends the reading: keys that nobody asked for are unknown.

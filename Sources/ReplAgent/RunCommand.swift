@@ -1,6 +1,5 @@
 import ArgumentParser
 import ControlPlane
-import Dispatch
 import Foundation
 import Glibc
 import Logging

@@ -106,8 +106,8 @@ import Testing
   }
 
   @Test func theStagesFollowEachOther() {
-    #expect(MigrationDecision.decide(object(nil), report: nil) == .prepare)
-    #expect(MigrationDecision.decide(object(""), report: nil) == .begin)
+    #expect(MigrationDecision.decide(object(nil), report: nil) == .start)
+    #expect(MigrationDecision.decide(object(""), report: nil) == .start)
     #expect(MigrationDecision.decide(object("Volumes"), report: nil) == .start)
     let started = object("Volumes", volumes: [[:]])
     #expect(MigrationDecision.decide(started, report: report(.running)) == .progress(report(.running)))

@@ -35,9 +35,11 @@ private let root = "apis/stork.libopenstorage.org/v1alpha1/namespaces/shop"
     ]
   }
 
-  private func messages(_ plane: PlaneFixture) async throws -> [String] {
-    let events = try await plane.send("GET", "api/v1/namespaces/shop/events")
-    return (events["items"]?.array ?? []).map { $0["message"]?.string ?? "" }
+  /// Waits for an event, since events are written after what they tell of.
+  private func expect(_ plane: PlaneFixture, message: String) async throws {
+    _ = try await plane.wait("api/v1/namespaces/shop/events") { events in
+      (events["items"]?.array ?? []).contains { $0["message"]?.string == message }
+    }
   }
 
   @Test func aMigrationRunsToItsEndWithStatusSummaryAndEvents() async throws {
@@ -59,7 +61,7 @@ private let root = "apis/stork.libopenstorage.org/v1alpha1/namespaces/shop"
     #expect(final[at: "status.summary.numOfMigratedVolumes"] == 1)
     #expect(final[at: "status.volumes"]?.array?.first?["proof"] == "full")
     #expect(Timestamp.seconds(final[at: "status.finishTimestamp"]?.string ?? "") != nil)
-    #expect(try await messages(plane).contains("Volume shop/db migrated successfully"))
+    try await expect(plane, message: "Volume shop/db migrated successfully")
     try await plane.stop()
   }
 
@@ -81,7 +83,7 @@ private let root = "apis/stork.libopenstorage.org/v1alpha1/namespaces/shop"
       "Error migrating volumes: cluster pair storage status is not ready. Status:  Err: error getting clusterpair b "
       + "(shop): clusterpairs.stork.libopenstorage.org \"b\" not found"
     _ = try await plane.wait("\(root)/migrations/m") { $0[at: "status.reason"] == .string(missing) }
-    #expect(try await messages(plane).contains(missing))
+    try await expect(plane, message: missing)
     _ = try await plane.send("POST", "\(root)/clusterpairs", body: pair())
     _ = try await plane.wait("\(root)/migrations/m") { $0[at: "status.status"] == "InProgress" }
     try await plane.stop()

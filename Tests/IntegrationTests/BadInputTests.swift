@@ -10,7 +10,7 @@ extension Integration {
     @Test(
       "a wrong configuration is refused with file, line and what was expected",
       arguments: [
-        ("colour: red", "colour"), ("limits:\n  memori: 5", "memori"), ("log:\n  level: loud", "level"),
+        ("colour: red", "colour"), ("limits:\n  memori: 5", "memori"), ("scrub:\n  rate: fast", "rate"),
         ("retention:\n  count: many", "count"), ("pairRetention: [1]", "pairRetention"),
       ])
     func configuration(line: String, word: String) throws {
@@ -18,7 +18,6 @@ extension Integration {
         try site.writeConfiguration(extra: line)
         let text = try Command.check("cat", site.agent.configuration)
         let number = text.split(separator: "\n", omittingEmptySubsequences: false).firstIndex { $0.contains(word) }
-        // The last mention: `level` stands in the common part too.
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         let last = lines.lastIndex { $0.contains(word) } ?? number ?? 0
         for verb in ["check-config", "run"] {

@@ -53,9 +53,12 @@ extension Integration {
         let name = try sites.begin()
         usleep(UInt32.random(in: 0...300_000, using: &random))
         sites.target.agent.kill()
+        // The source would commit again while the members are listed one after the other.
+        sites.source.agent.kill()
         try sites.target.agent.start()
         let listed = try volumes.map { try sites.target.points($0.name).map(\.group) }
         #expect(Set(listed).count == 1, "the members list the same groups: \(listed)")
+        try sites.source.agent.start()
         #expect(try sites.end(of: name).isSuccessful)
         let points = try volumes.map { try sites.checkNewestPointIsLive($0) }
         #expect(Set(points.map(\.group)).count == 1)

@@ -60,7 +60,7 @@ struct ConfigurationTests {
     ("pairRetention: [1]", "'pairRetention': expected a time"),
     ("listen: {controlPort: 70000}", "'listen.controlPort': expected a whole number"),
     ("listen: here", "'listen': expected a mapping"), ("allowedPaths: [relative]", "expected an absolute path"),
-    ("allowedPaths: [/srv/../etc]", "expected an absolute path"), ("socket: /a\nsocket: /b", "socket"),
+    ("allowedPaths: [/srv/../etc]", "expected an absolute path"),
   ])
   func wrongValuesSayWhatWasExpected(line: String, expected: String) {
     let found = problems(Self.smallest + "\n" + line + "\n")
@@ -78,6 +78,12 @@ struct ConfigurationTests {
   @Test func twoPoolsOfOneNameAreRefused() {
     let found = problems(Self.smallest + "\n  - name: fast\n    path: /srv/slow\n")
     #expect(found.contains("named twice"))
+  }
+
+  @Test func aKeyThatIsThereTwiceIsNamed() {
+    let found = problems(Self.smallest + "\nsocket: /a\nsocket: /b\n")
+    #expect(found.contains("key 'socket' is there twice"), "\(found)")
+    #expect(!found.contains("clusterID"), "the file's text stays out of the message: \(found)")
   }
 
   @Test func whatIsNotYAMLIsRefused() {

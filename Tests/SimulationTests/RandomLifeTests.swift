@@ -11,7 +11,7 @@ import Testing
   /// How many seeds; `SIMULATION_SEEDS` asks for more, `SIMULATION_SEED` for one.
   static var seeds: [UInt64] {
     if let one = getenv("SIMULATION_SEED").flatMap({ UInt64(String(cString: $0)) }) { return [one] }
-    let count = getenv("SIMULATION_SEEDS").flatMap { UInt64(String(cString: $0)) } ?? 160
+    let count = getenv("SIMULATION_SEEDS").flatMap { UInt64(String(cString: $0)) } ?? 100
     return (1...max(count, 1)).map { $0 }
   }
 

@@ -156,8 +156,10 @@ private func closeReason(_ connection: TLSConnection) throws -> ReasonCode? {
   @Test func reasonArrivesThoughMuchIsStillUnread() throws {
     let ends = try Ends()
     let gate = BoundedQueue<Bool>(capacity: 1)
-    let server = try FrameChannel(connection: ends.server) { (_) throws(ReplError) in
-      gate.put(true)
+    var limits = FrameLimits()
+    limits.queuedRequests = 10_000
+    let server = try FrameChannel(connection: ends.server, limits: limits) { (_) throws(ReplError) in
+      _ = gate.tryPut(true)
       return .reply(flags: [], body: [])
     }
     let frame = ControlFrameHeader(type: heartbeat, flags: [], length: 0, requestID: 1).encode()
@@ -169,7 +171,6 @@ private func closeReason(_ connection: TLSConnection) throws -> ReasonCode? {
     for _ in 0..<20 { try? ends.client.write((0..<200).flatMap { _ in frame }) }
     #expect(try closeReason(ends.client) == .shuttingDown)
     ends.client.close()
-    gate.closeAndDrain()
     #expect(closing.take(deadline: .after(patience)) != nil)
     server.join()
   }
@@ -227,6 +228,23 @@ private func closeReason(_ connection: TLSConnection) throws -> ReasonCode? {
     server.close()
     for queue in asking { #expect(queue.take(deadline: .after(patience))?.failure != nil) }
     for _ in 0..<8 { gate.put(true, deadline: .after(.zero)) }
+    server.join()
+  }
+
+  @Test func floodOfRequestsEndsTheConnection() throws {
+    var limits = FrameLimits()
+    limits.workers = 1
+    limits.queuedRequests = 2
+    let gate = BoundedQueue<Bool>(capacity: 1)
+    let ends = try Ends()
+    let server = try FrameChannel(connection: ends.server, limits: limits) { (_) throws(ReplError) in
+      _ = gate.take()
+      return .reply(flags: [], body: [])
+    }
+    let frame = ControlFrameHeader(type: heartbeat, flags: [], length: 0, requestID: 1).encode()
+    try ends.client.write((0..<64).flatMap { _ in frame })
+    #expect(try closeReason(ends.client) == .refused)
+    gate.close()
     server.join()
   }
 

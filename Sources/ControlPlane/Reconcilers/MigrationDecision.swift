@@ -3,14 +3,10 @@ import ReplicationEngine
 
 /// What a Migration needs next. Pure: object and report in, decision out.
 enum MigrationDecision: Hashable, Sendable {
-  /// New: finalizer, defaults and an empty status are written first.
-  case prepare
   /// Being deleted: cancel the run unless it ended, then let the object go.
   case cancel
   /// The object can never work.
   case fail(String)
-  /// Go on to the stage Volumes.
-  case begin
   /// Choose the volumes and start the run.
   case start
   /// The engine does not know the run (any more): start it again with the same volumes.
@@ -23,13 +19,10 @@ enum MigrationDecision: Hashable, Sendable {
 
   static func decide(_ object: KubeObject, report: MigrationReport?) -> MigrationDecision {
     if object.isDeleting { return object.finalizers.contains(Stork.finalizer) ? .cancel : .nothing }
-    let stage = object.status["stage"]?.string ?? ""
-    if stage == "Final" { return .nothing }
-    if !object.finalizers.contains(Stork.finalizer) || object.json["status"]?["stage"] == nil { return .prepare }
-    if stage.isEmpty {
-      return MigrationSpec(object).fault(ownNamespace: object.namespace).map { .fail($0) } ?? .begin
+    if object.status["stage"]?.string == "Final" { return .nothing }
+    guard object.status["volumes"]?.array != nil else {
+      return MigrationSpec(object).fault(ownNamespace: object.namespace).map { .fail($0) } ?? .start
     }
-    guard object.status["volumes"]?.array != nil else { return .start }
     guard let report else { return .restart }
     return report.state.isFinal ? .finish(report) : .progress(report)
   }

@@ -10,17 +10,26 @@ final class MigrationReconciler: Reconciler {
   let service: any ReplicationService
   let events: EventRecorder
   private let clock: @Sendable () -> Int64
-  /// By uid: when progress was last written, and failures to start in a row.
+  /// By uid: what is remembered of a run while it lasts.
   private let memory = Mutex<[String: Memory]>([:])
 
   private struct Memory {
-    var written: ContinuousClock.Instant?
+    /// When this process first saw it run.
+    var since = ContinuousClock.now
+    /// When its progress was last written.
+    var written = ContinuousClock.now
+    /// Failures to start in a row.
     var failures = 0
   }
 
+  /// Time between looks at a run that has lasted for some seconds; a young one is looked at more often, so that a cycle
+  /// of some milliseconds does not take a quarter of a second to be seen.
   private static let pollInterval: Duration = .milliseconds(250)
+  private static let shortestPoll: Duration = .milliseconds(10)
   /// Progress is written at most this often, since each write is a durable transaction.
   private static let writeInterval: Duration = .seconds(1)
+  /// The same for a new stage of a volume.
+  private static let stageInterval: Duration = .milliseconds(200)
 
   init(
     store: any ObjectStore, service: any ReplicationService, events: EventRecorder,
@@ -37,15 +46,10 @@ final class MigrationReconciler: Reconciler {
     let report: MigrationReport?
     do { report = try await service.migration(uid: object.uid) } catch { throw StatusError(error) }
     switch MigrationDecision.decide(object, report: report) {
-    case .prepare:
-      try await update(object) { Self.prepared($0) }
-      return nil
     case .cancel: return try await cancel(object, report)
     case .fail(let cause):
-      await events.record(object, warning: true, reason: "Failed", message: cause)
-      try await finish(object, status: "Failed", reason: cause, volumes: nil)
+      try await fail(object, cause, volumes: nil)
       return nil
-    case .begin: return try await begin(object)
     case .start: return try await start(object)
     case .restart: return try await restart(object)
     case .progress(let report): return try await progress(object, report)
@@ -70,8 +74,25 @@ final class MigrationReconciler: Reconciler {
     }.map { ObjectKey(namespace: $0.namespace, name: $0.name) }
   }
 
-  /// Finalizer, defaults and an empty status.
+  /// Writes a change, with the finalizer, the defaults and an empty status before it where they are missing.
+  @discardableResult
+  func update(_ object: KubeObject, _ change: @escaping @Sendable (inout KubeObject) -> Void) async throws(StatusError)
+    -> KubeObject
+  {
+    let uid = object.uid
+    return try await store.update(
+      kind, namespace: object.namespace, name: object.name, part: .whole, dryRun: false
+    ) { old throws(StatusError) in
+      // The object may have been deleted and made anew under the same name meanwhile.
+      guard old.uid == uid else { throw ResourceKind.migration.conflict(old.name) }
+      var new = Self.prepared(old)
+      change(&new)
+      return new
+    }
+  }
+
   private static func prepared(_ old: KubeObject) -> KubeObject {
+    guard !old.isDeleting else { return old }
     var new = old
     if !old.finalizers.contains(Stork.finalizer) {
       new[metadata: "finalizers"] = .array((old.finalizers + [Stork.finalizer]).map(JSONValue.string))
@@ -80,43 +101,6 @@ final class MigrationReconciler: Reconciler {
       MigrationSpec.defaults.merging(old.spec.object ?? [:]) { standard, given in given.isNull ? standard : given })
     if old.status["stage"] == nil { new.json["status"] = MigrationSpec.emptyStatus }
     return new
-  }
-
-  func update(_ object: KubeObject, _ change: @escaping @Sendable (KubeObject) -> KubeObject) async throws(StatusError)
-  {
-    let uid = object.uid
-    _ = try await store.update(kind, namespace: object.namespace, name: object.name, part: .whole, dryRun: false) {
-      old throws(StatusError) in
-      // The object may have been deleted and made anew under the same name meanwhile.
-      guard old.uid == uid else { throw ResourceKind.migration.conflict(old.name) }
-      return change(old)
-    }
-  }
-
-  private func begin(_ object: KubeObject) async throws(StatusError) -> Duration? {
-    let spec = MigrationSpec(object)
-    for name in spec.namespaces {
-      do { _ = try await store.get(.namespace, namespace: "", name: name) } catch {
-        guard error.code == 404 else { throw error }
-        if spec.skipDeletedNamespaces {
-          await events.record(
-            object, warning: true, reason: "namespace  \(name) was deleted, skipping migration",
-            message: error.message)
-        } else {
-          let cause = "error getting namespace \(name): \(error.message)"
-          await events.record(object, warning: true, reason: "Failed", message: cause)
-          try await finish(object, status: "Failed", reason: cause, volumes: nil)
-          return nil
-        }
-      }
-    }
-    try await update(object) { old in
-      var new = old
-      new.json[at: "status.stage"] = "Volumes"
-      new.json[at: "status.status"] = "Pending"
-      return new
-    }
-    return nil
   }
 
   private func cancel(_ object: KubeObject, _ report: MigrationReport?) async throws(StatusError) -> Duration? {
@@ -130,11 +114,9 @@ final class MigrationReconciler: Reconciler {
       } catch { throw StatusError(error) }
     }
     memory.withLock { $0[object.uid] = nil }
-    try await update(object) { old in
-      var new = old
-      let rest = old.finalizers.filter { $0 != Stork.finalizer }
+    try await update(object) { new in
+      let rest = new.finalizers.filter { $0 != Stork.finalizer }
       new[metadata: "finalizers"] = rest.isEmpty ? nil : .array(rest.map(JSONValue.string))
-      return new
     }
     return nil
   }
@@ -144,23 +126,23 @@ final class MigrationReconciler: Reconciler {
     let after = MigrationStatus.merged(before, report)
     let steps = zip(before, after).contains { $0["status"] != $1["status"] || $0["stage"] != $1["stage"] }
     let reason = object.status["reason"]?.string != report.reason
-    let late = memory.withLock { memory in
-      let due = memory[object.uid]?.written.map { .now - $0 >= Self.writeInterval } ?? true
-      if due || steps || reason { memory[object.uid, default: Memory()].written = .now }
-      return due
+    let (age, delay) = memory.withLock { memory in
+      let run = memory[object.uid] ?? Memory()
+      memory[object.uid] = run
+      return (.now - run.written, min(Self.pollInterval, max(Self.shortestPoll, (.now - run.since) / 8)))
     }
-    guard steps || reason || (late && before != after) else { return Self.pollInterval }
-    await announce(object, before: before, after: after)
+    let due = age >= Self.writeInterval && before != after || age >= Self.stageInterval && (steps || reason)
+    guard due else { return delay }
     let now = clock()
-    try await update(object) { old in
-      var new = old
+    try await update(object) { new in
       new.json[at: "status.status"] = "InProgress"
       new.json[at: "status.volumes"] = .array(after)
       new.json[at: "status.reason"] = .string(report.reason)
-      new.json[at: "status.summary"] = MigrationStatus.summary(old, status: new.status, now: now)
-      return new
+      new.json[at: "status.summary"] = MigrationStatus.summary(new, status: new.status, now: now)
     }
-    return Self.pollInterval
+    memory.withLock { $0[object.uid]?.written = .now }
+    await announce(object, before: before, after: after)
+    return delay
   }
 
   /// One event for each volume that ended since the status was last written.
@@ -181,20 +163,26 @@ final class MigrationReconciler: Reconciler {
   private func finish(_ object: KubeObject, _ report: MigrationReport) async throws(StatusError) {
     let before = object.status["volumes"]?.array ?? []
     let after = MigrationStatus.merged(before, report)
-    await announce(object, before: before, after: after)
     let status = report.state == .succeeded ? "Successful" : "Failed"
+    // The status before the events: whoever waits for the end waits for the status.
     try await finish(object, status: status, reason: report.reason, volumes: after)
+    await announce(object, before: before, after: after)
     if status == "Failed", !report.reason.isEmpty {
       await events.record(object, warning: true, reason: "Failed", message: report.reason)
     }
+  }
+
+  /// Ends a Migration that cannot go on.
+  func fail(_ object: KubeObject, _ cause: String, volumes: [JSONValue]?) async throws(StatusError) {
+    try await finish(object, status: "Failed", reason: cause, volumes: volumes)
+    await events.record(object, warning: true, reason: "Failed", message: cause)
   }
 
   /// Writes the final status.
   func finish(_ object: KubeObject, status: String, reason: String, volumes: [JSONValue]?) async throws(StatusError) {
     let now = clock()
     memory.withLock { $0[object.uid] = nil }
-    try await update(object) { old in
-      var new = old
+    try await update(object) { new in
       let stamp = JSONValue.string(Timestamp.text(now))
       new.json[at: "status.stage"] = "Final"
       new.json[at: "status.status"] = .string(status)
@@ -204,10 +192,12 @@ final class MigrationReconciler: Reconciler {
       for key in ["finishTimestamp", "volumeMigrationFinishTimestamp", "resourceMigrationFinishTimestamp"] {
         new.json[at: "status.\(key)"] = stamp
       }
-      new.json[at: "status.summary"] = MigrationStatus.summary(old, status: new.status, now: now)
-      return new
+      new.json[at: "status.summary"] = MigrationStatus.summary(new, status: new.status, now: now)
     }
   }
+
+  /// Remembers that a run began now.
+  func remember(_ object: KubeObject) { memory.withLock { $0[object.uid] = Memory() } }
 
   /// Remembers that starting did not work and says when to try again: 1 s, doubling to 10 s.
   func waitLonger(_ object: KubeObject) -> Duration {

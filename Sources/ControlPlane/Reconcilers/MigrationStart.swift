@@ -6,6 +6,7 @@ import ReplicationEngine
 extension MigrationReconciler {
   func start(_ object: KubeObject) async throws(StatusError) -> Duration? {
     let spec = MigrationSpec(object)
+    guard try await namespacesExist(object, spec) else { return nil }
     guard spec.includeVolumes else {
       try await finish(object, status: "Successful", reason: "", volumes: nil)
       return nil
@@ -26,8 +27,7 @@ extension MigrationReconciler {
         "\($0["namespace"]?.string ?? "")/\($0["persistentVolumeClaim"]?.string ?? ""): \($0["reason"]?.string ?? "")"
       }
       let cause = "Error migrating volumes: error starting migration for volume: \(names.joined(separator: "; "))"
-      await events.record(object, warning: true, reason: "Failed", message: cause)
-      try await finish(object, status: "Failed", reason: cause, volumes: choice.refused + choice.entries)
+      try await fail(object, cause, volumes: choice.refused + choice.entries)
       return nil
     }
     guard !choice.entries.isEmpty else {
@@ -35,14 +35,33 @@ extension MigrationReconciler {
       return nil
     }
     // Recorded before the engine is asked, so that a restart in between asks again for the same volumes.
-    try await update(object) { old in
-      var new = old
+    let recorded = try await update(object) { new in
+      new.json[at: "status.stage"] = "Volumes"
       new.json[at: "status.status"] = "InProgress"
       new.json[at: "status.reason"] = ""
       new.json[at: "status.volumes"] = .array(choice.entries)
-      return new
     }
+    guard !recorded.isDeleting else { return nil }
     return try await run(object, pair: pair, entries: choice.entries)
+  }
+
+  /// Whether the named namespaces exist; one that does not is told of, and is the end if the object is strict.
+  private func namespacesExist(_ object: KubeObject, _ spec: MigrationSpec) async throws(StatusError) -> Bool {
+    // Told once, when nothing is written yet.
+    guard (object.status["stage"]?.string ?? "").isEmpty else { return true }
+    for name in spec.namespaces {
+      do { _ = try await store.get(.namespace, namespace: "", name: name) } catch {
+        guard error.code == 404 else { throw error }
+        guard spec.skipDeletedNamespaces else {
+          try await fail(object, "error getting namespace \(name): \(error.message)", volumes: nil)
+          return false
+        }
+        await events.record(
+          object, warning: true, reason: "namespace  \(name) was deleted, skipping migration",
+          message: error.message)
+      }
+    }
+    return true
   }
 
   /// The run of the recorded volumes, asked for again.
@@ -67,20 +86,20 @@ extension MigrationReconciler {
       volumes: volumes, acceptShrink: object.annotations["repl-agent/accept-shrink"] == "true")
     do {
       try await service.startMigration(request)
-      return .milliseconds(100)
+      remember(object)
+      return .milliseconds(10)
     } catch {
       let cause = "Error migrating volumes: error starting migration for volume: \(error)"
       switch error.kind {
       case .transient, .io, .noSpace, .exists: return try await wait(object, cause)
       default:
-        await events.record(object, warning: true, reason: "Failed", message: cause)
         let failed = entries.map { entry in
           var entry = entry
           entry["status"] = "Failed"
           entry["reason"] = .string("\(error)")
           return entry
         }
-        try await finish(object, status: "Failed", reason: cause, volumes: failed)
+        try await fail(object, cause, volumes: failed)
         return nil
       }
     }
@@ -89,12 +108,12 @@ extension MigrationReconciler {
   /// Tells why nothing happens, and looks again later.
   private func wait(_ object: KubeObject, _ cause: String) async throws(StatusError) -> Duration? {
     if object.status["reason"]?.string != cause {
-      await events.record(object, warning: true, reason: "Failed", message: cause)
-      try await update(object) { old in
-        var new = old
+      try await update(object) { new in
+        new.json[at: "status.stage"] = "Volumes"
+        if new.status["status"] == "" { new.json[at: "status.status"] = "Pending" }
         new.json[at: "status.reason"] = .string(cause)
-        return new
       }
+      await events.record(object, warning: true, reason: "Failed", message: cause)
     }
     return waitLonger(object)
   }

@@ -31,6 +31,7 @@ struct CreateMigration: ParsableCommand {
   var preExecRule = ""
   @Option(name: [.customLong("post-exec-rule"), .customLong("postExecRule")], help: "Rule to run afterwards.")
   var postExecRule = ""
+  @Flag(help: "Take volumes along that have become smaller than at the peer.") var acceptShrink = false
   @Flag(help: "Wait until it ends and show its progress.") var wait = false
   @Option(help: "Seconds to wait at most.") var timeout: Double = 1e8
   @OptionGroup var options: GlobalOptions
@@ -44,6 +45,7 @@ struct CreateMigration: ParsableCommand {
     }
     var object = KubeObject(
       apiVersion: migrations.apiVersion, kind: migrations.kind, namespace: options.namespace, name: name)
+    if acceptShrink { object[metadata: "annotations"] = ["repl-agent/accept-shrink": "true"] }
     object.json["spec"] = [
       "clusterPair": .string(clusterPair), "namespaces": .array(list.map(JSONValue.string)),
       "includeResources": .bool(includeResources), "includeVolumes": .bool(includeVolumes),
@@ -55,7 +57,7 @@ struct CreateMigration: ParsableCommand {
     if !structured { Console.standard.line("Migration \(name) created successfully") }
     if wait {
       result = try MigrationWatch(
-        client: client, path: migrations.path(namespace: options.namespace, name: name),
+        client: client, kind: migrations, namespace: options.namespace,
         subject: "migration \(options.namespace)/\(name)", name: name, quiet: structured, timeout: timeout
       ).run()
     }

@@ -4,7 +4,8 @@ import Glibc
 /// Follows a Migration to its end: a bar on a terminal, plain lines elsewhere.
 struct MigrationWatch {
   var client: AgentClient
-  var path: [String]
+  var kind: KindEntry
+  var namespace: String
   var subject: String
   var name: String
   /// Nothing but the end.
@@ -12,33 +13,69 @@ struct MigrationWatch {
   /// Seconds.
   var timeout: Double
 
-  private static let lineInterval: Duration = .seconds(2)
+  fileprivate static let lineInterval: Duration = .seconds(2)
 
-  /// The object in its last state.
+  /// The object in its last state. Follows the object's changes, so that its end is seen when it comes.
   func run() throws -> JSONValue {
-    let terminal = Console.standard.isTerminal && !quiet
     let clock = ContinuousClock()
-    var last = clock.now - .seconds(10)
-    var lastStage = ""
-    let progress = ProgressText()
-    let end: JSONValue? = try Polling.until(timeout: timeout) { () throws(Failure) -> JSONValue? in
-      let object = try client.send("GET", path)
-      let stage = ProgressText.stage(object)
-      if terminal {
-        Console.standard.write("\r\u{1B}[K" + progress.bar(object, width: Self.width))
-      } else if !quiet, stage != lastStage || clock.now - last >= Self.lineInterval {
-        Console.standard.line(progress.line(object))
-        last = clock.now
+    let end = clock.now + .seconds(min(max(0, timeout), 1e8))
+    let path = kind.path(namespace: namespace, name: name)
+    var display = Display(terminal: Console.standard.isTerminal && !quiet, quiet: quiet)
+    defer { display.end() }
+    while true {
+      guard var object = try client.find(path) else { throw deleted }
+      display.show(object)
+      if Self.isFinal(object) { return object }
+      let left = (end - clock.now).components.seconds
+      guard left > 0 else {
+        throw Failure(
+          .failed, subject, "timed out; it goes on in the agent", remedy: "replctl describe migration \(name)")
       }
-      lastStage = stage
-      return object[at: "status.stage"]?.string == "Final" ? object : nil
+      let query = [
+        ("fieldSelector", "metadata.name=\(name)"), ("timeoutSeconds", String(min(600, left))),
+        ("resourceVersion", Field.text(object, "metadata.resourceVersion")),
+      ]
+      try client.watch(kind.path(namespace: namespace), query: query) { type, changed in
+        // Changes were missed: read the object anew.
+        if type == "ERROR" { return false }
+        if type == "DELETED" { throw deleted }
+        object = changed
+        display.show(changed)
+        return !Self.isFinal(changed)
+      }
+      if Self.isFinal(object) { return object }
     }
-    if terminal { Console.standard.write("\n") }
-    guard let end else {
-      throw Failure(
-        .failed, subject, "timed out; it goes on in the agent", remedy: "replctl describe migration \(name)")
+  }
+
+  private var deleted: Failure { Failure(.failed, subject, "it was deleted, which cancels it") }
+
+  private static func isFinal(_ object: JSONValue) -> Bool { object[at: "status.stage"]?.string == "Final" }
+
+  /// A bar that is drawn over and over, or a line for each change of stage and every two seconds.
+  private struct Display {
+    let terminal: Bool
+    let quiet: Bool
+    private let progress = ProgressText()
+    private var last: ContinuousClock.Instant?
+    private var stage = ""
+
+    init(terminal: Bool, quiet: Bool) {
+      self.terminal = terminal
+      self.quiet = quiet
     }
-    return end
+
+    mutating func show(_ object: JSONValue) {
+      guard !quiet else { return }
+      if terminal { return Console.standard.write("\r\u{1B}[K" + progress.bar(object, width: MigrationWatch.width)) }
+      let stage = ProgressText.stage(object)
+      let late = last.map { .now - $0 >= MigrationWatch.lineInterval } ?? true
+      guard late || stage != self.stage else { return }
+      Console.standard.line(progress.line(object))
+      last = .now
+      self.stage = stage
+    }
+
+    func end() { if terminal { Console.standard.write("\n") } }
   }
 
   /// Fails unless a migration that was waited for succeeded.
@@ -52,7 +89,7 @@ struct MigrationWatch {
       .failed, subject, cause.isEmpty ? "ended as \(Field.text(object, "status.status"))" : cause)
   }
 
-  private static var width: Int {
+  fileprivate static var width: Int {
     var size = winsize()
     guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 20 else { return 80 }
     return Int(size.ws_col)

@@ -118,7 +118,9 @@ struct ControlResponder: Sendable {
     default:
       let reply = service.handle(request, from: peer, agreement: agreement)
       if case .refused(let error) = reply {
-        logger.warning("request refused", metadata: ["peer": "\(peer)", "reason": "\(error)"])
+        logger.log(
+          level: error.kind == .keyNeeded ? .info : .warning, "request refused",
+          metadata: ["peer": "\(peer)", "reason": "\(error)"])
       }
       return reply
     }

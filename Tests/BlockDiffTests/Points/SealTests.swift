@@ -107,6 +107,23 @@ import Testing
     #expect(read.reduce(0) { $0 + ($1.extent?.length ?? 0) } == UInt64(old.count))
   }
 
+  @Test(arguments: [Proof.delta, .full]) func theImageIsSyncedBeforeItIsReadBack(proof: Proof) throws {
+    var fixture = try TargetFixture()
+    let old = fixture.randomVolume(blocks: 10)
+    let base = proof == .delta ? try fixture.makePoint(old).id : nil
+    let new = fixture.mutated(old, changes: 5)
+    let id = fixture.newID()
+    let area = try fixture.open(fixture.identity(id, base: base, size: new.count))
+    try fixture.ship(new, over: base == nil ? [] : old, into: area)
+    try area.recordProgress()
+    fixture.disk.gate.startLog()
+    #expect(isPrepared(try area.seal(fixture.request(fixture.seal(id, of: new, base: base)))))
+    let log = fixture.disk.gate.log.filter { $0.path == area.paths.image }
+    let synced = try #require(log.firstIndex { $0.kind == .synchronize })
+    let read = try #require(log.firstIndex { $0.kind == .read })
+    #expect(synced < read)
+  }
+
   @Test func noBlockIsCountedTwiceHoweverOftenItWasSent() throws {
     var fixture = try TargetFixture()
     let old = fixture.randomVolume(blocks: 20)

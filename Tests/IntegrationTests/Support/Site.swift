@@ -6,10 +6,11 @@ final class Site {
   let name: String
   let address: String
   let directory: String
-  let disk: LoopFileSystem
+  /// The pool's directory.
+  let pool: String
+  private let disk: LoopFileSystem?
   let agent: AgentProcess
   var control: ReplCtl { agent.control }
-  var pool: String { disk.path }
   var stateDirectory: String { "\(directory)/\(name).state" }
   /// Points of a volume as a target.
   func pointsDirectory(of volume: String, from cluster: String) -> String {
@@ -25,10 +26,24 @@ final class Site {
     self.name = name
     self.directory = directory
     address = LoopbackAddress.unused()
-    disk = try LoopFileSystem(fileSystem, megabytes: size / .mebibyte, options: options)
+    let disk = try LoopFileSystem(fileSystem, megabytes: size / .mebibyte, options: options)
+    self.disk = disk
+    pool = disk.path
     agent = try AgentProcess(
       configuration: "\(directory)/\(name).yaml", socket: "\(directory)/\(name).sock", log: "\(directory)/\(name).log")
     try writeConfiguration(extra: extra)
+  }
+
+  /// A site over a pool that somebody else made and takes away.
+  init(_ name: String, in directory: String, pool: String, clusterID: String? = nil) throws {
+    self.name = name
+    self.directory = directory
+    self.pool = pool
+    disk = nil
+    address = LoopbackAddress.unused()
+    agent = try AgentProcess(
+      configuration: "\(directory)/\(name).yaml", socket: "\(directory)/\(name).sock", log: "\(directory)/\(name).log")
+    try writeConfiguration(clusterID: clusterID)
   }
 
   /// Writes the configuration file again; `replacing` exchanges pieces of it for tests of bad ones.
@@ -57,7 +72,7 @@ final class Site {
   /// Ends the agent and gives the disk back.
   func release() {
     agent.kill()
-    disk.close()
+    disk?.close()
   }
 
   // MARK: What replctl says
