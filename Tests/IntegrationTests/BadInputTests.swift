@@ -17,9 +17,8 @@ extension Integration {
       try withSite { site in
         try site.writeConfiguration(extra: line)
         let text = try Command.check("cat", site.agent.configuration)
-        let number = text.split(separator: "\n", omittingEmptySubsequences: false).firstIndex { $0.contains(word) }
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-        let last = lines.lastIndex { $0.contains(word) } ?? number ?? 0
+        let last = lines.lastIndex { $0.contains(word) } ?? 0
         for verb in ["check-config", "run"] {
           let result = try site.agent.verb(verb)
           #expect(result.status != 0)

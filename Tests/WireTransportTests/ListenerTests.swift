@@ -174,6 +174,20 @@ private func echoes(_ connection: TLSConnection) throws -> Bool {
     #expect(capture { () throws(ReplError) in try echo.connect(sites.client) }.failure?.kind == .transient)
   }
 
+  @Test func connectionsOfOnePeerCanBeEnded() throws {
+    let (here, there, third) = (try Site("here"), try Site("there"), try Site("third"))
+    let echo = try Echo(there.settings(.server, trusting: [here.pin, third.pin]))
+    defer { echo.listener.stop() }
+    let stays = try echo.connect(here.settings(.client, trusting: [there.pin]))
+    let goes = try echo.connect(third.settings(.client, trusting: [there.pin]))
+    #expect(try echoes(stays))
+    #expect(try echoes(goes))
+    #expect(echo.listener.cancelConnections { $0.peerIdentity?.clusterID == "third" } == 1)
+    var byte: [UInt8] = [0]
+    #expect((try? goes.readExactly(into: &byte)) != true)
+    #expect(try echoes(stays))
+  }
+
   @Test func takenPortIsNamed() throws {
     let sites = try TwoSites()
     let echo = try Echo(sites.server)

@@ -94,7 +94,7 @@ final class GroupRun: Sendable {
     // A snapshot of an earlier life of this run is taken up again; one without an image cannot be.
     let snapshot =
       if let earlier, earlier.hasImage || earlier.state == .inDoubt { earlier } else {
-        try keeper.take(volume, peer: link.cluster, acceptShrink: record.request.acceptShrink)
+        try takeSnapshot(volume)
       }
     let kind = member?.kind ?? (reason == nil ? .delta : .full)
     let session = member?.session ?? SessionID.random()
@@ -104,6 +104,15 @@ final class GroupRun: Sendable {
     return Task(
       volume: volume, snapshot: snapshot, session: session, kind: kind, fullReason: kind == .full ? reason ?? "" : "",
       key: key, progress: progress)
+  }
+
+  private func takeSnapshot(_ volume: VolumeRecord) throws(ReplError) -> SnapshotRecord {
+    // A peer that cannot be asked now is asked again by the session itself; then nothing is known of its points.
+    let inventory = try? link.ask(.inventory(InventoryRequest(volume: volume.id))) {
+      if case .inventory(let reply) = $0 { reply } else { nil }
+    }
+    if let newest = inventory?.points.map(\.generation).max() { try keeper.catchUp(volume, with: newest) }
+    return try keeper.take(volume, peer: link.cluster, acceptShrink: record.request.acceptShrink)
   }
 
   /// Asks for the outcome of commits that were sent and never answered, before a new base is chosen.

@@ -63,6 +63,11 @@ struct SnapshotKeeper: Sendable {
     var known: Set<String> = []
     for volume in volumes {
       for snapshot in try context.database.read({ try SnapshotRecord.all($0, volume: volume.id) }) {
+        // Without its sums a sealed twin is no base: contents are compared with the target's instead.
+        if snapshot.state != .taken, try !context.storage.exists(snapshot.segmentsPath) {
+          try forget(snapshot, of: volume)
+          continue
+        }
         known.insert(snapshot.directory)
         let isThere = try context.storage.exists(snapshot.imagePath)
         if isThere, !snapshot.hasImage { try removeImage(snapshot) }
@@ -79,6 +84,28 @@ struct SnapshotKeeper: Sendable {
         }
       }
     }
+  }
+
+  private func forget(_ snapshot: SnapshotRecord, of volume: VolumeRecord) throws(ReplError) {
+    try context.database.write { try SnapshotRecord.delete($0, snapshot.point) }
+    context.events.post(
+      namespace: volume.namespace, volume: volume.name, warning: true, "BaseLost",
+      "the files of snapshot \(snapshot.point) are gone: the next session compares contents with the target")
+  }
+
+  /// A restored state directory has forgotten what came after the copy: generations go on behind those the target has,
+  /// so that its newest point stays the newest.
+  func catchUp(_ volume: VolumeRecord, with newest: UInt64) throws(ReplError) {
+    guard newest >= volume.nextGeneration else { return }
+    try context.database.write {
+      try $0.execute(
+        sql: "UPDATE volume SET nextGeneration = ? WHERE id = ? AND nextGeneration <= ?",
+        arguments: [Int64(newest) + 1, volume.id, Int64(newest)])
+    }
+    context.events.post(
+      namespace: volume.namespace, volume: volume.name, warning: true, "HistoryWentBackwards",
+      "the target holds generation \(newest), this agent knows of \(volume.nextGeneration - 1): its state was restored "
+        + "from an older copy")
   }
 
   private struct Taken {

@@ -12,10 +12,22 @@ public final class TLSListener: Sendable {
   /// Hears of connections that came to nothing: remote address and reason.
   public typealias RefusalLog = @Sendable (_ remote: String, _ error: ReplError) -> Void
 
+  private enum Entry: Sendable {
+    case handshake(CancelSignal)
+    case connection(TLSConnection)
+
+    func cancel() {
+      switch self {
+      case .handshake(let signal): signal.cancel()
+      case .connection(let connection): connection.cancel()
+      }
+    }
+  }
+
   private struct Live {
     var nextKey = 0
-    /// How to end each connection or handshake in progress.
-    var ends: [Int: @Sendable () -> Void] = [:]
+    /// Connections and handshakes in progress.
+    var entries: [Int: Entry] = [:]
     var stopped = false
   }
 
@@ -63,7 +75,7 @@ public final class TLSListener: Sendable {
   public var boundPort: UInt16 { boundAddress.port }
 
   /// Connections and handshakes in progress.
-  public var connectionCount: Int { live.withLock { $0.ends.count } }
+  public var connectionCount: Int { live.withLock { $0.entries.count } }
 
   /// Stops accepting, cancels every connection and waits until all handlers have returned. Not from within a handler.
   public func stop() {
@@ -71,13 +83,34 @@ public final class TLSListener: Sendable {
     acceptThread.withLock { $0 }?.join()
     socket.withLock { $0 = nil }
     pool.stop()
-    let ends = live.withLock { live in
+    let entries = live.withLock { live in
       live.stopped = true
-      return Array(live.ends.values)
+      return Array(live.entries.values)
     }
-    for end in ends { end() }
+    for entry in entries { entry.cancel() }
     pool.join()
-    live.withLock { $0.ends.removeAll() }
+    live.withLock { $0.entries.removeAll() }
+  }
+
+  /// Cancels the connections that `condition` holds for, such as those of a peer that is trusted no more.
+  ///
+  /// Change what the trust says before. Handshakes in progress are cancelled too, since one may have asked it already;
+  /// an honest peer tries again.
+  ///
+  /// - Returns: how many connections were cancelled; their handlers may still run for a moment.
+  @discardableResult
+  public func cancelConnections(where condition: (TLSConnection) -> Bool) -> Int {
+    var count = 0
+    for entry in live.withLock({ Array($0.entries.values) }) {
+      switch entry {
+      case .handshake: entry.cancel()
+      case .connection(let connection) where condition(connection):
+        entry.cancel()
+        count += 1
+      case .connection: break
+      }
+    }
+    return count
   }
 
   private static func listen(_ address: SocketAddress) throws(ReplError) -> Socket {
@@ -111,7 +144,7 @@ public final class TLSListener: Sendable {
   private func admit(_ accepted: Socket) {
     let remote = accepted.remoteAddress?.description ?? "unknown"
     let signal = CancelSignal()
-    guard let key = register({ signal.cancel() }) else {
+    guard let key = register(.handshake(signal)) else {
       log(remote, ReplError(.refused, subject: "peer \(remote)", cause: "\(maxConnections) connections are open"))
       return
     }
@@ -127,7 +160,7 @@ public final class TLSListener: Sendable {
       let connection = try TLSConnection(
         socket: accepted, settings: settings, sessions: nil, cancelSignal: signal,
         deadline: .after(settings.options.handshakeTimeout))
-      guard replace(key, { connection.cancel() }) else { return connection.cancel() }
+      guard replace(key, .connection(connection)) else { return connection.cancel() }
       handler(connection)
       connection.close()
     } catch {
@@ -136,22 +169,22 @@ public final class TLSListener: Sendable {
   }
 
   /// Nil when there are too many, or the listener stops.
-  private func register(_ end: @escaping @Sendable () -> Void) -> Int? {
+  private func register(_ entry: Entry) -> Int? {
     live.withLock { live in
-      guard !live.stopped, live.ends.count < maxConnections else { return nil }
+      guard !live.stopped, live.entries.count < maxConnections else { return nil }
       live.nextKey += 1
-      live.ends[live.nextKey] = end
+      live.entries[live.nextKey] = entry
       return live.nextKey
     }
   }
 
-  private func replace(_ key: Int, _ end: @escaping @Sendable () -> Void) -> Bool {
+  private func replace(_ key: Int, _ entry: Entry) -> Bool {
     live.withLock { live in
       guard !live.stopped else { return false }
-      live.ends[key] = end
+      live.entries[key] = entry
       return true
     }
   }
 
-  private func finish(_ key: Int) { live.withLock { _ = $0.ends.removeValue(forKey: key) } }
+  private func finish(_ key: Int) { live.withLock { _ = $0.entries.removeValue(forKey: key) } }
 }

@@ -46,6 +46,17 @@ import Testing
     _ = directory
   }
 
+  @Test func theKernelsWordCountsWhereNoHolderCanBeSeen() throws {
+    let (directory, path) = try volume()
+    let writer = try storage.openFile(path, .readWrite)
+    _ = expectNotStill {
+      _ = try StillnessEvidence.begin(path, allowedPaths: [directory.path]) { (_) throws(ReplError) in
+        VolumeSurvey(holders: [])
+      }
+    }
+    try writer.close()
+  }
+
   @Test func aWritableMappingIsNamedAfterItsFileWasClosed() throws {
     let (directory, path) = try volume()
     let descriptor = open(path, O_RDWR)

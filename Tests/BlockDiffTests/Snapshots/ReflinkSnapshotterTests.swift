@@ -130,8 +130,10 @@ private final class NotingFlusher: VolumeFlusher {
     try fileCommands(live, ["truncate 1m"])
     let device = try LoopFileSystem.run(["losetup", "--find", "--show", live])
     defer { _ = try? LoopFileSystem.run(["losetup", "--detach", device]) }
-    // Into the device's cache, not synchronized.
-    try LoopFileSystem.run(["sh", "-c", "printf hello | dd of=\(device) bs=5 seek=1 conv=notrunc status=none"])
+    // Into the device's cache; it stays there while somebody has the device open.
+    let writer = try storage.openFile(device, .readWrite)
+    defer { try? writer.close() }
+    try Array("hello".utf8).withUnsafeBytes { try writer.write($0, at: 5) }
     let file = try storage.openFile(live, .read)
     defer { try? file.close() }
     let result = try ReflinkSnapshotter(storage: storage).take(of: file, into: pool.path + "/snapshots/one")
