@@ -59,7 +59,6 @@ extension Integration {
         let listed = try volumes.map { try sites.target.points($0.name).map(\.group) }
         #expect(Set(listed).count == 1, "the members list the same groups: \(listed)")
         try sites.source.agent.start()
-        try sites.source.agent.start()
         #expect(try sites.end(of: name).isSuccessful)
         let points = try volumes.map { try sites.checkNewestPointIsLive($0) }
         #expect(Set(points.map(\.group)).count == 1)

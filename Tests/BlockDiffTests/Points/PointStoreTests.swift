@@ -119,6 +119,23 @@ import Testing
     }
   }
 
+  @Test func aMoveBetweenDirectoriesIsSyncedInBoth() throws {
+    var fixture = try TargetFixture()
+    let layout = fixture.pool.layout
+    fixture.disk.gate.startLog()
+    let point = try fixture.makePoint(fixture.randomVolume(blocks: 3))
+    #expect(syncedAfterTheLastRename(fixture) == [layout.points(of: fixture.source), layout.staging])
+    fixture.disk.gate.startLog()
+    try fixture.store.delete(point.id, of: fixture.source)
+    #expect(syncedAfterTheLastRename(fixture) == [layout.points(of: fixture.source), layout.trash])
+  }
+
+  private func syncedAfterTheLastRename(_ fixture: TargetFixture) -> Set<String> {
+    let log = fixture.disk.gate.log
+    guard let rename = log.lastIndex(where: { $0.kind == .rename }) else { return [] }
+    return Set(log[rename...].filter { $0.kind == .synchronizeDirectory }.map(\.path))
+  }
+
   @Test func promotionTakesTheReadyCloneByRename() throws {
     var fixture = try TargetFixture()
     let bytes = fixture.randomVolume(blocks: 10)
