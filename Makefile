@@ -4,6 +4,8 @@ SWIFT ?= swift
 PREFIX ?= /usr
 DESTDIR ?=
 PYTHON ?= python3
+# Further flags of the release build; --static-swift-stdlib makes binaries for nodes without Swift.
+BUILD_FLAGS ?=
 # Debug and release builds share one scratch path: the Swift package manager keeps them apart.
 SCRATCH := .build
 # Where the files of the package go, below DESTDIR.
@@ -24,8 +26,8 @@ packages: ## Install the Debian packages that building and testing need (as root
 	@Scripts/install-packages
 
 build: packages ## Build repl-agent and replctl for release into .build/release
-	$(SWIFT) build -c release --product repl-agent
-	$(SWIFT) build -c release --product replctl
+	$(SWIFT) build -c release $(BUILD_FLAGS) --product repl-agent
+	$(SWIFT) build -c release $(BUILD_FLAGS) --product replctl
 
 test: packages ## Build and run all tests; with CI set, a skipped test is a failure
 	@Scripts/run-tests

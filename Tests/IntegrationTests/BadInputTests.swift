@@ -24,7 +24,7 @@ extension Integration {
           #expect(result.status != 0)
           #expect(result.errors.contains(word), "\(result.summary)")
           #expect(result.errors.contains(site.agent.configuration), "\(result.summary)")
-          #expect(result.errors.contains("\(last + 1)"), "line \(last + 1) is named: \(result.summary)")
+          #expect(result.errors.contains("line \(last + 1):"), "line \(last + 1) is named: \(result.summary)")
         }
       }
     }

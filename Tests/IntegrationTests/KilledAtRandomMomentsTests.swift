@@ -16,7 +16,7 @@ extension Integration {
         try sites.replicate()
         let usual = monotonicSeconds() - began
         var random = SeededGenerator(seed: seed)
-        for cycle in 1...4 {
+        for cycle in 1...3 {
           let sealed = try sites.checkNewestPoint(of: volume)
           let digest = try Files.digest(sites.image(of: sealed, volume))
           try volume.fill(seed: random.next(), at: Int.random(in: 0...40, using: &random) * .mebibyte, count: 24 << 20)
