@@ -1,5 +1,6 @@
 import ReplModel
 import ReplicationEngine
+import Synchronization
 
 /// An engine in memory: volumes without bytes, pairs that are what they are told to be, runs moved on by the test.
 actor FakeService: ReplicationService {
@@ -75,6 +76,34 @@ actor FakeService: ReplicationService {
     }
     held.remove(at: index)
     deletions.append((id.description, data))
+  }
+
+  /// Promotions asked for, in order.
+  private(set) var promotions: [(volume: String, cluster: String, point: String)] = []
+
+  func promote(volume: VolumeID, from cluster: String, point: PointID) async throws(ReplError) -> VolumeReport {
+    promotions.append((volume.description, cluster, point.description))
+    if let index = held.firstIndex(where: { $0.id == volume.description }) {
+      held[index].role = .promoted
+      return held[index]
+    }
+    throw ReplError(.notFound, subject: "volume \(volume)", cause: "no such volume")
+  }
+
+  /// The control plane at the other end of every pair, and the cluster it sees as the sender.
+  nonisolated let peer = Mutex<(responder: any PeerDocumentResponder, asCluster: String)?>(nil)
+  /// What this control plane answers peers with.
+  nonisolated let responder = Mutex<(any PeerDocumentResponder)?>(nil)
+
+  func exchange(_ document: PeerDocument, pair: ObjectReference) async throws(ReplError) -> [UInt8] {
+    guard let (responder, cluster) = peer.withLock({ $0 }) else {
+      throw ReplError(.transient, subject: "pair \(pair.name)", cause: "the peer does not answer")
+    }
+    return try await responder.answer(document, from: cluster)
+  }
+
+  nonisolated func answerDocuments(with responder: (any PeerDocumentResponder)?) {
+    self.responder.withLock { $0 = responder }
   }
 
   func makePairingToken() async throws(ReplError) -> String { Self.token }

@@ -7,7 +7,10 @@ public struct ResourceRegistry: Sendable {
 
   /// All kinds of this agent.
   public static let standard = ResourceRegistry([
-    .namespace, .event, .persistentVolume, .persistentVolumeClaim, .clusterPair, .migration,
+    .namespace, .event, .persistentVolume, .persistentVolumeClaim, .configMap, .secret, .serviceAccount, .service,
+    .node, .clusterPair, .schedulePolicy, .namespacedSchedulePolicy, .migrationSchedule, .migration,
+    .clusterDomainsStatus, .clusterDomainUpdate, .action, .rule, .deployment, .statefulSet, .job, .cronJob,
+    .storageClass, .lease,
   ])
 
   /// The kind served under a group, version and plural name.

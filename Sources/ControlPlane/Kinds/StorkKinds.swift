@@ -11,16 +11,35 @@ public enum Stork {
 }
 
 extension ResourceKind {
-  /// A namespaced kind of the Stork group: Name and Age are all its table shows, as the real definitions have it.
-  private static func stork(_ kind: String, plural: String) -> ResourceKind {
+  /// A kind of the Stork group: Name and Age are all its table shows, as the real definitions have it.
+  private static func stork(
+    _ kind: String, plural: String, namespaced: Bool = true, shortNames: [String] = []
+  ) -> ResourceKind {
     var resource = ResourceKind(
-      group: Stork.group, version: Stork.version, kind: kind, plural: plural, namespaced: true, custom: true)
+      group: Stork.group, version: Stork.version, kind: kind, plural: plural, namespaced: namespaced, custom: true)
+    resource.shortNames = shortNames
     resource.columns = [.name, .age]
     return resource
   }
 
   /// Trust with a peer agent: address, token and mode.
   public static let clusterPair = stork("ClusterPair", plural: "clusterpairs")
-  /// One run that ships the volumes of some namespaces.
+  /// When scheduled work is due, for all namespaces.
+  public static let schedulePolicy = stork("SchedulePolicy", plural: "schedulepolicies", namespaced: false)
+  /// When scheduled work is due, within one namespace.
+  public static let namespacedSchedulePolicy = stork("NamespacedSchedulePolicy", plural: "namespacedschedulepolicies")
+  /// Migrations made by a policy.
+  public static let migrationSchedule = stork("MigrationSchedule", plural: "migrationschedules")
+  /// One run that ships the volumes and objects of some namespaces.
   public static let migration = stork("Migration", plural: "migrations")
+  /// Which failure domains of a stretched cluster take part.
+  public static let clusterDomainsStatus = stork(
+    "ClusterDomainsStatus", plural: "clusterdomainsstatuses", namespaced: false, shortNames: ["cds"])
+  /// A request to activate or deactivate a failure domain.
+  public static let clusterDomainUpdate = stork(
+    "ClusterDomainUpdate", plural: "clusterdomainupdates", namespaced: false, shortNames: ["cdu"])
+  /// A failover or failback.
+  public static let action = stork("Action", plural: "actions")
+  /// Named hooks around the snapshots of a Migration.
+  public static let rule = stork("Rule", plural: "rules")
 }

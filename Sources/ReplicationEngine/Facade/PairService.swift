@@ -10,6 +10,8 @@ struct PairService: Sendable {
   let trust: TrustStore
   let links: PeerLinks
   let clock: any EngineClock
+  /// Ends the connections a cluster has opened to this agent.
+  let cutOff: @Sendable (String) -> Void
 
   /// Proves the token of a pair object, unless this very token was proved before, and finds out whether the peer lives.
   func pair(_ request: PairRequest) throws(ReplError) -> PairReport {
@@ -18,7 +20,7 @@ struct PairService: Sendable {
     if let known, known.tokenHash == hash, try isTrusted(known.peer) {
       return try refresh(known, request)
     }
-    let peer = try PairingInitiator(configuration: configuration, trust: trust)
+    let peer = try PairingInitiator(configuration: configuration, trust: trust, clock: clock)
       .pair(host: request.host, port: request.port, token: request.token)
     let pair = PairRecord(
       reference: request.reference, peer: peer.cluster, host: request.host, port: request.port, mode: request.mode,
@@ -52,7 +54,10 @@ struct PairService: Sendable {
       guard isLast else { return }
       try database.execute(sql: "UPDATE peer SET expiresAt = ? WHERE cluster = ?", arguments: [expiry, pair.peer])
     }
-    if isLast { links.drop(pair.peer) }
+    guard isLast else { return }
+    links.drop(pair.peer)
+    // Only after the pin is gone: a handshake that is cut off finds none when it is tried again.
+    if now { cutOff(pair.peer) }
   }
 
   private func isTrusted(_ cluster: String) throws(ReplError) -> Bool {

@@ -69,6 +69,20 @@ extension ReplicationEngine: ReplicationService {
 
   public func cancelMigration(uid: String) async throws(ReplError) { runs.cancel(uid: uid) }
 
+  public func promote(
+    volume: VolumeID, from cluster: String, point: PointID
+  ) async throws(ReplError) -> VolumeReport {
+    throw ReplError(.refused, subject: "volume \(volume)", cause: "promotion is not possible yet")
+  }
+
+  // MARK: Documents of control planes
+
+  public func exchange(_ document: PeerDocument, pair: ObjectReference) async throws(ReplError) -> [UInt8] {
+    throw ReplError(.refused, subject: "document \(document.topic)", cause: "peers exchange no documents yet")
+  }
+
+  public func answerDocuments(with responder: (any PeerDocumentResponder)?) {}
+
   private func start(_ request: MigrationRequest) throws(ReplError) {
     if let known = try database.read({ try RunRecord.find($0, uid: request.reference.uid) }) {
       if !known.state.isFinal { runs.submit(known) }

@@ -100,7 +100,9 @@ public final class ReplicationEngine: Sendable {
   }
 
   var pairService: PairService {
-    PairService(configuration: configuration, database: database, trust: trust, links: links, clock: clock)
+    PairService(configuration: configuration, database: database, trust: trust, links: links, clock: clock) {
+      [server] cluster in server.cutOff(cluster)
+    }
   }
 }
 

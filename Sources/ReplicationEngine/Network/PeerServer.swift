@@ -48,6 +48,11 @@ final class PeerServer: Sendable {
     }
   }
 
+  /// Ends what a cluster has connected here; its pin must be gone before.
+  func cutOff(_ cluster: String) {
+    for listener in [control, data] { listener.cancelConnections { $0.peerIdentity?.clusterID == cluster } }
+  }
+
   func stop() {
     control.stop()
     data.stop()

@@ -36,10 +36,37 @@ public protocol ReplicationService: Sendable {
     -> RecoveryPointReport
   /// Reads the point and its twin and compares both with the seals; `quick` compares stored seals only.
   func verify(namespace: String, name: String, point: PointID?, quick: Bool) async throws(ReplError) -> VerifyReport
+  /// Makes a point of a volume held for a peer the live file, at the path the report names; the volume's role becomes
+  /// `promoted` and later sessions of it are refused. Idempotent for the same point.
+  func promote(volume: VolumeID, from cluster: String, point: PointID) async throws(ReplError) -> VolumeReport
+
+  /// Sends a document to the control plane of a pair's peer and returns its answer.
+  func exchange(_ document: PeerDocument, pair: ObjectReference) async throws(ReplError) -> [UInt8]
+  /// Says who answers the documents that peers send; nil: they are refused.
+  func answerDocuments(with responder: (any PeerDocumentResponder)?)
+
   /// What the agent is doing, its pools and peers.
   func status() async throws(ReplError) -> AgentReport
   /// What happened, for events and logs; each subscriber gets all from now on, bounded to the newest 1,024.
   func events() -> AsyncStream<EngineEvent>
+}
+
+/// A document of one control plane for another. The engine carries it and knows nothing of its contents.
+public struct PeerDocument: Hashable, Sendable {
+  /// What the receiver is asked for, 1 to 64 bytes: `resources`, `schedule`.
+  public var topic: String
+  /// At most 8 MiB.
+  public var body: [UInt8]
+  public init(topic: String, body: [UInt8]) {
+    self.topic = topic
+    self.body = body
+  }
+}
+
+/// Answers documents of peers.
+public protocol PeerDocumentResponder: Sendable {
+  /// The answer, at most 8 MiB. `cluster` is the peer that TLS has authenticated. Called from any task.
+  func answer(_ document: PeerDocument, from cluster: String) async throws(ReplError) -> [UInt8]
 }
 
 /// A Kubernetes object by kind, namespace, name and uid.
@@ -187,7 +214,7 @@ public struct MigrationRequest: Hashable, Sendable {
   public var pair: ObjectReference
   /// Ascending, at least one.
   public var volumes: [VolumeID]
-  /// Members that could not be taken along, with the reason; the seal names them.
+  /// Whether a volume that became smaller may be shipped at its new size.
   public var acceptShrink: Bool
   public init(reference: ObjectReference, pair: ObjectReference, volumes: [VolumeID], acceptShrink: Bool) {
     self.reference = reference

@@ -8,6 +8,7 @@ import WireTransport
 struct PairingInitiator: Sendable {
   let configuration: EngineConfiguration
   let trust: TrustStore
+  let clock: any EngineClock
 
   /// Pairs with the agent at an address and returns what is to be recorded of it.
   func pair(host: String, port: UInt16, token text: String) throws(ReplError) -> PeerRecord {
@@ -29,9 +30,7 @@ struct PairingInitiator: Sendable {
       switch effect {
       case .send(let request): effect = try machine.receive(try send(request, channel))
       case .paired(let peer):
-        return PeerRecord(
-          cluster: peer.clusterID, node: peer.node, authority: peer.caCertificate, host: host, port: port,
-          expiresAt: nil)
+        return try PairingSide.record(peer, spkiHash: token.authorityHash, host: host, port: port, at: clock.now())
       }
     }
   }
@@ -120,7 +119,10 @@ private final class PairingConversation: Sendable {
     var token = try machine.tokenID.map { (id) throws(ReplError) in try responder.trust.token(id) } ?? nil
     do throws(ReplError) {
       let (peer, answer) = try machine.receive(proof, token: &token, at: responder.clock.now())
-      if let token { try responder.trust.save(token, peer: PairingSide.record(peer)) }
+      // The client's address is not known here: this side never dials it before a pair names one.
+      let record = try PairingSide.record(
+        peer, spkiHash: nil, host: "", port: peer.controlPort, at: responder.clock.now())
+      if let token { try responder.trust.save(token, peer: record) }
       return answer
     } catch {
       if let token { try responder.trust.save(token, peer: nil) }
@@ -148,10 +150,15 @@ enum PairingSide {
       serverKey: server)
   }
 
-  /// The client's address is not known here: this side never dials it before a pair names one.
-  static func record(_ peer: PairedPeer) -> PeerRecord {
-    PeerRecord(
-      cluster: peer.clusterID, node: peer.node, authority: peer.caCertificate, host: "", port: peer.controlPort,
-      expiresAt: nil)
+  /// What is kept of a peer, once its authority is one that handshakes can be judged by.
+  ///
+  /// - Parameter spkiHash: what the token names; nil at the side that made the token, which learns the key here.
+  static func record(
+    _ peer: PairedPeer, spkiHash: [UInt8]?, host: String, port: UInt16, at now: Timestamp
+  ) throws(ReplError) -> PeerRecord {
+    let authority = try PinnedAuthority.checked(
+      clusterID: peer.clusterID, caDER: peer.caCertificate, spkiHash: spkiHash, now: now.nanoseconds / 1_000_000_000)
+    return PeerRecord(
+      cluster: peer.clusterID, node: peer.node, authority: authority.caDER, host: host, port: port, expiresAt: nil)
   }
 }
