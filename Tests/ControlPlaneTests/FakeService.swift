@@ -78,6 +78,10 @@ actor FakeService: ReplicationService {
     deletions.append((id.description, data))
   }
 
+  private(set) var revoked: [String] = []
+
+  func revokePeer(_ cluster: String) async throws(ReplError) { revoked.append(cluster) }
+
   /// Promotions asked for, in order.
   private(set) var promotions: [(volume: String, cluster: String, point: String)] = []
 

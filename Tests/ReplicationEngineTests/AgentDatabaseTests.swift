@@ -36,6 +36,27 @@ import Testing
     #expect(try DatabaseQueue(path: path).read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == newer)
   }
 
+  @Test("a database of version 1 is copied beside itself and brought up to date with what it holds")
+  func upgrade() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/agent.db"
+    let old = try DatabaseQueue(path: path)
+    try old.write { database in
+      try database.execute(sql: Schema.version1)
+      try database.execute(sql: "PRAGMA user_version = 1")
+      try database.execute(
+        sql: "INSERT INTO peer (cluster, node, authority, host, port) VALUES ('west', 'w1', x'00', 'w', 9001)")
+    }
+    try old.close()
+    let database = try AgentDatabase.open(path)
+    let peer = try #require(try database.read { try PeerRecord.find($0, "west") })
+    #expect(peer.node == "w1")
+    #expect(!peer.invited)
+    let copy = try DatabaseQueue(path: path + ".v1.bak")
+    #expect(try copy.read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == 1)
+    #expect(try copy.read { try String.fetchOne($0, sql: "SELECT cluster FROM peer") } == "west")
+  }
+
   @Test("what fails within a transaction is not there afterwards")
   func rollback() throws {
     let database = try AgentDatabase.inMemory()

@@ -144,6 +144,10 @@ def control_vectors():
     yield "verify-point-reply", reply("verifyPoint", verify_reply)
     yield "unpair", request("unpair", lambda w: None)
     yield "unpair-reply", reply("unpair")
+    yield "volume-notice-deleted", request("volumeNotice", lambda w: w.raw(VOLUME, "volume").u8(1, "deleted"))
+    yield "volume-notice-doubted", request("volumeNotice", lambda w: w.raw(VOLUME, "volume").u8(2, "doubted")
+                                           .i64(TAKEN, "since").text("segment 3 differs", "reason"))
+    yield "volume-notice-reply", reply("volumeNotice")
     yield "refusal", wire.control_frame(
         "beginSession", lambda w: wire.write_error(w, 13, "volume shop/db", "the key is not known here", "begin again"),
         REQUEST, wire.REPLY | wire.ERROR)

@@ -19,7 +19,7 @@ REPLY, ERROR, OPTIONAL = 1, 2, 4
 TYPES = {
     "hello": 1, "heartbeat": 2, "inventory": 3, "beginSession": 4, "startSession": 5, "resumeExtents": 6,
     "segmentSums": 7, "sealSession": 8, "commitGroup": 9, "confirmGroup": 10, "abortSession": 11, "queryPoint": 12,
-    "verifyPoint": 13, "unpair": 14, "close": 255, "pairHello": 257, "pairProof": 258,
+    "verifyPoint": 13, "unpair": 14, "volumeNotice": 17, "close": 255, "pairHello": 257, "pairProof": 258,
 }
 KINDS = {"delta": 1, "full": 2, "compare": 3, "repair": 4}
 

@@ -397,6 +397,16 @@ class Target:
                 return lambda w: (w.u8(2, ""), wire.write_seal(w, session["seal"]))
         return lambda w: w.u8(1, "")
 
+    def on_volumeNotice(self, reader):
+        reader.raw(16)
+        kind = reader.u8()
+        if kind == 2:
+            reader.i64()
+            reader.text(512)
+        elif kind != 1:
+            raise wire.WireFailure(f"notice {kind}")
+        return lambda w: None
+
     def on_unpair(self, reader):
         return lambda w: None
 

@@ -2,12 +2,31 @@ import GRDB
 
 /// The tables of the agent's database, described in docs/on-disk-format.md.
 enum Schema {
+  /// Makes the tables of a new database: those of version 1, then what every version since has changed.
   static func create(_ database: Database) throws {
-    try database.execute(sql: source)
-    try database.execute(sql: target)
-    try database.execute(sql: trust)
+    try database.execute(sql: version1)
+    try upgrade(database, from: 1)
+  }
+
+  /// Brings the tables of an older version up to date.
+  static func upgrade(_ database: Database, from version: Int) throws {
+    if version < 2 { try database.execute(sql: version2) }
     try database.execute(sql: "PRAGMA user_version = \(AgentDatabase.schemaVersion)")
   }
+
+  /// Notices about volumes, doubted and orphaned points, who was invited by a token of ours.
+  private static let version2 = """
+    CREATE TABLE notice (
+      peer TEXT NOT NULL, volume TEXT NOT NULL, kind INTEGER NOT NULL, since INTEGER, reason TEXT,
+      PRIMARY KEY (peer, volume, kind));
+    CREATE TABLE cleanScrub (
+      volume TEXT NOT NULL, peer TEXT NOT NULL, takenAt INTEGER NOT NULL, PRIMARY KEY (volume, peer));
+    ALTER TABLE targetVolume ADD COLUMN deletedAt INTEGER;
+    ALTER TABLE point ADD COLUMN doubt TEXT;
+    ALTER TABLE peer ADD COLUMN invited INTEGER NOT NULL DEFAULT 0;
+    """
+
+  static let version1 = source + target + trust
 
   private static let source = """
     CREATE TABLE volume (

@@ -15,6 +15,8 @@ struct TargetVolumeRecord: Hashable, Sendable {
   var role: VolumeRole
   /// Name of the pool that holds its points.
   var pool: String
+  /// When the source was found to have the volume no more; nil while it has it.
+  var deletedAt: Timestamp?
 
   var label: String { "volume \(namespace)/\(name) of \(cluster)" }
 }
@@ -29,6 +31,7 @@ extension TargetVolumeRecord {
     branch = Branch(epoch: UInt64(clamping: row["branchEpoch"] as Int64), id: try row.value("branchID"))
     role = VolumeRole(rawValue: row["role"]) ?? .target
     pool = row["pool"]
+    deletedAt = row["deletedAt"]
   }
 
   /// Inserts, or brings names up to date.
@@ -47,6 +50,11 @@ extension TargetVolumeRecord {
   static func all(_ database: Database) throws -> [TargetVolumeRecord] {
     try Row.fetchAll(database, sql: "SELECT * FROM targetVolume ORDER BY namespace, name, cluster")
       .map(TargetVolumeRecord.init(row:))
+  }
+
+  func delete(_ database: Database) throws {
+    try database.execute(
+      sql: "DELETE FROM targetVolume WHERE cluster = ? AND volume = ?", arguments: [cluster, volume])
   }
 
   static func find(_ database: Database, cluster: String, volume: VolumeID) throws -> TargetVolumeRecord? {
@@ -70,6 +78,8 @@ struct CatalogPoint: Hashable, Sendable {
   var confirmed: Bool
   /// Segments a scrub found damaged.
   var damaged: [UInt64]
+  /// Why its source doubts it although it is what was sealed; reading it does not clear that.
+  var doubt: String?
 
   var point: PointID { seal.point }
   var volume: VolumeID { seal.volume }
@@ -86,17 +96,18 @@ extension CatalogPoint {
     state = PointState.allCases.first { $0.name == stored } ?? .suspect
     confirmed = row["confirmed"]
     damaged = (row["damaged"] as Data?).map(SegmentList.decode) ?? []
+    doubt = row["doubt"]
   }
 
   func insert(_ database: Database) throws {
     try database.execute(
       sql: """
         INSERT OR REPLACE INTO point (cluster, volume, point, generation, pool, seal, sealedAt, provenAt, state,
-          confirmed, damaged) VALUES (?,?,?,?,?,?,?,?,?,?,?)
+          confirmed, damaged, doubt) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)
         """,
       arguments: [
         cluster, volume, point, Int64(seal.generation), pool, Data(seal.encoded), sealedAt, provenAt, state.name,
-        confirmed, damaged.isEmpty ? nil : SegmentList.encode(damaged),
+        confirmed, damaged.isEmpty ? nil : SegmentList.encode(damaged), doubt,
       ])
   }
 

@@ -54,6 +54,10 @@ extension ReplicationEngine: ReplicationService {
     try await runOnThread("pairing") { [self] () throws(ReplError) in try pairService.remove(reference, now: now) }
   }
 
+  public func revokePeer(_ cluster: String) async throws(ReplError) {
+    try await runOnThread("pairing") { [self] () throws(ReplError) in try pairService.revoke(cluster) }
+  }
+
   // MARK: Migrations
 
   public func startMigration(_ request: MigrationRequest) async throws(ReplError) {
@@ -154,7 +158,8 @@ extension ReplicationEngine: ReplicationService {
     try await runOnThread("status") { [self] () throws(ReplError) in
       AgentReport(
         clusterID: configuration.clusterID, node: configuration.node, version: configuration.version,
-        pools: try poolReports(), pairs: try pairService.all(), volumes: try volumeReports(),
+        pools: try poolReports(), pairs: try pairService.all(), peers: try pairService.peers(),
+        volumes: try volumeReports(),
         activeMigrations: runs.activeCount)
     }
   }

@@ -62,7 +62,8 @@ public final class ReplicationEngine: Sendable {
       context: TargetContext(
         configuration: configuration, database: database, storage: storage, pools: pools, clock: clock,
         elapsed: .system, events: hub, clockOffset: { [links] in links.clockOffset($0) },
-        background: { [background] in background.submit($0) }, repairs: repairs))
+        background: { [background] in background.submit($0) }, repairs: repairs,
+        clockSteps: ClockStepWatch(clock: clock)))
     runs = RunBoard(context: source, links: links, logger: logger)
     source.activity.ask { [weak runs] in runs?.isBusy($0) ?? false }
     let report = try TargetRecovery(context: target.context).run()

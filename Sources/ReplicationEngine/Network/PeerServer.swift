@@ -29,7 +29,7 @@ final class PeerServer: Sendable {
       logger.warning("connection refused", metadata: ["remote": "\(remote)", "reason": "\(error)"])
     }
     let responder = ControlResponder(
-      configuration: configuration, service: service, repairs: repairs, clock: clock, logger: logger)
+      configuration: configuration, trust: trust, service: service, repairs: repairs, clock: clock, logger: logger)
     control = try TLSListener(
       address: configuration.listenAddress, port: configuration.controlPort, settings: controlSettings, log: refusals
     ) { connection in
@@ -62,6 +62,7 @@ final class PeerServer: Sendable {
 /// Answers the control connection of one peer.
 struct ControlResponder: Sendable {
   let configuration: EngineConfiguration
+  let trust: TrustStore
   let service: TargetService
   let repairs: RepairBoard
   let clock: any EngineClock
@@ -119,7 +120,9 @@ struct ControlResponder: Sendable {
         HeartbeatReply(
           sentAt: heartbeat.sentAt, receivedAt: arrived, repliedAt: clock.now(),
           repairWanted: repairs.isWanted(from: peer)))
-    case .unpair: return .unpair
+    case .unpair:
+      do throws(ReplError) { try trust.takeBackInvitation(of: peer) } catch { return .refused(error) }
+      return .unpair
     default:
       let reply = service.handle(request, from: peer, agreement: agreement)
       if case .refused(let error) = reply {

@@ -80,6 +80,9 @@ final class TargetService: Sendable {
       return .abortSession
     case .queryPoint(let request): return .queryPoint(try query(request, peer))
     case .verifyPoint(let request): return .verifyPoint(try verify(request, peer))
+    case .volumeNotice(let notice):
+      try NoticeKeeper(context: context).take(notice, from: peer)
+      return .volumeNotice
     }
   }
 

@@ -14,6 +14,10 @@ struct TargetVolumes: Sendable {
     }
     guard var record = found else { return try create(begin, peer) }
     try checkAuthority(begin, record)
+    if record.deletedAt != nil {
+      record.deletedAt = nil
+      try context.database.write { try TargetVolumeRecord.adopt($0, cluster: peer, volume: begin.volume) }
+    }
     guard record.namespace != begin.namespace || record.name != begin.name else { return record }
     record.namespace = begin.namespace
     record.name = begin.name
@@ -23,15 +27,16 @@ struct TargetVolumes: Sendable {
 
   private func create(_ begin: BeginSession, _ peer: String) throws(ReplError) -> TargetVolumeRecord {
     let pool = try context.pools.poolForPoints()
+    let now = context.clock.now()
     let record = TargetVolumeRecord(
       cluster: peer, volume: begin.volume, namespace: begin.namespace, name: begin.name, lineage: begin.lineage,
       branch: begin.branch, role: .target, pool: pool.name)
     try context.database.write { database in
       // An older volume of the same name keeps its points under its own id.
-      try database.execute(
-        sql: "UPDATE point SET state = 'orphaned' WHERE cluster = ? AND state = 'sealed' AND volume IN "
-          + "(SELECT volume FROM targetVolume WHERE cluster = ? AND namespace = ? AND name = ?)",
-        arguments: [peer, peer, begin.namespace, begin.name])
+      for old in try TargetVolumeRecord.all(database)
+      where (old.cluster, old.namespace, old.name) == (peer, begin.namespace, begin.name) {
+        try TargetVolumeRecord.orphan(database, cluster: peer, volume: old.volume, at: now)
+      }
       try record.save(database)
     }
     return record

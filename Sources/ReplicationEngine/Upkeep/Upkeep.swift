@@ -2,7 +2,8 @@ import ReplModel
 import Synchronization
 import WireTransport
 
-/// The engine's timers, each on a thread of its own: ledger ticks, heartbeats, scrub, room in the pools.
+/// The engine's timers, each on a thread of its own: ledger ticks, heartbeats, scrub, room in the pools,
+/// retention.
 final class Upkeep: Sendable {
   private let stopSignal = Atomic<Bool>(false)
   private let threads: Mutex<[WorkerThread]>
@@ -10,7 +11,10 @@ final class Upkeep: Sendable {
   init(engine: ReplicationEngine) throws(ReplError) {
     threads = Mutex([])
     let ticks = try WorkerThread(name: "ledger-tick") { [self, weak engine] in
-      every(1) { engine?.target.tick() }
+      every(1) {
+        engine?.target.tick()
+        _ = engine?.target.context.clockSteps.secondsSinceStep()
+      }
     }
     let heartbeats = try WorkerThread(name: "heartbeat") { [self, weak engine] in
       every(5) { engine?.sendHeartbeats() }
@@ -21,7 +25,10 @@ final class Upkeep: Sendable {
     let space = try WorkerThread(name: "space") { [self, weak engine] in
       every(10) { if let engine { SpaceKeeper(context: engine.source).run() } }
     }
-    threads.withLock { $0 = [ticks, heartbeats, scrubs, space] }
+    let retention = try WorkerThread(name: "retention") { [self, weak engine] in
+      every(600) { if let engine { RetentionRun(context: engine.target.context).pruneAll() } }
+    }
+    threads.withLock { $0 = [ticks, heartbeats, scrubs, space, retention] }
   }
 
   var isStopped: Bool { stopSignal.load(ordering: .relaxed) }
@@ -47,6 +54,7 @@ final class Upkeep: Sendable {
 extension ReplicationEngine {
   /// Asks every paired peer whether it lives, and repairs what it found damaged.
   func sendHeartbeats() {
+    for cluster in (try? trust.expiredPeers()) ?? [] { pairService.cutOff(cluster) }
     let clusters = Set(((try? database.read { try PairRecord.all($0) }) ?? []).map(\.peer))
     for cluster in clusters {
       guard let link = try? links.link(to: cluster) else { continue }
@@ -57,6 +65,7 @@ extension ReplicationEngine {
         if let offset = link.clockOffset, abs(offset) > ClockWarning.nanoseconds {
           logger.warning("clocks differ", metadata: ["peer": "\(cluster)", "seconds": "\(Double(offset) / 1e9)"])
         }
+        try NoticeSender(context: source).send(over: link)
         if repairWanted { startRepairs(link) }
       } catch {
         if wasReady { logger.warning("peer does not answer", metadata: ["peer": "\(cluster)", "reason": "\(error)"]) }

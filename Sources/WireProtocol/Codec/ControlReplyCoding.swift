@@ -25,6 +25,7 @@ extension ControlReply {
     case .queryPoint: .queryPoint
     case .verifyPoint: .verifyPoint
     case .unpair: .unpair
+    case .volumeNotice: .volumeNotice
     case .refused: nil
     }
   }
@@ -46,7 +47,7 @@ extension ControlReply {
     case .segmentSums(let message): message
     case .sealSession(let message): message
     case .commitGroup(let message): message
-    case .confirmGroup, .abortSession, .unpair: Nothing()
+    case .confirmGroup, .abortSession, .unpair, .volumeNotice: Nothing()
     case .queryPoint(let message): message
     case .verifyPoint(let message): message
     case .refused(let error): error
@@ -84,6 +85,7 @@ extension ControlReply {
     case .queryPoint: self = .queryPoint(try QueryPointReply(body: body, what))
     case .verifyPoint: self = .verifyPoint(try VerifyReply(body: body, what))
     case .unpair: self = try Self.empty(.unpair, body, what)
+    case .volumeNotice: self = try Self.empty(.volumeNotice, body, what)
     case .close, .pairHello, .pairProof:
       throw WireError(.outOfOrder, "\(known) is not a reply of a control connection")
     }

@@ -18,6 +18,7 @@ extension ControlRequest {
     case .queryPoint: .queryPoint
     case .verifyPoint: .verifyPoint
     case .unpair: .unpair
+    case .volumeNotice: .volumeNotice
     }
   }
 
@@ -37,6 +38,7 @@ extension ControlRequest {
     case .queryPoint(let message): message
     case .verifyPoint(let message): message
     case .unpair(let message): message
+    case .volumeNotice(let message): message
     }
   }
 
@@ -66,6 +68,7 @@ extension ControlRequest {
     case .queryPoint: self = .queryPoint(try QueryPoint(body: body, what))
     case .verifyPoint: self = .verifyPoint(try VerifyPoint(body: body, what))
     case .unpair: self = .unpair(try Unpair(body: body, what))
+    case .volumeNotice: self = .volumeNotice(try VolumeNotice(body: body, what))
     case .close, .pairHello, .pairProof:
       throw WireError(.outOfOrder, "\(known) is not a request of a control connection")
     }

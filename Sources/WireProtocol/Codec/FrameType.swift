@@ -15,6 +15,7 @@ public enum FrameType: UInt16, Sendable, CaseIterable {
   case queryPoint = 12
   case verifyPoint = 13
   case unpair = 14
+  case volumeNotice = 17
   /// The sender closes the connection; never answered. The body is a ``CloseNotice``.
   case close = 255
   /// On pairing connections only.

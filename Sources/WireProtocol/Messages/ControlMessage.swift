@@ -17,6 +17,7 @@ public enum ControlRequest: Hashable, Sendable {
   case queryPoint(QueryPoint)
   case verifyPoint(VerifyPoint)
   case unpair(Unpair)
+  case volumeNotice(VolumeNotice)
 }
 
 /// The answer to a request of the same name, or a refusal.
@@ -35,6 +36,7 @@ public enum ControlReply: Hashable, Sendable {
   case queryPoint(QueryPointReply)
   case verifyPoint(VerifyReply)
   case unpair
+  case volumeNotice
   case refused(ReplError)
 }
 

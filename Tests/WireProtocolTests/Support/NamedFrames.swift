@@ -29,6 +29,9 @@ enum NamedFrames {
       "query-point": .queryPoint(QueryPoint(volume: Samples.volume, point: Samples.point)),
       "verify-point": .verifyPoint(VerifyPoint(volume: Samples.volume, point: Samples.point, quick: false)),
       "unpair": .unpair(Unpair()),
+      "volume-notice-deleted": .volumeNotice(VolumeNotice(volume: Samples.volume, content: .deleted)),
+      "volume-notice-doubted": .volumeNotice(
+        VolumeNotice(volume: Samples.volume, content: .doubted(since: Samples.taken, reason: "segment 3 differs"))),
     ]
   }
 
@@ -59,6 +62,7 @@ enum NamedFrames {
         VerifyReply(
           seal: Samples.fullSeal, computed: Samples.digest, bytesRead: 5000, damagedSegments: [0], state: .suspect)),
       "unpair-reply": .unpair,
+      "volume-notice-reply": .volumeNotice,
     ]) { first, _ in first }
   }
 

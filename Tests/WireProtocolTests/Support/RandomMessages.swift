@@ -113,7 +113,7 @@ struct RandomMessages {
   }
 
   mutating func request(_ number: Int) -> ControlRequest {
-    switch number % 14 {
+    switch number % 15 {
     case 0: .hello(hello())
     case 1: .heartbeat(Heartbeat(sentAt: instant()))
     case 2: .inventory(InventoryRequest(volume: id()))
@@ -134,12 +134,17 @@ struct RandomMessages {
     case 10: .abortSession(AbortSession(session: id(), discard: random.chance(50)))
     case 11: .queryPoint(QueryPoint(volume: id(), point: id()))
     case 12: .verifyPoint(VerifyPoint(volume: id(), point: id(), quick: random.chance(50)))
+    case 13:
+      .volumeNotice(
+        VolumeNotice(
+          volume: id(),
+          content: random.chance(30) ? .deleted : .doubted(since: instant(), reason: text(WireLimits.reason))))
     default: .unpair(Unpair())
     }
   }
 
   mutating func reply(_ number: Int) -> ControlReply {
-    switch number % 15 {
+    switch number % 16 {
     case 0: .hello(hello())
     case 1:
       .heartbeat(
@@ -161,6 +166,7 @@ struct RandomMessages {
           seal: seal(), computed: optional(sum()), bytesRead: size(), damagedSegments: segments(20),
           state: element(PointState.allCases, .sealed)))
     case 13: .unpair
+    case 14: .volumeNotice
     default: .refused(error())
     }
   }
