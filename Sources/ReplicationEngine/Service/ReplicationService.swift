@@ -29,7 +29,7 @@ public protocol ReplicationService: Sendable {
   func startMigration(_ request: MigrationRequest) async throws(ReplError)
   /// Progress of a run; nil if the engine never heard of the uid.
   func migration(uid: String) async throws(ReplError) -> MigrationReport?
-  /// Ends a run that is under way. What was shipped stays resumable; nothing sealed is touched.
+  /// Ends a run that is under way and throws away what it had staged; nothing sealed is touched.
   func cancelMigration(uid: String) async throws(ReplError)
 
   /// Points of a volume, newest first, whether it is held as a target here or its twin is pinned here as a source.

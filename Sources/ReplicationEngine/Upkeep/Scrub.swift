@@ -76,11 +76,11 @@ struct TwinScrub: Sendable {
       try database.execute(
         sql: "UPDATE snapshot SET scrubbedAt = ? WHERE point = ?", arguments: [now, snapshot.point])
       if differing.isEmpty {
-        try VolumeRecord.setCare(database, volume.id, distrust: nil, full: volume.fullReason)
+        try VolumeRecord.setDistrust(database, volume.id, nil)
         try CleanScrub.record(database, snapshot)
       } else {
         let reason = "a scrub found \(differing.count) segments of snapshot \(snapshot.point) that differ from its sums"
-        try VolumeRecord.setCare(database, volume.id, distrust: reason, full: volume.fullReason)
+        try VolumeRecord.setDistrust(database, volume.id, reason)
         try NoticeRecord.tell(database, of: volume.id) { peer in
           let clean = try CleanScrub.find(database, volume.id, peer: peer) ?? Timestamp(nanoseconds: 0)
           return .doubted(since: clean, reason: reason)
