@@ -59,6 +59,11 @@ struct Discovery: Sendable {
 
   static func verbs(_ kind: ResourceKind) -> JSONValue { .array(kind.verbs.sorted().map(JSONValue.string)) }
 
+  private static func addNames(_ kind: ResourceKind, to entry: inout JSONValue) {
+    if !kind.shortNames.isEmpty { entry["shortNames"] = .array(kind.shortNames.map(JSONValue.string)) }
+    if !kind.categories.isEmpty { entry["categories"] = .array(kind.categories.map(JSONValue.string)) }
+  }
+
   /// Verbs of a status subresource.
   private static let statusVerbs: JSONValue = ["get", "patch", "update"]
 }
@@ -81,7 +86,7 @@ extension Discovery {
         "name": .string(kind.plural), "singularName": .string(kind.singular), "namespaced": .bool(kind.namespaced),
         "kind": .string(kind.kind), "verbs": Self.verbs(kind),
       ]
-      if !kind.shortNames.isEmpty { entry["shortNames"] = .array(kind.shortNames.map(JSONValue.string)) }
+      Self.addNames(kind, to: &entry)
       list.append(entry)
       if kind.hasStatus {
         list.append([
@@ -129,7 +134,7 @@ extension Discovery {
       "scope": kind.namespaced ? "Namespaced" : "Cluster", "singularResource": .string(kind.singular),
       "verbs": verbs(kind),
     ]
-    if !kind.shortNames.isEmpty { entry["shortNames"] = .array(kind.shortNames.map(JSONValue.string)) }
+    addNames(kind, to: &entry)
     if kind.hasStatus {
       entry["subresources"] = [
         ["subresource": "status", "responseKind": OpenAPISchema.names(kind), "verbs": statusVerbs]

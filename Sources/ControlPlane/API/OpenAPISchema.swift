@@ -52,9 +52,6 @@ enum OpenAPISchema {
   /// Metadata is described once and referred to.
   private static func property(_ field: Schema.Field) -> JSONValue {
     guard field.name == "metadata" else { return json(field.schema) }
-    return [
-      "description": .string(field.schema.text),
-      "allOf": [["$ref": .string("#/components/schemas/\(metadataName)")]],
-    ]
+    return ["allOf": [["$ref": .string("#/components/schemas/\(metadataName)")]]]
   }
 }

@@ -43,6 +43,7 @@ extension ResourceKind {
     kind.description = "A running program. There are none here: this node has no kubelet."
     kind.shortNames = ["po"]
     kind.verbs = readOnly
+    kind.categories = ["all"]
     kind.fieldSelectors = [
       "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "status.phase",
       "status.podIP",
@@ -58,6 +59,7 @@ extension ResourceKind {
     kind.description = "A set of equal pods. There are none here: this node has no kubelet."
     kind.shortNames = ["rs"]
     kind.verbs = readOnly
+    kind.categories = ["all"]
     kind.columns = [.name, .age]
     return kind
   }()

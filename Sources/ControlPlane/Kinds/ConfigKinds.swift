@@ -61,6 +61,7 @@ extension ResourceKind {
     kind.description = "A name and ports under which pods are reached. Kept for the other site, not served here."
     kind.fields = Schema.service
     kind.shortNames = ["svc"]
+    kind.categories = ["all"]
     kind.hasStatus = true
     kind.labelName = true
     kind.columns = [

@@ -40,6 +40,8 @@ public struct ResourceKind: Sendable {
   public var verbs: Set<String> = [
     "create", "delete", "deletecollection", "get", "list", "patch", "update", "watch",
   ]
+  /// Collective names: kinds of `all` answer to `kubectl get all`.
+  public var categories: [String] = []
   /// What the kind is for, in a sentence.
   public var description = ""
   /// Its fields besides `apiVersion`, `kind` and `metadata`.

@@ -78,6 +78,7 @@ extension ResourceKind {
       group: group, version: "v1", kind: kind, plural: plural, namespaced: true, custom: false)
     resource.shortNames = shortNames
     resource.hasStatus = true
+    resource.categories = ["all"]
     resource.countsGenerations = true
     resource.prepare = { object in object.json["status"] = [:] }
     return resource

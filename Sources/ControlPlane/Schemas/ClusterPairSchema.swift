@@ -4,12 +4,12 @@ extension Schema {
     .object(
       "spec", "The peer and how to reach it.",
       [
-        .mapOf(
+        .map(
           "options",
           "Storage pairing options; values may be strings, numbers or booleans. token: pairing token made at the peer,"
             + " its presence switches storage pairing on. ip: host name, address or URL of the peer. port: control port of"
             + " the peer, 9001 unless given. mode: Default, DisasterRecovery or OneTimeMigration. backuplocation: name of"
-            + " a BackupLocation, kept and not used by this agent. Other keys are ignored.", .anything),
+            + " a BackupLocation, kept and not used by this agent. Other keys are ignored."),
         .object(
           "platformOptions", "Options of the platform the peer runs on.",
           [

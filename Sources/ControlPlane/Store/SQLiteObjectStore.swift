@@ -90,7 +90,7 @@ public final class SQLiteObjectStore: ObjectStore {
     let (registry, hub, now) = (registry, hub, clock())
     do {
       return try await pool.writeWithoutTransaction { db in
-        let writer = StoreWriter(db: db, registry: registry, now: now)
+        let writer = StoreWriter(db: db, registry: registry, now: now, dryRun: dryRun)
         var result: Value?
         try db.inTransaction(.immediate) {
           result = try body(writer)
@@ -189,9 +189,7 @@ extension SQLiteObjectStore {
 
   public func create(_ kind: ResourceKind, _ object: KubeObject, dryRun: Bool) async throws(StatusError) -> KubeObject {
     try await write(dryRun: dryRun) { writer in
-      var created = try writer.create(kind, object)
-      if dryRun { created[metadata: "resourceVersion"] = nil }
-      return created
+      try writer.create(kind, object)
     }
   }
 

@@ -8,14 +8,17 @@ final class StoreWriter {
   let db: Database
   let registry: ResourceRegistry
   let now: Int64
+  /// Nothing of this will be kept: objects get no new version.
+  let dryRun: Bool
   private(set) var changes: [StoreChange] = []
   /// The namespace whose contents are being deleted as a whole, which is looked at once at the end.
   private var emptying: String?
 
-  init(db: Database, registry: ResourceRegistry, now: Int64) {
+  init(db: Database, registry: ResourceRegistry, now: Int64, dryRun: Bool) {
     self.db = db
     self.registry = registry
     self.now = now
+    self.dryRun = dryRun
   }
 
   static func decode(_ document: String) throws -> KubeObject {
@@ -121,7 +124,7 @@ final class StoreWriter {
   /// Writes an object under the next version and remembers the change.
   private func store(_ kind: ResourceKind, _ object: inout KubeObject, old: KubeObject?) throws {
     let version = try nextVersion()
-    object[metadata: "resourceVersion"] = .string(String(version))
+    if !dryRun { object[metadata: "resourceVersion"] = .string(String(version)) }
     let text = JSONWriter.bytes(object.json)
     let document = String(decoding: text, as: UTF8.self)
     try db.execute(
