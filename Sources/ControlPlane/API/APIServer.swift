@@ -95,7 +95,8 @@ struct APIServer: HTTPResponder {
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
   }
 
+  /// The text of a quoted string in a header.
   private static func quoted(_ text: String) -> String {
-    String(text.map { $0 == "\"" || $0 == "\\" ? "'" : $0 }.filter { $0.isASCII && !$0.isNewline })
+    text.filter { $0.isASCII && !$0.isNewline }.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : "\($0)" }.joined()
   }
 }
