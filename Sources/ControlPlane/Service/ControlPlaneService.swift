@@ -26,6 +26,7 @@ public struct ControlPlaneService: Sendable {
   private let service: any ReplicationService
   private let logger: Logger
   private let store: SQLiteObjectStore
+  private let points: RecoveryPointStore
   private let clock: @Sendable () -> Int64
 
   /// Opens the database. Nothing listens before ``run()``.
@@ -38,6 +39,7 @@ public struct ControlPlaneService: Sendable {
     self.logger = logger
     self.clock = clock
     store = try SQLiteObjectStore(path: configuration.databasePath, clock: clock)
+    points = RecoveryPointStore(service: service, clock: clock)
   }
 
   /// Serves until the task is cancelled. `onListening` is called once the socket answers.
@@ -52,7 +54,10 @@ public struct ControlPlaneService: Sendable {
     let work = Task { await reconcile() }
     let result: Result<Void, any Error>
     do {
-      try await server.run(application) { [store] in store.endWatches() }
+      try await server.run(application) { [store, points] in
+        store.endWatches()
+        points.endWatches()
+      }
       result = .success(())
     } catch { result = .failure(error) }
     work.cancel()
@@ -70,6 +75,7 @@ public struct ControlPlaneService: Sendable {
       for controller in controllers(events) { tasks.addTask { await controller.run() } }
       tasks.addTask { await record(events) }
       tasks.addTask { await prune(events) }
+      tasks.addTask { await points.run() }
     }
   }
 
@@ -94,7 +100,8 @@ public struct ControlPlaneService: Sendable {
   ) -> Application<APIServer> {
     let logger = logger
     let responder = APIServer(
-      objects: ObjectAPI(store: store, registry: .standard, clock: clock),
+      objects: ObjectAPI(
+        store: store, registry: .standard, clock: clock, virtual: [ResourceKind.recoveryPoint.resource: points]),
       agent: AgentAPI(service: service, objects: VolumeObjects(store: store)),
       discovery: Discovery(registry: .standard), access: .standard(), logger: logger)
     return Application(
