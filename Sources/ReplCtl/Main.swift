@@ -13,7 +13,7 @@ enum Main {
   /// Runs a command line and returns its exit code.
   static func run(_ arguments: [String]) -> Int32 {
     do {
-      var command = try ReplCtl.parseAsRoot(GlobalOptions.moved(arguments))
+      var command = try ReplCtl.parseAsRoot(BooleanOptions.completed(GlobalOptions.moved(arguments)))
       try command.run()
       return Console.standard.finish()
     } catch let failure as Failure {
@@ -42,7 +42,11 @@ struct ReplCtl: ParsableCommand {
       """,
     subcommands: [
       StatusCommand.self, VolumeCommand.self, PairCommand.self, GetCommand.self, DescribeCommand.self,
-      CreateCommand.self, ApplyCommand.self, DeleteCommand.self, RecoveryPointsCommand.self, VerifyCommand.self,
-      WaitCommand.self,
+      CreateCommand.self, ApplyCommand.self, DeleteCommand.self, SuspendCommand.self, ResumeCommand.self,
+      ActivateCommand.self, DeactivateCommand.self, PerformCommand.self, GenerateCommand.self,
+      RecoveryPointsCommand.self, VerifyCommand.self, WaitCommand.self, KubeconfigCommand.self,
+      CompletionCommand.self, VersionCommand.self,
     ])
+
+  static let version = "0.1.0"
 }

@@ -3,7 +3,10 @@ import ArgumentParser
 
 struct CreateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "create", abstract: "Makes objects.", subcommands: [CreateMigration.self, CreateClusterPair.self])
+    commandName: "create", abstract: "Makes objects.", 
+    subcommands: [
+      CreateMigration.self, CreateMigrationSchedule.self, CreateSchedulePolicy.self, CreateClusterPair.self,
+    ])
 }
 
 struct CreateMigration: ParsableCommand {
@@ -11,11 +14,11 @@ struct CreateMigration: ParsableCommand {
     commandName: "migration", abstract: "Ships the volumes of namespaces to the peer of a ClusterPair.",
     aliases: ["migrations"])
 
-  @Argument(help: "Name of the Migration.") var name: String
+  @Argument(help: "Name of the Migration.") var names: [String] = []
   @Option(
     name: [.customShort("c"), .customLong("cluster-pair"), .customLong("clusterPair")], help: "Name of the ClusterPair."
   )
-  var clusterPair: String
+  var clusterPair = ""
   @Option(help: "Namespaces, separated by commas; the namespace of -n if not given.") var namespaces: String?
   @Option(
     name: [.customShort("r"), .customLong("include-resources"), .customLong("includeResources")],
@@ -37,11 +40,15 @@ struct CreateMigration: ParsableCommand {
   @OptionGroup var options: GlobalOptions
 
   func run() throws {
+    guard names.count == 1, let name = names.first else {
+      throw Failure.usage("exactly one name needs to be provided for migration name")
+    }
+    guard !clusterPair.isEmpty else { throw Failure.usage("ClusterPair name needs to be provided for migration") }
     let client = options.client
     let migrations = try KindCatalog(client).kind("migrations")
     let list = namespaces.map { $0.split(separator: ",").map(String.init) } ?? [options.namespace]
     guard !list.isEmpty else {
-      throw Failure(.usage, "migration \(name)", "need to provide atleast one namespace to migrate")
+      throw Failure.usage("need to provide atleast one namespace to migrate")
     }
     var object = KubeObject(
       apiVersion: migrations.apiVersion, kind: migrations.kind, namespace: options.namespace, name: name)

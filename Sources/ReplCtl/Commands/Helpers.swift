@@ -63,6 +63,26 @@ struct Deletion {
           remedy: "see `replctl describe \(kind.singular) \(name) -n \(options.namespace)`")
       }
     }
-    Console.standard.line("\(kind.kind) \(name) deleted successfully")
+    let word = kind.kind == "SchedulePolicy" ? "Schedule policy" : kind.kind
+    Console.standard.line("\(word) \(name) deleted successfully")
+  }
+}
+
+/// Schedules that a policy drives: while there are any, it is not deleted.
+struct PolicyUse {
+  var client: AgentClient
+  var catalog: KindCatalog
+
+  func check(_ names: [String]) throws(Failure) {
+    let list = try client.send("GET", catalog.kind("migrationschedules").path(namespace: nil))
+    for name in names {
+      let users = (list["items"]?.array ?? []).filter { $0[at: "spec.schedulePolicyName"]?.string == name }
+        .map { "\(Field.text($0, "metadata.namespace"))/\(Field.text($0, "metadata.name"))" }
+      guard !users.isEmpty else { continue }
+      throw Failure(
+        .refused, "",
+        "cannot delete the schedule policy \(name).\nThe resource is linked to -> Migration Schedules : "
+          + users.joined(separator: " , "))
+    }
   }
 }
