@@ -10,9 +10,17 @@ enum Main {
     exit(run(Array(CommandLine.arguments.dropFirst())))
   }
 
+  /// The parser would complain of whatever comes after a verb it does not know.
+  private static func checkVerb(_ arguments: [String]) throws(Failure) {
+    guard let verb = GlobalOptions.moved(arguments).first, !verb.hasPrefix("-"), verb != "help" else { return }
+    guard !ReplCtl.configuration.subcommands.contains(where: { $0.configuration.commandName == verb }) else { return }
+    throw Failure(.usage, "", "unknown command \"\(verb)\" for \"replctl\"", remedy: "replctl --help")
+  }
+
   /// Runs a command line and returns its exit code.
   static func run(_ arguments: [String]) -> Int32 {
     do {
+      try checkVerb(arguments)
       var command = try ReplCtl.parseAsRoot(BooleanOptions.completed(GlobalOptions.moved(arguments)))
       try command.run()
       return Console.standard.finish()

@@ -263,7 +263,9 @@ struct PolicyRuleTests {
     ])
   func badTimes(_ text: String, _ complaint: String) { #expect(PolicyRules.kitchenTime(text) == complaint) }
 
-  @Test("weekdays are words of a list", arguments: [("Thurs", true), ("sun", true), ("SUNDAY", false), ("Tues", false)])
+  @Test(
+    "weekdays are words of a list",
+    arguments: [("Thurs", true), ("sun", true), ("SUNDAY", false), ("Tues", false)])
   func days(_ text: String, _ good: Bool) { #expect((PolicyRules.day(text) == nil) == good) }
 }
 
@@ -280,7 +282,8 @@ struct CommandLineTests {
   @Test(
     "the verbs of the Stork tools are understood",
     arguments: [
-      "get cp -n shop", "get migrations -c site-b --all-namespaces", "get sp nightly -o yaml", "get cds", "get failover",
+      "get cp -n shop", "get migrations -c site-b --all-namespaces", "get sp nightly -o yaml", "get cds",
+      "get failover",
       "create migrations m -c site-b --namespaces shop -a --wait",
       "create migrationschedules s -c site-b --namespaces shop -i 5 --exclude-resources --purge-deleted-resources",
       "create schedulepolicy nightly -t Daily --time 10:14PM --force-full-snapshot-day Monday",

@@ -32,7 +32,8 @@ struct ActivationPlaces: ParsableArguments {
     let catalog = try KindCatalog(client)
     var wanted = namespaces.isEmpty ? [options.namespace] : namespaces
     if allNamespaces {
-      wanted = try client.send("GET", ["api", "v1", "namespaces"])["items"]?.array?
+      wanted =
+        try client.send("GET", ["api", "v1", "namespaces"])["items"]?.array?
         .map { Field.text($0, "metadata.name") } ?? []
     } else {
       for namespace in wanted { _ = try client.send("GET", ["api", "v1", "namespaces", namespace]) }

@@ -3,7 +3,7 @@ import ArgumentParser
 
 struct CreateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "create", abstract: "Makes objects.", 
+    commandName: "create", abstract: "Makes objects.",
     subcommands: [
       CreateMigration.self, CreateMigrationSchedule.self, CreateSchedulePolicy.self, CreateClusterPair.self,
     ])

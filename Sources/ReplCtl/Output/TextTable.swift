@@ -1,4 +1,5 @@
-/// A table as the Stork tools print it: columns padded to the widest cell plus three blanks, the last one not padded.
+/// A table as the Stork tools print it: columns padded to the widest cell plus three blanks and to six characters at
+/// least, the last one not padded.
 struct TextTable {
   var header: [String]
   var rows: [[String]] = []
@@ -8,6 +9,7 @@ struct TextTable {
   init(_ header: [String]) { self.header = header }
 
   private static let gap = 3
+  /// Of a column with its blanks.
   private static let minimumWidth = 6
 
   /// The lines, without a trailing line break.
@@ -18,7 +20,7 @@ struct TextTable {
 
   /// The widths this table takes.
   var layout: [Int] {
-    var layout = header.indices.map { max(Self.minimumWidth, $0 < widths.count ? widths[$0] : 0) }
+    var layout = header.indices.map { max(Self.minimumWidth - Self.gap, $0 < widths.count ? widths[$0] : 0) }
     for line in [header] + rows {
       for (index, cell) in line.enumerated() where index < layout.count {
         layout[index] = max(layout[index], Self.cell(cell).count)

@@ -45,10 +45,14 @@ public final class FrontAuthority: Sendable {
   /// A fresh key with a certificate that opens the listener: user `admin` of the group `repl-agent`, for one year.
   public func makeClient() throws(ReplError) -> LeafIdentity {
     let now = clock()
-    return try authority.issue(
+    return try issueClient(notBefore: now - backdating, notAfter: now + Self.clientLifetime)
+  }
+
+  func issueClient(notBefore: Int64, notAfter: Int64) throws(ReplError) -> LeafIdentity {
+    try authority.issue(
       PKI.Request(
-        commonName: "admin", organization: "repl-agent", notBefore: now - backdating,
-        notAfter: now + Self.clientLifetime, purposes: PKI.clientPurpose, keyPEM: try PKI.generateKey()))
+        commonName: "admin", organization: "repl-agent", notBefore: notBefore, notAfter: notAfter,
+        purposes: PKI.clientPurpose, keyPEM: try PKI.generateKey()))
   }
 
   /// The server's side of the next handshake.

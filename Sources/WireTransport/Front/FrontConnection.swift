@@ -58,6 +58,14 @@ final class FrontConnection {
     }
   }
 
+  /// Whether it has still to prove itself, or could not.
+  var isPending: Bool {
+    if case .over = phase { false } else { !isTrusted }
+  }
+
+  /// Ends it at once.
+  func cut() { end() }
+
   /// What to poll the client's socket for.
   var clientEvents: Int32 {
     let output = session.hasOutput ? POLLOUT : 0

@@ -92,6 +92,12 @@ struct FrontLoop: Sendable {
     }
   }
 
+  /// A flood of clients that say nothing must not keep out one that does: the oldest goes.
+  private func makeRoom(_ connections: [FrontConnection]) {
+    let pending = connections.filter(\.isPending)
+    if pending.count >= Self.maximumPending { pending.first?.cut() }
+  }
+
   /// Takes what waits at a listener; false when the process has no descriptor left.
   private func accept(_ listener: Socket, _ connections: inout [FrontConnection]) -> Bool {
     for _ in 0..<64 {
@@ -102,7 +108,7 @@ struct FrontLoop: Sendable {
         return false
       }
       let client = Socket(descriptor)
-      guard connections.count(where: { !$0.isTrusted }) < Self.maximumPending else { continue }
+      makeRoom(connections)
       do throws(ReplError) {
         connections.append(try FrontConnection(client: client, authority: authority, upstream: upstream))
       } catch {
