@@ -35,11 +35,21 @@ struct CreateMigration: ParsableCommand {
   @Option(name: [.customLong("post-exec-rule"), .customLong("postExecRule")], help: "Rule to run afterwards.")
   var postExecRule = ""
   @Flag(help: "Take volumes along that have become smaller than at the peer.") var acceptShrink = false
+  @Flag(help: "Check what it needs and make nothing.") var dryRun = false
+  @Option(name: [.customShort("f"), .long], help: "Check the Migrations of a YAML file and make nothing.")
+  var file: String?
   @Flag(help: "Wait until it ends and show its progress.") var wait = false
   @Option(help: "Seconds to wait at most.") var timeout: Double = 1e8
   @OptionGroup var options: GlobalOptions
 
   func run() throws {
+    if let file {
+      let documents = try YAML.documents(try InputFile.text(file), name: file)
+      let migrations = documents.filter { $0["kind"]?.string == "Migration" }
+      if migrations.isEmpty { throw Failure(.failed, file, "the file holds no Migration") }
+      for migration in migrations { try MigrationCheck(options: options, migration: migration).run() }
+      return
+    }
     guard names.count == 1, let name = names.first else {
       throw Failure.usage("exactly one name needs to be provided for migration name")
     }
@@ -59,6 +69,7 @@ struct CreateMigration: ParsableCommand {
       "startApplications": .bool(startApplications), "preExecRule": .string(preExecRule),
       "postExecRule": .string(postExecRule),
     ]
+    if dryRun { return try MigrationCheck(options: options, migration: object.json).run() }
     var result = try client.send("POST", migrations.path(namespace: options.namespace), body: object.json)
     let structured = options.output == .json || options.output == .yaml
     if !structured { Console.standard.line("Migration \(name) created successfully") }

@@ -36,6 +36,7 @@ struct CompletionCommand: ParsableCommand {
   }
 
   @Argument(help: "bash, zsh or fish.") var shell: Shell
+  @OptionGroup var options: GlobalOptions
 
   func run() { Console.standard.line(ReplCtl.completionScript(for: shell.known)) }
 }

@@ -11,15 +11,31 @@ struct KubeconfigCommand: ParsableCommand {
       """)
 
   @Option(name: .long, help: "Path of the agent's socket.") var socket = "/run/repl-agent/agent.sock"
+  @Option(name: [.short, .long], help: "Namespace that kubectl takes when none is named.") var namespace = "default"
   @Option(name: [.short, .long], help: "File to write, with mode 0600; standard output if not given.")
   var output: String?
 
   func run() throws {
     let answer = try AgentClient(socketPath: socket).send("GET", ["agent", "v1", "kubeconfig"])
-    let text = Field.text(answer, "kubeconfig")
+    let text = try Self.text(Field.text(answer, "kubeconfig"), namespace: namespace)
     guard let output else { return Console.standard.write(text) }
     try PrivateFile(path: output).write(text)
     Console.standard.line("kubeconfig written to \(output)")
+  }
+}
+
+extension KubeconfigCommand {
+  /// The agent's kubeconfig with another namespace.
+  static func text(_ text: String, namespace: String) throws -> String {
+    guard namespace != "default" else { return text }
+    guard var document = try YAML.documents(text, name: "kubeconfig").first else { return text }
+    let contexts = (document["contexts"]?.array ?? []).map { context in
+      var context = context
+      context[at: "context.namespace"] = .string(namespace)
+      return context
+    }
+    document["contexts"] = .array(contexts)
+    return try YAML.text(document)
   }
 }
 

@@ -19,9 +19,9 @@ struct Listing {
     let view = ActionView(rawValue: kind.lowercased())
     let entry = try KindCatalog(client).kind(view == nil ? kind : "actions")
     let list = try list(entry, client, view)
-    try show(list.items, entry, client)
+    let layout = try show(list.items, entry, client)
     guard watch else { return }
-    try WatchedListing(listing: self, entry: entry, client: client, view: view).follow(list)
+    try WatchedListing(listing: self, entry: entry, client: client, view: view).follow(list, layout: layout)
   }
 
   struct Found {
@@ -61,17 +61,33 @@ struct Listing {
     return ClusterPairOf.name(object) == clusterPair
   }
 
+  /// The columns of a Stork kind; nil for others, whose tables come from the agent.
+  func columns(_ entry: KindEntry) -> [StorkTable.Column]? {
+    StorkTable.columns(entry.kind, view: kind.lowercased())
+      .map { options.output == .wide ? $0 + StorkTable.wideColumns(entry.kind) : $0 }
+  }
+
   var isStructured: Bool { options.output == .json || options.output == .yaml }
 
-  func show(_ items: [JSONValue], _ entry: KindEntry, _ client: AgentClient) throws {
-    if isStructured { return try options.print(Self.list(items)) { "" } }
-    guard !items.isEmpty else { return Console.standard.line("No resources found.") }
-    if let columns = StorkTable.columns(entry.kind, view: kind.lowercased()) {
-      let table = StorkTable.table(items, columns: columns, withNamespace: allNamespaces)
-      return Console.standard.line(table.text)
+  /// Prints what was found; the widths of the columns, when there were any.
+  private func show(_ items: [JSONValue], _ entry: KindEntry, _ client: AgentClient) throws -> [Int] {
+    if isStructured {
+      try options.print(Self.list(items)) { "" }
+      return []
     }
-    let answer = try client.send("GET", path(entry), query: query, accept: Self.tableAccept)
-    Console.standard.line(serverTable(answer, Set(items.map { Field.text($0, "metadata.uid") }), entry).text)
+    guard !items.isEmpty else {
+      Console.standard.line("No resources found.")
+      return []
+    }
+    let table: TextTable
+    if let columns = columns(entry) {
+      table = StorkTable.table(items, columns: columns, withNamespace: allNamespaces)
+    } else {
+      let answer = try client.send("GET", path(entry), query: query, accept: Self.tableAccept)
+      table = serverTable(answer, Set(items.map { Field.text($0, "metadata.uid") }), entry)
+    }
+    Console.standard.line(table.text)
+    return table.layout
   }
 
   /// A List, whatever the number of its items.
@@ -110,13 +126,10 @@ struct WatchedListing {
   var view: ActionView?
 
   /// Until nobody reads any more.
-  func follow(_ found: Listing.Found) throws {
+  func follow(_ found: Listing.Found, layout: [Int]) throws {
     var printer = Printer(
-      listing: listing, entry: entry, columns: StorkTable.columns(entry.kind, view: listing.kind.lowercased()),
-      started: !found.items.isEmpty)
-    if let columns = printer.columns {
-      printer.widths = StorkTable.table(found.items, columns: columns, withNamespace: listing.allNamespaces).layout
-    }
+      listing: listing, entry: entry, columns: listing.columns(entry),
+      widths: layout)
     var version = found.version
     while Console.standard.finish() == 0 {
       if try !follow(from: &version, &printer) {
@@ -155,9 +168,8 @@ struct WatchedListing {
     var entry: KindEntry
     /// nil: lines come from the agent.
     var columns: [StorkTable.Column]?
-    /// Whether the header was printed.
-    var started: Bool
-    var widths: [Int] = []
+    /// Widths of the lines so far; empty before the header was printed.
+    var widths: [Int]
     private var definitions: JSONValue?
 
     var accept: String {
@@ -176,17 +188,17 @@ struct WatchedListing {
         answer["columnDefinitions"] = definitions
         table = listing.serverTable(answer, nil, entry)
       }
+      let isFirst = widths.isEmpty
       table.widths = widths
       widths = table.layout
-      Console.standard.line(started ? table.rowText : table.text)
-      started = true
+      Console.standard.line(isFirst ? table.text : table.rowText)
     }
 
-    init(listing: Listing, entry: KindEntry, columns: [StorkTable.Column]?, started: Bool) {
+    init(listing: Listing, entry: KindEntry, columns: [StorkTable.Column]?, widths: [Int]) {
       self.listing = listing
       self.entry = entry
       self.columns = columns
-      self.started = started
+      self.widths = widths
     }
   }
 }

@@ -30,8 +30,29 @@ enum StorkTable {
     }
   }
 
-  static let name = "NAME"
-  static var nameColumn: Column { Column(name, "metadata.name") }
+  /// What `-o wide` adds.
+  static func wideColumns(_ kind: String) -> [Column] {
+    switch kind {
+    case "ClusterPair":
+      [
+        Column("MODE", "spec.options.mode"), Column("REMOTE-STORAGE-ID", "status.remoteStorageId"),
+        Column("REASON", "status.reason"),
+      ]
+    case "Migration": [Column("NAMESPACES") { list($0, "spec.namespaces") }, Column("REASON", "status.reason")]
+    case "MigrationSchedule":
+      [
+        Column("NAMESPACES") { list($0, "spec.template.spec.namespaces") },
+        Column("ACTIVATED") { $0[at: "status.applicationActivated"]?.bool == true ? "true" : "false" },
+      ]
+    default: []
+    }
+  }
+
+  private static func list(_ object: JSONValue, _ path: String) -> String {
+    (object[at: path]?.array ?? []).compactMap(\.string).joined(separator: ",")
+  }
+
+  static var nameColumn: Column { Column("NAME", "metadata.name") }
   static var created: Column { Column("CREATED") { Field.time($0, "metadata.creationTimestamp") } }
 
   private static var clusterPair: [Column] {
