@@ -64,7 +64,7 @@ let package = Package(
     .executableTarget(
       name: "ReplAgent",
       dependencies: [
-        "ControlPlane", "ReplicationEngine", "BlockDiff", "ReplModel", "Yams",
+        "ControlPlane", "ReplicationEngine", "BlockDiff", "ReplModel", "WireTransport", "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),

@@ -10,6 +10,9 @@ public struct ControlPlaneConfiguration: Sendable {
   public var socketPath: String
   /// Path of the object database; its directory must exist.
   public var databasePath: String
+  /// Makes a kubeconfig with fresh credentials for the loopback listener; nil when nobody offers one. It is answered on
+  /// the local socket only, never to a connection that comes through the listener itself.
+  public var kubeconfig: (@Sendable () throws(ReplError) -> String)?
 
   public init(socketPath: String = "/run/repl-agent/agent.sock", databasePath: String) {
     self.socketPath = socketPath
@@ -96,16 +99,16 @@ public struct ControlPlaneService: Sendable {
   }
 
   private func application(
-    _ socket: LocalSocket, _ server: ServerRun, _ onListening: @escaping @Sendable () async -> Void
-  ) -> Application<APIServer> {
+    _ socket: LocalSocket, _ run: ServerRun, _ onListening: @escaping @Sendable () async -> Void
+  ) -> Application<LocalResponder> {
     let logger = logger
-    let responder = APIServer(
+    let server = APIServer(
       objects: ObjectAPI(
         store: store, registry: .standard, clock: clock, virtual: [ResourceKind.recoveryPoint.resource: points]),
       agent: AgentAPI(service: service, objects: VolumeObjects(store: store)),
       discovery: Discovery(registry: .standard), access: .standard(), logger: logger)
     return Application(
-      responder: responder,
+      responder: LocalResponder(server: server, kubeconfig: configuration.kubeconfig),
       configuration: ApplicationConfiguration(address: .unixDomainSocket(path: socket.temporaryPath)),
       onServerRunning: { _ in
         do {
@@ -113,7 +116,7 @@ public struct ControlPlaneService: Sendable {
           logger.info("listening", metadata: ["socket": "\(socket.path)"])
           await onListening()
         } catch {
-          server.fail(error)
+          run.fail(error)
         }
       }, logger: quiet)
   }

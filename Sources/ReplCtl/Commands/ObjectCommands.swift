@@ -61,16 +61,11 @@ struct DeleteCommand: ParsableCommand {
 
   func run() throws {
     let client = options.client
-    var (kind, names) = Naming.split(kind, names)
-    let entry = try KindCatalog(client).kind(kind)
-    if let clusterPair {
-      let list = try client.send("GET", entry.path(namespace: options.namespace))
-      names += (list["items"]?.array ?? []).filter { $0[at: "spec.clusterPair"]?.string == clusterPair }
-        .map { Field.text($0, "metadata.name") }
-    } else if names.isEmpty {
-      throw Failure(
-        .usage, "delete \(kind)", "at least one argument needs to be provided for \(entry.singular) name")
-    }
+    let (kind, named) = Naming.split(kind, names)
+    let catalog = try KindCatalog(client)
+    let entry = try catalog.kind(kind)
+    let names = try Selection(kind: entry, names: named, clusterPair: clusterPair).names(client, options)
+    if entry.kind == "SchedulePolicy" { try PolicyUse(client: client, catalog: catalog).check(names) }
     let deletion = Deletion(options: options, kind: entry, timeout: wait ? timeout : 0)
     for name in names { try deletion.delete(name) }
   }
