@@ -50,7 +50,8 @@ struct RunCommand: AsyncParsableCommand {
         group.addTask {
           let service = try ControlPlaneService(
             configuration: ControlPlaneConfiguration(
-              socketPath: configuration.socket, databasePath: configuration.engine.stateDirectory + "/objects.db"),
+              socketPath: configuration.socket, databasePath: configuration.engine.stateDirectory + "/objects.db",
+              timeZone: configuration.timeZone),
             service: engine, logger: logger)
           try await service.run { manager.ready() }
         }

@@ -23,7 +23,8 @@ struct HookProcess: Sendable {
 
   func run() throws(ReplError) -> Outcome {
     var ends: [Int32] = [-1, -1]
-    guard pipe2(&ends, O_CLOEXEC) == 0 else { throw failure("pipe", errno) }
+    guard pipe(&ends) == 0 else { throw failure("pipe", errno) }
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     defer { close(ends[0]) }
     let spawned = spawn(output: ends[1])
     close(ends[1])
@@ -51,8 +52,10 @@ struct HookProcess: Sendable {
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
     posix_spawn_file_actions_adddup2(&actions, output, 1)
     posix_spawn_file_actions_adddup2(&actions, output, 2)
-    posix_spawn_file_actions_addclosefrom_np(&actions, 3)
-    posix_spawn_file_actions_addchdir_np(&actions, "/")
+    // A hook must not hold the agent's sockets and databases open.
+    guard let closeFrom = Self.closeFrom, closeFrom(&actions, 3) == 0 else {
+      return .failure(failure("needs glibc 2.34 or newer", ENOSYS))
+    }
     var signals = sigset_t()
     sigemptyset(&signals)
     posix_spawnattr_setsigmask(&attributes, &signals)
@@ -67,6 +70,14 @@ struct HookProcess: Sendable {
     var process = pid_t()
     let code = posix_spawn(&process, path, &actions, &attributes, arguments, variables)
     return code == 0 ? .success(process) : .failure(failure("cannot be run", code))
+  }
+
+  private typealias CloseFrom =
+    @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, Int32) -> Int32
+
+  /// A GNU extension that the module map of the C library leaves out.
+  private static let closeFrom: CloseFrom? = dlsym(nil, "posix_spawn_file_actions_addclosefrom_np").map {
+    unsafeBitCast($0, to: CloseFrom.self)
   }
 
   private func watch(_ process: pid_t, output: Int32) -> Outcome {

@@ -12,9 +12,7 @@ extension MigrationScheduleReconciler {
     for item in status.all where item.isActive { findings[item.name] = try await look(schedule, item) }
     let told = status.refresh(findings, now: clock())
     let written = try await write(schedule, status)
-    for event in told {
-      await events.record(schedule, warning: event.warning, reason: event.reason, message: event.message)
-    }
+    for note in told { await events.record(schedule, note) }
     return written
   }
 

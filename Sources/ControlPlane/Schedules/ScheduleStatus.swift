@@ -74,8 +74,9 @@ struct ScheduleStatus: Hashable, Sendable {
   var all: [ScheduleItem] { PolicyType.allCases.flatMap { items[$0] ?? [] } }
   var isActive: Bool { all.contains(where: \.isActive) }
 
+  /// The run asked for last counts, not the one with the highest time: the clock may have gone back in between.
   func history(_ type: PolicyType) -> Trigger.History {
-    Trigger.History(last: items[type]?.map(\.created).max(), settled: Set(settled[type] ?? []))
+    Trigger.History(last: items[type]?.last?.created, settled: Set(settled[type] ?? []))
   }
 
   /// Remembers that nothing more is to be done for a calendar instant.
@@ -91,16 +92,9 @@ struct ScheduleStatus: Hashable, Sendable {
     case failed(String)
   }
 
-  /// Something to tell about the schedule.
-  struct Told: Hashable, Sendable {
-    var warning: Bool
-    var reason: String
-    var message: String
-  }
-
   /// Renews the items whose Migrations were looked at; what to tell follows from what ended.
-  mutating func refresh(_ findings: [String: Finding], now: Int64) -> [Told] {
-    var told: [Told] = []
+  mutating func refresh(_ findings: [String: Finding], now: Int64) -> [EventNote] {
+    var told: [EventNote] = []
     for type in PolicyType.allCases {
       guard var list = items[type] else { continue }
       for index in list.indices where list[index].isActive {
@@ -112,13 +106,13 @@ struct ScheduleStatus: Hashable, Sendable {
     return told
   }
 
-  private static func renew(_ item: inout ScheduleItem, _ finding: Finding, now: Int64) -> [Told] {
+  private static func renew(_ item: inout ScheduleItem, _ finding: Finding, now: Int64) -> [EventNote] {
     switch finding {
     case .failed(let cause):
       item.status = "Failed"
       item.finished = now
       return [
-        Told(
+        EventNote(
           warning: true, reason: "Failed", message: "Error getting status of migration \(item.name): \(cause)")
       ]
     case .status(let word):
@@ -127,7 +121,7 @@ struct ScheduleStatus: Hashable, Sendable {
       item.finished = now
       let good = word == "Successful"
       return [
-        Told(
+        EventNote(
           warning: !good, reason: good ? "Successful" : "Failed",
           message: good
             ? "Scheduled migration (\(item.name)) completed successfully"

@@ -1,5 +1,6 @@
 import APIModel
 import Foundation
+import ReplModel
 
 /// A time zone as a function: how far local clocks are ahead of UTC at an instant. Times are seconds since 1970.
 struct ScheduleZone: Sendable {
@@ -12,6 +13,22 @@ struct ScheduleZone: Sendable {
 
   init(_ zone: TimeZone) {
     offset = { Int64(zone.secondsFromGMT(for: Date(timeIntervalSince1970: Double($0)))) }
+  }
+
+  /// The zone of an IANA name; nil: the zone of the node.
+  ///
+  /// - Throws: `.invalid` for a name that is not in the zone database.
+  init(named name: String?) throws(ReplError) {
+    guard let name else {
+      self.init(TimeZone.current)
+      return
+    }
+    guard let zone = TimeZone(identifier: name) else {
+      throw ReplError(
+        .invalid, subject: "time zone \(name)", cause: "is not known",
+        remedy: "give a name such as Europe/Berlin or UTC")
+    }
+    self.init(zone)
   }
 
   /// The local date at an instant, in days since 1970-01-01.
