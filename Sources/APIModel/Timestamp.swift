@@ -35,8 +35,8 @@ public enum Timestamp {
     return (hours * 3_600 + minutes * 60) * (letters[0] == 0x2D ? -1 : 1)
   }
 
-  // Days since 1970 to and from a date of the proleptic Gregorian calendar, by eras of 400 years.
-  private static func civil(_ days: Int64) -> (year: Int64, month: Int64, day: Int64) {
+  /// The date of the proleptic Gregorian calendar `days` days after 1970-01-01, by eras of 400 years.
+  public static func civil(_ days: Int64) -> (year: Int64, month: Int64, day: Int64) {
     let shifted = days + 719_468
     let era = floorDivide(shifted, 146_097)
     let dayOfEra = shifted - era * 146_097
@@ -47,7 +47,8 @@ public enum Timestamp {
     return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * monthFromMarch + 2) / 5 + 1)
   }
 
-  private static func daysFromCivil(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
+  /// Days since 1970-01-01 of a date; a day beyond the end of its month counts on into the next one.
+  public static func daysFromCivil(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
     let shifted = month <= 2 ? year - 1 : year
     let era = floorDivide(shifted, 400)
     let yearOfEra = shifted - era * 400

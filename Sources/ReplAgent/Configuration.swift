@@ -8,6 +8,8 @@ struct AgentConfiguration: Sendable {
   var engine: EngineConfiguration
   var socket = "/run/repl-agent/agent.sock"
   var api = LoopbackListen.automatic
+  /// IANA name of the zone of schedule policies; nil: the node's local zone.
+  var timeZone: String?
   var logLevel = "info"
   var logFormat = LogFormat.journal
 }
@@ -59,6 +61,8 @@ extension AgentConfiguration {
       configuration.api = LoopbackListen(text) ?? .automatic
     }
     configuration.socket = root.path("socket", default: configuration.socket)
+    let zone = root.string("timeZone", check: Self.checkTimeZone)
+    configuration.timeZone = zone.isEmpty ? nil : zone
     root.map("log") { log in
       let levels = ["trace", "debug", "info", "notice", "warning", "error"]
       configuration.logLevel = log.choice("level", levels, default: "info")
@@ -122,6 +126,10 @@ extension AgentConfiguration {
       (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || [45, 46, 95].contains(byte)
     }
     return allowed && (1...253).contains(text.utf8.count) ? nil : "1 to 253 letters, digits, '.', '_' and '-'"
+  }
+
+  private static func checkTimeZone(_ text: String) -> String? {
+    text.isEmpty || TimeZone(identifier: text) != nil ? nil : "the name of a time zone such as Europe/Berlin or UTC"
   }
 
   private static func checkPoolName(_ text: String) -> String? { checkNode(text) }

@@ -51,7 +51,8 @@ struct RunCommand: AsyncParsableCommand {
       try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask {
           var control = ControlPlaneConfiguration(
-            socketPath: configuration.socket, databasePath: configuration.engine.stateDirectory + "/objects.db")
+            socketPath: configuration.socket, databasePath: configuration.engine.stateDirectory + "/objects.db",
+            timeZone: configuration.timeZone)
           control.kubeconfig = { () throws(ReplError) in try loopback.kubeconfig() }
           let service = try ControlPlaneService(configuration: control, service: engine, logger: logger)
           try await service.run { manager.ready() }

@@ -63,10 +63,10 @@ import Testing
     let pair = object(["ip": "h", "token": "t"])
     #expect(
       ClusterPairDecision.decide(pair, report: report("h", ready: true), attempted: nil)
-        == .report(ready: true, reason: "", peer: "site-b"))
+        == .report(state: .ready, reason: "", peer: "site-b"))
     #expect(
       ClusterPairDecision.decide(pair, report: report("h", ready: false), attempted: pair.spec)
-        == .report(ready: false, reason: "no answer", peer: "site-b"))
+        == .report(state: .error, reason: "no answer", peer: "site-b"))
     let again = ClusterPairDecision.pair(host: "h", port: 9_001, token: "t", mode: .default)
     #expect(ClusterPairDecision.decide(pair, report: report("old", ready: true), attempted: nil) == again)
     #expect(ClusterPairDecision.decide(pair, report: report("h", ready: true), attempted: ["other": 1]) == again)
@@ -106,13 +106,31 @@ import Testing
   }
 
   @Test func theStagesFollowEachOther() {
-    #expect(MigrationDecision.decide(object(nil), report: nil) == .start)
-    #expect(MigrationDecision.decide(object(""), report: nil) == .start)
+    #expect(MigrationDecision.decide(object(nil), report: nil) == .begin)
+    #expect(MigrationDecision.decide(object(""), report: nil) == .begin)
+    #expect(MigrationDecision.decide(object("PreExecRule"), report: nil) == .preRule)
     #expect(MigrationDecision.decide(object("Volumes"), report: nil) == .start)
     let started = object("Volumes", volumes: [[:]])
     #expect(MigrationDecision.decide(started, report: report(.running)) == .progress(report(.running)))
-    #expect(MigrationDecision.decide(started, report: report(.succeeded)) == .finish(report(.succeeded)))
+    #expect(MigrationDecision.decide(started, report: report(.succeeded)) == .volumesEnded(report(.succeeded)))
+    #expect(MigrationDecision.decide(object("Applications"), report: nil) == .resources(nil))
+    var withoutObjects = started
+    withoutObjects.json[at: "status.volumeMigrationFinishTimestamp"] = "2026-01-01T00:00:00Z"
+    #expect(MigrationDecision.decide(withoutObjects, report: report(.succeeded)) == .resources(report(.succeeded)))
     #expect(MigrationDecision.decide(object("Final"), report: report(.running)) == .nothing)
+  }
+
+  @Test func thePostRuleFollowsTheSnapshotsAndRunsOnce() {
+    var ruled = object("Volumes", volumes: [[:]])
+    ruled.json[at: "spec.postExecRule"] = "thaw"
+    var running = report(.running)
+    running.volumes = [VolumeRunReport(volume: "1", namespace: "shop", name: "db")]
+    #expect(MigrationDecision.decide(ruled, report: running) == .progress(running))
+    running.volumes[0].stage = "ship"
+    #expect(MigrationDecision.decide(ruled, report: running) == .postRule(running))
+    #expect(MigrationDecision.decide(ruled, report: report(.failed)) == .postRule(report(.failed)))
+    ExecRules.write(.post, "Done", to: &ruled)
+    #expect(MigrationDecision.decide(ruled, report: running) == .progress(running))
   }
 
   @Test func aRunTheEngineForgotIsStartedAgain() {
@@ -138,10 +156,6 @@ import Testing
       ),
       (
         ["clusterPair": "b", "namespaces": ["shop", "other"]],
-        "migration namespaces should only contain the current namespace"
-      ),
-      (
-        ["clusterPair": "b", "namespaceSelectors": ["a": "b"]],
         "migration namespaces should only contain the current namespace"
       ),
     ] as [(JSONValue, String)])

@@ -25,10 +25,20 @@ actor FakeService: ReplicationService {
   func failPairing(_ error: ReplError?) { pairError = error }
   func failStarting(_ error: ReplError?) { startError = error }
   func finishRunsAtOnce() { finishAtOnce = true }
+  func setFinishAtOnce(_ wanted: Bool) { finishAtOnce = wanted }
+  /// As right after a start of the agent.
+  func setNotContacted() {
+    for index in paired.indices {
+      paired[index].ready = false
+      paired[index].reason = PairReport.notContacted
+      paired[index].clockOffsetSeconds = nil
+    }
+  }
   func setReady(_ ready: Bool, reason: String = "") {
     for index in paired.indices {
       paired[index].ready = ready
       paired[index].reason = reason
+      paired[index].clockOffsetSeconds = 0
     }
   }
   func setRun(_ report: MigrationReport) { runs[report.uid] = report }

@@ -111,12 +111,14 @@ final class PlaneFixture: Sendable {
   init(_ directory: TemporaryDirectory? = nil) async throws {
     let directory = try directory ?? TemporaryDirectory()
     self.directory = directory
-    plane = try ControlPlaneService(
+    var made = try ControlPlaneService(
       configuration: ControlPlaneConfiguration(
         socketPath: directory.path + "/agent.sock", databasePath: directory.path + "/objects.db"),
       service: service, logger: log.logger)
-    let (listening, signal) = AsyncStream.makeStream(of: Void.self)
+    made.resourcePhase = FakeResources()
+    plane = made
     let plane = plane
+    let (listening, signal) = AsyncStream.makeStream(of: Void.self)
     task = Task {
       defer { signal.finish() }
       try await plane.run(onListening: { signal.yield() })

@@ -131,7 +131,7 @@ private let root = "apis/stork.libopenstorage.org/v1alpha1/namespaces/shop"
   @Test func aDeadPeerShowsUpAndRecovers() async throws {
     let plane = try await plane()
     await plane.service.setReady(false, reason: "no heartbeat for 10 s")
-    let dead = try await plane.wait("\(root)/clusterpairs/b") { $0[at: "status.storageStatus"] == "Error" }
+    let dead = try await plane.wait("\(root)/clusterpairs/b") { $0[at: "status.storageStatus"] == "Degraded" }
     #expect(dead[at: "status.reason"] == "no heartbeat for 10 s")
     #expect(dead[at: "status.remoteStorageId"] == "site-b")
     await plane.service.setReady(true)

@@ -48,6 +48,12 @@ struct ConfigurationTests {
     #expect(engine.retention.newerThan == 43200)
   }
 
+  @Test func theTimeZoneOfSchedulesIsTheNodesUnlessOneIsNamed() throws {
+    #expect(try AgentConfiguration.parse(Self.smallest, file: "agent.yaml").timeZone == nil)
+    let named = try AgentConfiguration.parse(Self.smallest + "\ntimeZone: Europe/Berlin\n", file: "agent.yaml")
+    #expect(named.timeZone == "Europe/Berlin")
+  }
+
   @Test func unknownKeysAreErrorsWithTheirLine() {
     let found = problems(Self.smallest + "\ncolour: red\n")
     #expect(found.contains("agent.yaml"))
@@ -61,6 +67,8 @@ struct ConfigurationTests {
     ("listen: {controlPort: 70000}", "'listen.controlPort': expected a whole number"),
     ("listen: here", "'listen': expected a mapping"), ("allowedPaths: [relative]", "expected an absolute path"),
     ("allowedPaths: [/srv/../etc]", "expected an absolute path"),
+    ("timeZone: Europe/Atlantis", "'timeZone': expected the name of a time zone such as Europe/Berlin or UTC"),
+    ("timeZone: [UTC]", "'timeZone': expected text"),
   ])
   func wrongValuesSayWhatWasExpected(line: String, expected: String) {
     let found = problems(Self.smallest + "\n" + line + "\n")

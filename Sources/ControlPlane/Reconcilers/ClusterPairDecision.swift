@@ -12,7 +12,17 @@ enum ClusterPairDecision: Hashable, Sendable {
   case unusable(String)
   case pair(host: String, port: UInt16, token: String, mode: PairMode)
   /// Paired; this is how it stands.
-  case report(ready: Bool, reason: String, peer: String)
+  case report(state: State, reason: String, peer: String)
+
+  /// The words of `status.storageStatus` for a pair that the engine has.
+  enum State: String, Hashable, Sendable {
+    case ready = "Ready"
+    /// The agent has just started and has not asked the peer yet.
+    case pending = "Pending"
+    /// It was ready once; the peer does not answer now.
+    case degraded = "Degraded"
+    case error = "Error"
+  }
 
   /// On an object that is being deleted: end pins and keys at once instead of after `pairRetention`.
   static let endNow = "repl-agent/end-now"
@@ -34,9 +44,17 @@ enum ClusterPairDecision: Hashable, Sendable {
     if let report, attempted == nil || attempted == object.json["spec"], report.host == host, report.port == port,
       report.mode == mode
     {
-      return .report(ready: report.ready, reason: report.reason, peer: report.peerClusterID)
+      return .report(state: state(object, report), reason: report.reason, peer: report.peerClusterID)
     }
     return .pair(host: host, port: port, token: token, mode: mode)
+  }
+
+  static func state(_ object: KubeObject, _ report: PairReport) -> State {
+    if report.ready { return .ready }
+    if report.clockOffsetSeconds == nil, report.reason == PairReport.notContacted { return .pending }
+    let before = State(rawValue: object.status["storageStatus"]?.string ?? "")
+    let isKnown = object.status["remoteStorageId"]?.string?.isEmpty == false
+    return before == .ready || before == .degraded || (before == .pending && isKnown) ? .degraded : .error
   }
 
   private static func stripScheme(_ text: String) -> String {

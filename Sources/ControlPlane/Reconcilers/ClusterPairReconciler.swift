@@ -39,7 +39,7 @@ final class ClusterPairReconciler: Reconciler {
       return nil
     case .end(let now): return try await end(object, now: now)
     case .notProvided:
-      try await write(object, storage: "NotProvided", scheduler: "NotProvided", peer: nil, reason: "")
+      try await writeNotProvided(object)
       return nil
     case .unusable(let cause):
       try await write(object, storage: "Error", scheduler: "Error", peer: nil, reason: cause, kind: .invalid)
@@ -48,9 +48,8 @@ final class ClusterPairReconciler: Reconciler {
       let request = PairRequest(
         reference: Self.reference(object), host: host, port: port, token: token, mode: mode)
       return try await pair(object, request)
-    case .report(let ready, let reason, let peer):
-      let state = ready ? "Ready" : "Error"
-      try await write(object, storage: state, scheduler: state, peer: peer, reason: ready ? "" : reason)
+    case .report(let state, let reason, let peer):
+      try await write(object, state, peer: peer, reason: reason)
       return Self.probeInterval
     }
   }
@@ -73,9 +72,8 @@ final class ClusterPairReconciler: Reconciler {
     do {
       let report = try await service.pair(request)
       attempts.withLock { $0[object.uid] = Attempt(spec: object.spec, failures: 0) }
-      let state = report.ready ? "Ready" : "Error"
       try await write(
-        object, storage: state, scheduler: state, peer: report.peerClusterID, reason: report.ready ? "" : report.reason)
+        object, ClusterPairDecision.state(object, report), peer: report.peerClusterID, reason: report.reason)
       return Self.probeInterval
     } catch let error as ReplError {
       let failures = attempts.withLock { attempts in
@@ -105,7 +103,8 @@ final class ClusterPairReconciler: Reconciler {
     } catch {
       if error.kind != .notFound {
         await events.record(
-          object, warning: true, reason: "Deleting", message: "Cluster Pair delete failed: \(error)")
+          object, warning: true, reason: "Deleting",
+          message: PairConfig.redacted("Cluster Pair delete failed: \(error)", object))
         return Self.retryInterval
       }
     }
@@ -120,20 +119,31 @@ final class ClusterPairReconciler: Reconciler {
     return nil
   }
 
+  private func write(_ object: KubeObject, _ state: ClusterPairDecision.State, peer: String, reason: String)
+    async throws(StatusError)
+  {
+    try await write(
+      object, storage: state.rawValue, scheduler: state.rawValue, peer: peer, reason: state == .ready ? "" : reason)
+  }
+
+  /// A pair without storage: all that can be said of its scheduler is whether the config has the right shape.
+  private func writeNotProvided(_ object: KubeObject) async throws(StatusError) {
+    switch PairConfig(object.spec) {
+    case .absent: try await write(object, storage: "NotProvided", scheduler: "NotProvided", peer: nil, reason: "")
+    case .wellFormed: try await write(object, storage: "NotProvided", scheduler: "Ready", peer: nil, reason: "")
+    case .malformed(let cause):
+      try await write(
+        object, storage: "NotProvided", scheduler: "Error", peer: nil, reason: "spec.config: \(cause)", kind: .invalid)
+    }
+  }
+
   /// Writes the status and tells of a change; what did not change is neither written nor told.
   private func write(
     _ object: KubeObject, storage: String, scheduler: String, peer: String?, reason: String,
     kind cause: ReplError.Kind? = nil
   ) async throws(StatusError) {
-    let token = object.json[at: "spec.options.token"]?.text ?? ""
-    let shown =
-      token.count < 4
-      ? reason
-      : reason.split(separator: token, omittingEmptySubsequences: false)
-        .joined(separator: "[token]")
+    let shown = PairConfig.redacted(reason, object)
     var status = object.status.object ?? [:]
-    let before = status["storageStatus"]?.string ?? ""
-    let reasonBefore = status["reason"]?.string ?? ""
     status["storageStatus"] = .string(storage)
     status["schedulerStatus"] = .string(scheduler)
     status["remoteStorageId"] = peer.map(JSONValue.string) ?? status["remoteStorageId"] ?? ""
@@ -143,22 +153,42 @@ final class ClusterPairReconciler: Reconciler {
     guard object.json["status"] != wanted else { return }
     _ = try await store.update(kind, namespace: object.namespace, name: object.name, part: .whole, dryRun: false) {
       old in
+      guard old.uid == object.uid else { return old }
       var new = old
       new.json["status"] = wanted
       return new
     }
-    guard before != storage || reasonBefore != shown else { return }
+    for note in Self.told(object, storage: storage, scheduler: scheduler, reason: shown) {
+      await events.record(object, note)
+    }
+  }
+
+  /// What a change of the status is worth telling. Pure.
+  static func told(_ object: KubeObject, storage: String, scheduler: String, reason: String) -> [EventNote] {
+    let before = object.status["storageStatus"]?.string ?? ""
+    let isKnown = object.status["remoteStorageId"]?.string?.isEmpty == false
+    guard before != storage || (object.status["reason"]?.string ?? "") != reason else { return [] }
+    let config = PairConfig(object.spec)
+    let used = config.message.map { message in
+      EventNote(
+        warning: config != .wellFormed, reason: config == .wellFormed ? "Config" : "Error", message: message)
+    }
     switch storage {
+    // The agent started, and the peer answers as it did before: nothing happened.
+    case "Ready" where before == "Pending" && isKnown: return []
     case "Ready":
-      await events.record(object, warning: false, reason: "Ready", message: "Storage successfully paired")
-      if before != "Ready" {
-        await events.record(object, warning: false, reason: "Ready", message: "Scheduler successfully paired")
-      }
+      return [
+        EventNote(warning: false, reason: "Ready", message: "Storage successfully paired"),
+        EventNote(warning: false, reason: "Ready", message: "Scheduler successfully paired"),
+      ] + [used].compactMap { $0 }
+    case "Pending": return []
     case "NotProvided":
-      await events.record(
-        object, warning: false, reason: "NotProvided",
-        message: "Skipping storage pairing since no storage options provided")
-    default: await events.record(object, warning: true, reason: "Error", message: shown)
+      return [
+        EventNote(
+          warning: false, reason: "NotProvided",
+          message: "Skipping storage pairing since no storage options provided")
+      ] + [used].compactMap { $0 }
+    default: return [EventNote(warning: true, reason: storage, message: reason)]
     }
   }
 }

@@ -2,6 +2,13 @@ import APIModel
 import Logging
 import ReplicationEngine
 
+/// Something to tell about an object.
+struct EventNote: Hashable, Sendable {
+  var warning: Bool
+  var reason: String
+  var message: String
+}
+
 /// Writes Event objects, with the aggregation people know from clusters: equal events count up, many similar ones
 /// become one, and a flood is cut off.
 actor EventRecorder {
@@ -54,9 +61,13 @@ actor EventRecorder {
     await record(reference, apiVersion: object.apiVersion, warning: warning, reason: reason, message: message)
   }
 
+  func record(_ object: KubeObject, _ note: EventNote) async {
+    await record(object, warning: note.warning, reason: note.reason, message: note.message)
+  }
+
   /// Records what the engine reports.
   func record(_ event: EngineEvent) async {
-    let stork = ["ClusterPair", "Migration"].contains(event.object.kind)
+    let stork = ["ClusterPair", "Migration", "MigrationSchedule"].contains(event.object.kind)
     await record(
       event.object, apiVersion: stork ? "\(Stork.group)/\(Stork.version)" : "v1", warning: event.warning,
       reason: event.reason, message: event.message)
@@ -77,11 +88,10 @@ actor EventRecorder {
       key.message = ""
       shown = "(combined from similar events): \(text)"
     }
-    if let (name, count) = known[key], await bump(object, name, count: count + 1, message: shown, now: now) {
-      known[key] = (name, count + 1)
-      return
-    }
+    // As in client-go, what the bucket holds back is counted all the same, and shows with the next one it lets through.
+    if let (name, count) = known[key] { known[key] = (name, count + 1) }
     guard spend(object, now: now) else { return }
+    if let (name, count) = known[key], await bump(object, name, count: count, message: shown, now: now) { return }
     forgetIfFull()
     if let name = await write(object, apiVersion: apiVersion, type: type, reason: reason, message: shown, now: now) {
       known[key] = (name, 1)
@@ -101,6 +111,7 @@ actor EventRecorder {
     return combined
   }
 
+  /// The bucket of an object: a burst, then one per five minutes, for new events and repeated ones alike.
   private func spend(_ object: ObjectReference, now: Int64) -> Bool {
     var bucket = buckets[object.uid] ?? Bucket(tokens: Self.burst, at: now)
     bucket.tokens = min(Self.burst, bucket.tokens + Double(now - bucket.at) / Self.secondsPerToken)
@@ -163,13 +174,10 @@ actor EventRecorder {
     }
   }
 
-  /// A message without the tokens of any ClusterPair.
+  /// A message without the secrets of any ClusterPair.
   private func redacted(_ message: String) async -> String {
     guard let pairs = try? await store.list(ListQuery(.clusterPair)) else { return message }
-    return pairs.items.reduce(message) { text, pair in
-      guard let token = pair.json[at: "spec.options.token"]?.text, token.count >= 4 else { return text }
-      return text.split(separator: token, omittingEmptySubsequences: false).joined(separator: "[token]")
-    }
+    return pairs.items.reduce(message) { PairConfig.redacted($0, $1) }
   }
 
   /// Removes events that did not repeat for their lifetime, and the oldest beyond `limit`.

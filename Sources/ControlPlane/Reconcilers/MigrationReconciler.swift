@@ -25,20 +25,31 @@ final class MigrationReconciler: Reconciler {
   /// Time between looks at a run that has lasted for some seconds; a young one is looked at more often, so that a cycle
   /// of some milliseconds does not take a quarter of a second to be seen.
   private static let pollInterval: Duration = .milliseconds(250)
-  private static let shortestPoll: Duration = .milliseconds(10)
+  static let shortestPoll: Duration = .milliseconds(10)
   /// Progress is written at most this often, since each write is a durable transaction.
   private static let writeInterval: Duration = .seconds(1)
   /// The same for a new stage of a volume.
   private static let stageInterval: Duration = .milliseconds(200)
 
+  let runner: any HookRunner
+  /// Where hooks are, for messages.
+  let hooksDirectory: String
+  let resources: any ResourcePhase
+  let peers: (any PeerSchedules)?
+
   init(
-    store: any ObjectStore, service: any ReplicationService, events: EventRecorder,
+    store: any ObjectStore, service: any ReplicationService, events: EventRecorder, hooks: HookDirectory,
+    resources: (any ResourcePhase)? = nil, peers: (any PeerSchedules)? = nil,
     clock: @escaping @Sendable () -> Int64
   ) {
     self.store = store
     self.service = service
     self.events = events
     self.clock = clock
+    runner = hooks
+    hooksDirectory = hooks.path
+    self.resources = resources ?? NoResourcePhase()
+    self.peers = peers
   }
 
   func reconcile(_ key: ObjectKey) async throws(StatusError) -> Duration? {
@@ -50,12 +61,14 @@ final class MigrationReconciler: Reconciler {
     case .fail(let cause):
       try await fail(object, cause, volumes: nil)
       return nil
+    case .begin: return try await begin(object)
+    case .preRule: return try await runPreRule(object)
     case .start: return try await start(object)
     case .restart: return try await restart(object)
+    case .postRule(let report): return try await runPostRule(object, report)
     case .progress(let report): return try await progress(object, report)
-    case .finish(let report):
-      try await finish(object, report)
-      return nil
+    case .volumesEnded(let report): return try await volumesEnded(object, report)
+    case .resources(let report): return try await applyResources(object, report)
     case .nothing:
       memory.withLock { $0[object.uid] = nil }
       return nil
@@ -64,13 +77,12 @@ final class MigrationReconciler: Reconciler {
 
   /// A Migration that waits for its pair is looked at as soon as the pair changes.
   func keys(affectedBy change: StoreChange) async -> [ObjectKey] {
-    guard change.resource == ResourceKind.clusterPair.resource,
-      change.object.status["storageStatus"] != change.old?.status["storageStatus"],
+    guard change.resource == ResourceKind.clusterPair.resource, change.object.status != change.old?.status,
       let page = try? await store.list(ListQuery(kind, namespace: change.object.namespace))
     else { return [] }
     return page.items.filter {
-      $0.spec["clusterPair"]?.string == change.object.name && $0.status["stage"]?.string == "Volumes"
-        && $0.status["volumes"]?.array == nil
+      $0.spec["clusterPair"]?.string == change.object.name && $0.status["stage"]?.string != "Final"
+        && $0.status["reason"]?.string?.isEmpty == false
     }.map { ObjectKey(namespace: $0.namespace, name: $0.name) }
   }
 
@@ -113,6 +125,7 @@ final class MigrationReconciler: Reconciler {
         if let now = try await service.migration(uid: object.uid), !now.state.isFinal { return Self.pollInterval }
       } catch { throw StatusError(error) }
     }
+    await release(object)
     memory.withLock { $0[object.uid] = nil }
     try await update(object) { new in
       let rest = new.finalizers.filter { $0 != Stork.finalizer }
@@ -146,7 +159,7 @@ final class MigrationReconciler: Reconciler {
   }
 
   /// One event for each volume that ended since the status was last written.
-  private func announce(_ object: KubeObject, before: [JSONValue], after: [JSONValue]) async {
+  func announce(_ object: KubeObject, before: [JSONValue], after: [JSONValue]) async {
     for (old, new) in zip(before, after) where old["status"] != new["status"] {
       let volume = "\(new["namespace"]?.string ?? "")/\(new["persistentVolumeClaim"]?.string ?? "")"
       if new["status"]?.string == "Successful" {
@@ -160,26 +173,51 @@ final class MigrationReconciler: Reconciler {
     }
   }
 
-  private func finish(_ object: KubeObject, _ report: MigrationReport) async throws(StatusError) {
+  /// The end of the volumes: a failure is the end of all, otherwise the objects follow in the same pass.
+  private func volumesEnded(_ object: KubeObject, _ report: MigrationReport) async throws(StatusError) -> Duration? {
     let before = object.status["volumes"]?.array ?? []
     let after = MigrationStatus.merged(before, report)
-    let status = report.state == .succeeded ? "Successful" : "Failed"
-    // The status before the events: whoever waits for the end waits for the status.
-    try await finish(object, status: status, reason: report.reason, volumes: after)
+    guard report.state == .succeeded else {
+      // The status before the events: whoever waits for the end waits for the status.
+      try await finish(object, status: "Failed", reason: report.reason, volumes: after)
+      await announce(object, before: before, after: after)
+      if !report.reason.isEmpty {
+        await events.record(object, warning: true, reason: "Failed", message: report.reason)
+      }
+      return nil
+    }
+    let next = try await volumesDone(object, volumes: after)
     await announce(object, before: before, after: after)
-    if status == "Failed", !report.reason.isEmpty {
-      await events.record(object, warning: true, reason: "Failed", message: report.reason)
+    return next.isDeleting ? nil : try await applyResources(next, report)
+  }
+
+  /// Writes that the volumes are done with: nil where none were asked for.
+  func volumesDone(_ object: KubeObject, volumes: [JSONValue]?) async throws(StatusError) -> KubeObject {
+    let now = clock()
+    let spec = MigrationSpec(object)
+    memory.withLock { $0[object.uid] = nil }
+    return try await update(object) { new in
+      // Without objects the stage stays; the reference has no status word in Applications when there are no volumes.
+      new.json[at: "status.stage"] = spec.includeResources || !spec.includeVolumes ? "Applications" : "Volumes"
+      new.json[at: "status.status"] = spec.includeVolumes ? "InProgress" : ""
+      new.json[at: "status.reason"] = ""
+      if let volumes { new.json[at: "status.volumes"] = .array(volumes) }
+      new.json[at: "status.volumeMigrationFinishTimestamp"] = .string(Timestamp.text(now))
+      new.json[at: "status.summary"] = MigrationStatus.summary(new, status: new.status, now: now)
     }
   }
 
   /// Ends a Migration that cannot go on.
   func fail(_ object: KubeObject, _ cause: String, volumes: [JSONValue]?) async throws(StatusError) {
+    await release(object)
     try await finish(object, status: "Failed", reason: cause, volumes: volumes)
     await events.record(object, warning: true, reason: "Failed", message: cause)
   }
 
-  /// Writes the final status.
-  func finish(_ object: KubeObject, status: String, reason: String, volumes: [JSONValue]?) async throws(StatusError) {
+  /// Writes the final status. `resources` are nil where that phase was not reached.
+  func finish(
+    _ object: KubeObject, status: String, reason: String, volumes: [JSONValue]?, resources: [JSONValue]? = nil
+  ) async throws(StatusError) {
     let now = clock()
     memory.withLock { $0[object.uid] = nil }
     try await update(object) { new in
@@ -188,23 +226,30 @@ final class MigrationReconciler: Reconciler {
       new.json[at: "status.status"] = .string(status)
       new.json[at: "status.reason"] = .string(reason)
       if let volumes { new.json[at: "status.volumes"] = .array(volumes) }
-      if new.status["resources"]?.array == nil { new.json[at: "status.resources"] = [] }
-      for key in ["finishTimestamp", "volumeMigrationFinishTimestamp", "resourceMigrationFinishTimestamp"] {
-        new.json[at: "status.\(key)"] = stamp
+      if let resources {
+        new.json[at: "status.resources"] = .array(resources)
+        new.json[at: "status.resourceMigrationFinishTimestamp"] = stamp
+      }
+      new.json[at: "status.finishTimestamp"] = stamp
+      if new.status["volumeMigrationFinishTimestamp"]?.string == nil, volumes != nil {
+        new.json[at: "status.volumeMigrationFinishTimestamp"] = stamp
       }
       new.json[at: "status.summary"] = MigrationStatus.summary(new, status: new.status, now: now)
     }
   }
 
+  /// Failures in a row since this process began to look at an object.
+  func attempts(_ object: KubeObject) -> Int { memory.withLock { $0[object.uid]?.failures ?? 0 } }
+
   /// Remembers that a run began now.
   func remember(_ object: KubeObject) { memory.withLock { $0[object.uid] = Memory() } }
 
-  /// Remembers that starting did not work and says when to try again: 1 s, doubling to 10 s.
+  /// Remembers that something did not work and says when to try again: 1 s, doubling to 30 s.
   func waitLonger(_ object: KubeObject) -> Duration {
     let failures = memory.withLock { memory in
       memory[object.uid, default: Memory()].failures += 1
       return memory[object.uid]?.failures ?? 1
     }
-    return .seconds(min(10, 1 << min(4, failures - 1)))
+    return .seconds(min(30, 1 << min(5, failures - 1)))
   }
 }

@@ -5,6 +5,7 @@ struct MigrationSpec: Hashable, Sendable {
   var clusterPair: String
   var namespaces: [String]
   var namespaceSelectors: [String: String]
+  var includeResources: Bool
   var includeVolumes: Bool
   var skipDeletedNamespaces: Bool
   /// All must match.
@@ -18,6 +19,7 @@ struct MigrationSpec: Hashable, Sendable {
     clusterPair = spec["clusterPair"]?.string ?? ""
     namespaces = spec["namespaces"]?.array?.compactMap(\.string) ?? []
     namespaceSelectors = map("namespaceSelectors")
+    includeResources = spec["includeResources"]?.bool ?? true
     includeVolumes = spec["includeVolumes"]?.bool ?? true
     skipDeletedNamespaces = spec["skipDeletedNamespaces"]?.bool ?? true
     selectors = map("selectors")
@@ -42,16 +44,15 @@ struct MigrationSpec: Hashable, Sendable {
   /// What makes the object unusable for ever; nil when nothing does.
   func fault(ownNamespace: String) -> String? {
     if clusterPair.isEmpty { return "clusterPair to migrate to cannot be empty" }
-    if namespaces.isEmpty, namespaceSelectors.isEmpty {
-      return "no valid namespace found based on the provided 'Namespaces' and 'NamespaceSelectors'"
-    }
-    if ownNamespace != Stork.adminNamespace,
-      !namespaceSelectors.isEmpty || namespaces.contains(where: { $0 != ownNamespace })
-    {
-      return "migration namespaces should only contain the current namespace"
+    if namespaces.isEmpty, namespaceSelectors.isEmpty { return Self.noNamespace }
+    if ownNamespace != Stork.adminNamespace, namespaces.contains(where: { $0 != ownNamespace }) {
+      return Self.foreignNamespace
     }
     return nil
   }
+
+  static let noNamespace = "no valid namespace found based on the provided 'Namespaces' and 'NamespaceSelectors'"
+  static let foreignNamespace = "migration namespaces should only contain the current namespace"
 
   /// Whether a claim is among those to take along.
   func selects(_ claim: KubeObject) -> Bool {

@@ -4,13 +4,78 @@ import ReplicationEngine
 
 // From the stage Volumes to a run of the engine.
 extension MigrationReconciler {
-  func start(_ object: KubeObject) async throws(StatusError) -> Duration? {
-    let spec = MigrationSpec(object)
-    guard try await namespacesExist(object, spec) else { return nil }
-    guard spec.includeVolumes else {
-      try await finish(object, status: "Successful", reason: "", volumes: nil)
+  /// The stage "": what the spec names must be there before anything is touched.
+  func begin(_ object: KubeObject) async throws(StatusError) -> Duration? {
+    if let cause = await applicationsActive(object) {
+      try await fail(object, cause, volumes: nil)
       return nil
     }
+    let spec = MigrationSpec(object)
+    let (found, missing) = try await namespaces(object)
+    if let fault = try await fault(object, spec, found: found, missing: missing) {
+      try await fail(object, fault, volumes: nil)
+      return nil
+    }
+    // Told once: a wait leaves a reason behind.
+    if (object.status["reason"]?.string ?? "").isEmpty {
+      for name in missing {
+        await events.record(
+          object, warning: true, reason: "namespace  \(name) was deleted, skipping migration",
+          message: ResourceKind.namespace.notFound(name).message)
+      }
+    }
+    return try await leaveFirstStage(object, spec)
+  }
+
+  private func fault(
+    _ object: KubeObject, _ spec: MigrationSpec, found: [String], missing: [String]
+  ) async throws(StatusError) -> String? {
+    if !spec.skipDeletedNamespaces, let name = missing.first {
+      return "error getting namespace \(name): \(ResourceKind.namespace.notFound(name).message)"
+    }
+    if found.isEmpty, missing.isEmpty { return MigrationSpec.noNamespace }
+    if object.namespace != Stork.adminNamespace, found.contains(where: { $0 != object.namespace }) {
+      return MigrationSpec.foreignNamespace
+    }
+    return try await ruleFault(object)
+  }
+
+  private func leaveFirstStage(_ object: KubeObject, _ spec: MigrationSpec) async throws(StatusError) -> Duration? {
+    guard spec.includeVolumes else {
+      let next = try await volumesDone(object, volumes: nil)
+      return next.isDeleting ? nil : try await applyResources(next, nil)
+    }
+    guard !Self.rule(object, .pre).isEmpty else { return try await start(object) }
+    // Nobody is made to stand still for a run that cannot start.
+    if case .failure(let cause) = try await readyPair(object, name: spec.clusterPair) {
+      return try await wait(object, cause.message)
+    }
+    return try await runPreRule(object)
+  }
+
+  /// The namespaces to take along, ascending, and those named that are not there.
+  func namespaces(_ object: KubeObject) async throws(StatusError) -> (found: [String], missing: [String]) {
+    let spec = MigrationSpec(object)
+    var found: Set<String> = []
+    var missing: Set<String> = []
+    for name in spec.namespaces {
+      do {
+        _ = try await store.get(.namespace, namespace: "", name: name)
+        found.insert(name)
+      } catch {
+        guard error.code == 404 else { throw error }
+        missing.insert(name)
+      }
+    }
+    for (key, value) in spec.namespaceSelectors {
+      let page = try await store.list(ListQuery(.namespace, labels: .matching([key: value])))
+      found.formUnion(page.items.map(\.name))
+    }
+    return (found.sorted(), missing.sorted())
+  }
+
+  func start(_ object: KubeObject) async throws(StatusError) -> Duration? {
+    let spec = MigrationSpec(object)
     let pair: KubeObject
     switch try await readyPair(object, name: spec.clusterPair) {
     case .success(let ready): pair = ready
@@ -27,12 +92,15 @@ extension MigrationReconciler {
         "\($0["namespace"]?.string ?? "")/\($0["persistentVolumeClaim"]?.string ?? ""): \($0["reason"]?.string ?? "")"
       }
       let cause = "Error migrating volumes: error starting migration for volume: \(names.joined(separator: "; "))"
-      try await fail(object, cause, volumes: choice.refused + choice.entries)
+      let untouched = choice.entries.map { MigrationStatus.abandoned($0, because: "the Migration was refused") }
+      try await fail(object, cause, volumes: choice.refused + untouched)
+      await announce(object, before: choice.refused.map { _ in .null }, after: choice.refused)
       return nil
     }
     guard !choice.entries.isEmpty else {
-      try await finish(object, status: "Successful", reason: "", volumes: [])
-      return nil
+      await release(object)
+      let next = try await volumesDone(object, volumes: [])
+      return next.isDeleting ? nil : try await applyResources(next, nil)
     }
     // Recorded before the engine is asked, so that a restart in between asks again for the same volumes.
     let recorded = try await update(object) { new in
@@ -43,25 +111,6 @@ extension MigrationReconciler {
     }
     guard !recorded.isDeleting else { return nil }
     return try await run(object, pair: pair, entries: choice.entries)
-  }
-
-  /// Whether the named namespaces exist; one that does not is told of, and is the end if the object is strict.
-  private func namespacesExist(_ object: KubeObject, _ spec: MigrationSpec) async throws(StatusError) -> Bool {
-    // Told once, when nothing is written yet.
-    guard (object.status["stage"]?.string ?? "").isEmpty else { return true }
-    for name in spec.namespaces {
-      do { _ = try await store.get(.namespace, namespace: "", name: name) } catch {
-        guard error.code == 404 else { throw error }
-        guard spec.skipDeletedNamespaces else {
-          try await fail(object, "error getting namespace \(name): \(error.message)", volumes: nil)
-          return false
-        }
-        await events.record(
-          object, warning: true, reason: "namespace  \(name) was deleted, skipping migration",
-          message: error.message)
-      }
-    }
-    return true
   }
 
   /// The run of the recorded volumes, asked for again.
@@ -78,8 +127,8 @@ extension MigrationReconciler {
   {
     let volumes = entries.compactMap { $0["volumeID"]?.string.flatMap { VolumeID($0) } }.sorted()
     guard !volumes.isEmpty else {
-      try await finish(object, status: "Successful", reason: "", volumes: entries)
-      return nil
+      let next = try await volumesDone(object, volumes: entries)
+      return next.isDeleting ? nil : try await applyResources(next, nil)
     }
     let request = MigrationRequest(
       reference: ClusterPairReconciler.reference(object), pair: ClusterPairReconciler.reference(pair),
@@ -105,14 +154,22 @@ extension MigrationReconciler {
     }
   }
 
-  /// Tells why nothing happens, and looks again later.
+  /// Tells why nothing happens, and looks again later. After a pre rule everything begins again, with the rule: nobody
+  /// is kept waiting for an absent peer.
   private func wait(_ object: KubeObject, _ cause: String) async throws(StatusError) -> Duration? {
-    if object.status["reason"]?.string != cause {
+    await release(object)
+    let withRule = !Self.rule(object, .pre).isEmpty
+    if object.status["reason"]?.string != cause || !ExecRules(object).pre.isEmpty {
       try await update(object) { new in
-        new.json[at: "status.stage"] = "Volumes"
-        if new.status["status"] == "" { new.json[at: "status.status"] = "Pending" }
+        new.json[at: "status.stage"] = withRule ? "" : "Volumes"
+        new.json[at: "status.status"] = withRule ? "" : "Pending"
         new.json[at: "status.reason"] = .string(cause)
+        new.json[path: ["status", ExecRules.key]] = nil
+        if withRule { new.json[at: "status.volumes"] = .null }
       }
+    }
+    // A pair is not contacted yet right after a start of the agent: nothing to warn of.
+    if object.status["reason"]?.string != cause, !cause.hasSuffix("Status: Pending Err: <nil>") {
       await events.record(object, warning: true, reason: "Failed", message: cause)
     }
     return waitLonger(object)
@@ -146,13 +203,8 @@ extension MigrationReconciler {
   private func choose(_ object: KubeObject, _ spec: MigrationSpec, known: [VolumeReport]) async throws(StatusError)
     -> Choice
   {
-    var namespaces = Set(spec.namespaces)
-    for (key, value) in spec.namespaceSelectors {
-      let page = try await store.list(ListQuery(.namespace, labels: .matching([key: value])))
-      namespaces.formUnion(page.items.map(\.name))
-    }
     var choice = Choice()
-    for namespace in namespaces.sorted() {
+    for namespace in try await namespaces(object).found {
       let claims = try await store.list(ListQuery(.persistentVolumeClaim, namespace: namespace))
       for claim in claims.items where !claim.isDeleting && spec.selects(claim) {
         var volume: KubeObject?
@@ -162,18 +214,37 @@ extension MigrationReconciler {
             if error.code != 404 { throw error }
           }
         }
-        Self.add(claim, volume, known: known, to: &choice)
+        let storageClass = try await storageClass(claim, volume)
+        Self.add(claim, volume, storageClass: storageClass, known: known, to: &choice)
       }
     }
     return choice
   }
 
+  private func storageClass(_ claim: KubeObject, _ volume: KubeObject?) async throws(StatusError) -> KubeObject? {
+    let name =
+      claim.spec["storageClassName"]?.string ?? volume?.spec["storageClassName"]?.string
+      ?? claim.annotations["volume.beta.kubernetes.io/storage-class"] ?? ""
+    guard !name.isEmpty else { return nil }
+    do { return try await store.get(.storageClass, namespace: "", name: name) } catch {
+      if error.code == 404 { return nil }
+      throw error
+    }
+  }
+
   /// Decides about one claim. Pure.
-  static func add(_ claim: KubeObject, _ volume: KubeObject?, known: [VolumeReport], to choice: inout Choice) {
+  static func add(
+    _ claim: KubeObject, _ volume: KubeObject?, storageClass: KubeObject? = nil, known: [VolumeReport],
+    to choice: inout Choice
+  ) {
     let bound = claim.spec["volumeName"]?.string ?? ""
     func refuse(_ reason: String) {
       choice.refused.append(
         MigrationStatus.refused(claim: claim.name, namespace: claim.namespace, volume: bound, reason: reason))
+    }
+    if let refusal = DirectAccess.refusal(volume: volume, storageClass: storageClass) {
+      refuse(refusal)
+      return
     }
     guard let volume else {
       refuse("error getting volume for PVC: the claim is not bound to a volume")

@@ -73,20 +73,72 @@ enum MigrationStatus {
     }
   }
 
+  /// An entry of a volume that nothing more happens to; one that ended stays as it is.
+  static func abandoned(_ entry: JSONValue, because reason: String) -> JSONValue {
+    guard entry["status"]?.string != "Successful", entry["status"]?.string != "Failed" else { return entry }
+    var entry = entry
+    entry["status"] = "Failed"
+    entry["reason"] = .string(reason)
+    return entry
+  }
+
+  /// What an entry says of its run: enough for the objects of the volume, when the engine has forgotten the run.
+  static func run(_ entry: JSONValue) -> VolumeRunReport? {
+    guard let id = entry["volumeID"]?.string, !id.isEmpty else { return nil }
+    var run = VolumeRunReport(
+      volume: id, namespace: entry["namespace"]?.string ?? "", name: entry["persistentVolumeClaim"]?.string ?? "")
+    run.state = entry["status"]?.string == "Successful" ? .succeeded : .failed
+    run.stage = entry["stage"]?.string ?? ""
+    run.proof = entry["proof"]?.string ?? ""
+    run.point = entry["point"]?.string ?? ""
+    return run
+  }
+
+  /// One entry of `status.resources`.
+  static func entry(_ result: ResourceResult) -> JSONValue {
+    [
+      "name": .string(result.name), "namespace": .string(result.namespace), "group": .string(result.group),
+      "version": .string(result.version), "kind": .string(result.kind), "status": .string(result.status),
+      "reason": .string(result.reason), "transformedBy": "",
+    ]
+  }
+
+  /// The status word once objects were applied: a PersistentVolume that was not means that data cannot be used.
+  static func finalStatus(_ results: [ResourceResult]) -> String {
+    let failed = results.filter { $0.status != "Successful" && $0.status != "Purged" }
+    if failed.isEmpty { return "Successful" }
+    return failed.contains { $0.kind == "PersistentVolume" } ? "Failed" : "PartialSuccess"
+  }
+
   /// The summary of a status at a time in seconds since 1970.
   static func summary(_ object: KubeObject, status: JSONValue, now: Int64) -> JSONValue {
     let volumes = status["volumes"]?.array ?? []
     let done = volumes.filter { $0["status"]?.string == "Successful" }
     let bytes = done.reduce(Int64(0)) { $0.addingReportingOverflow($1["bytesTotal"]?.integer ?? 0).partialValue }
-    let created = object.created ?? now
-    let end = Timestamp.seconds(status["volumeMigrationFinishTimestamp"]?.string ?? "")
-    let withVolumes = object.json[at: "spec.includeVolumes"]?.bool ?? true
+    let resources = status["resources"]?.array ?? []
+    let applied = resources.filter { $0["status"]?.string == "Successful" }
+    let times = elapsed(object, status: status, now: now)
     return [
       "totalNumberOfVolumes": .integer(Int64(volumes.count)), "numOfMigratedVolumes": .integer(Int64(done.count)),
-      "totalNumberOfResources": .integer(Int64(status["resources"]?.array?.count ?? 0)), "numOfMigratedResources": 0,
-      "totalBytesMigrated": .integer(bytes),
-      "elapsedTimeForVolumeMigration": .string(withVolumes ? DurationText.go((end ?? now) - created) : ""),
-      "elapsedTimeForResourceMigration": .string(end == nil ? "NA" : DurationText.go(0)),
+      "totalNumberOfResources": .integer(Int64(resources.count)),
+      "numOfMigratedResources": .integer(Int64(applied.count)), "totalBytesMigrated": .integer(bytes),
+      "elapsedTimeForVolumeMigration": .string(times.volumes),
+      "elapsedTimeForResourceMigration": .string(times.resources),
     ]
+  }
+
+  /// The two durations of a summary.
+  private static func elapsed(_ object: KubeObject, status: JSONValue, now: Int64) -> (
+    volumes: String, resources: String
+  ) {
+    func time(_ key: String) -> Int64? { status[key]?.string.flatMap(Timestamp.seconds) }
+    let created = object.created ?? now
+    let volumesEnd = time("volumeMigrationFinishTimestamp")
+    let withVolumes = object.json[at: "spec.includeVolumes"]?.bool ?? true
+    let volumes = withVolumes ? DurationText.go(max(0, (volumesEnd ?? now) - created)) : ""
+    guard let volumesEnd else { return (volumes, "NA") }
+    guard status["stage"]?.string == "Final" else { return (volumes, DurationText.go(max(0, now - volumesEnd))) }
+    let resourcesEnd = time("resourceMigrationFinishTimestamp")
+    return (volumes, resourcesEnd.map { DurationText.go(max(0, $0 - volumesEnd)) } ?? "NA")
   }
 }

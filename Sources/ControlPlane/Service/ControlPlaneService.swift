@@ -13,10 +13,21 @@ public struct ControlPlaneConfiguration: Sendable {
   /// Makes a kubeconfig with fresh credentials for the loopback listener; nil when nobody offers one. It is answered on
   /// the local socket only, never to a connection that comes through the listener itself.
   public var kubeconfig: (@Sendable () throws(ReplError) -> String)?
+  /// IANA name of the zone that schedule policies are read in; nil: the node's local zone as it was at the start.
+  public var timeZone: String?
+  /// Where the programs are that rules may name.
+  public var hooksDirectory = "/etc/repl-agent/hooks.d"
+  /// User id that must own them.
+  public var hooksOwner: UInt32 = 0
+  /// Seconds that one of them may run.
+  public var hookTimeLimit: Double = 60
 
-  public init(socketPath: String = "/run/repl-agent/agent.sock", databasePath: String) {
+  public init(
+    socketPath: String = "/run/repl-agent/agent.sock", databasePath: String, timeZone: String? = nil
+  ) {
     self.socketPath = socketPath
     self.databasePath = databasePath
+    self.timeZone = timeZone
   }
 }
 
@@ -31,6 +42,11 @@ public struct ControlPlaneService: Sendable {
   private let store: SQLiteObjectStore
   private let points: RecoveryPointStore
   private let clock: @Sendable () -> Int64
+  private let zone: ScheduleZone
+  /// Who applies the objects of Migrations at peers; nil: such Migrations are refused.
+  var resourcePhase: (any ResourcePhase)?
+  /// Who keeps the copies of schedules at peers; nil: there are none.
+  var peerSchedules: (any PeerSchedules)?
 
   /// Opens the database. Nothing listens before ``run()``.
   public init(
@@ -41,6 +57,7 @@ public struct ControlPlaneService: Sendable {
     self.service = service
     self.logger = logger
     self.clock = clock
+    zone = try ScheduleZone(named: configuration.timeZone)
     store = try SQLiteObjectStore(path: configuration.databasePath, clock: clock)
     points = RecoveryPointStore(service: service, clock: clock)
   }
@@ -49,6 +66,7 @@ public struct ControlPlaneService: Sendable {
   public func run(onListening: @escaping @Sendable () async -> Void = {}) async throws {
     defer { store.close() }
     try await ensureNamespaces()
+    try await DefaultPolicies.ensure(store)
     let socket = LocalSocket(path: configuration.socketPath)
     try socket.prepare()
     defer { socket.remove() }
@@ -129,9 +147,15 @@ public struct ControlPlaneService: Sendable {
   }
 
   private func controllers(_ events: EventRecorder) -> [KindController] {
+    let hooks = HookDirectory(
+      path: configuration.hooksDirectory, owner: configuration.hooksOwner, timeLimit: configuration.hookTimeLimit,
+      logger: logger)
     let reconcilers: [any Reconciler] = [
       ClusterPairReconciler(store: store, service: service, events: events),
-      MigrationReconciler(store: store, service: service, events: events, clock: clock),
+      MigrationReconciler(
+        store: store, service: service, events: events, hooks: hooks, resources: resourcePhase, peers: peerSchedules,
+        clock: clock),
+      MigrationScheduleReconciler(store: store, events: events, peers: peerSchedules, zone: zone, clock: clock),
       PersistentVolumeReconciler(store: store),
       VolumeReconciler(store: store, service: service, events: events),
     ]

@@ -1,0 +1,102 @@
+import APIModel
+import ReplModel
+import ReplicationEngine
+
+// The last part of a Migration: its objects are applied by the peer.
+extension MigrationReconciler {
+  /// Failures in a row, each after a longer wait, after which an unreachable peer fails the Migration: about 8 minutes.
+  private static let resourceAttempts = 20
+
+  func applyResources(_ object: KubeObject, _ report: MigrationReport?) async throws(StatusError) -> Duration? {
+    if let cause = await applicationsActive(object) {
+      try await fail(object, cause, volumes: nil)
+      return nil
+    }
+    let spec = MigrationSpec(object)
+    let pair: KubeObject
+    switch try await schedulerPair(object, name: spec.clusterPair) {
+    case .success(let ready): pair = ready
+    case .failure(let cause): return try await waitForPeer(object, cause.message)
+    }
+    let entries = object.status["volumes"]?.array ?? []
+    let runs = report?.volumes ?? entries.compactMap(MigrationStatus.run)
+    let request = ResourceRequest(
+      migration: object, pair: ClusterPairReconciler.reference(pair),
+      namespaces: try await namespaces(object).found, volumes: spec.includeVolumes ? runs : [])
+    do {
+      try await finishResources(object, try await resources.run(request))
+      return nil
+    } catch let error as ReplError {
+      let cause = "Error migrating resources: \(error)"
+      if error.kind == .transient, attempts(object) < Self.resourceAttempts {
+        return try await waitForPeer(object, cause)
+      }
+      try await fail(object, cause, volumes: nil)
+      return nil
+    } catch let error as StatusError { throw error } catch {
+      throw StatusError(500, "InternalError", "\(error)")
+    }
+  }
+
+  private func finishResources(_ object: KubeObject, _ results: [ResourceResult]) async throws(StatusError) {
+    let status = MigrationStatus.finalStatus(results)
+    let failed = results.filter { $0.status == "Failed" }
+    let reason = failed.first.map { "\(failed.count) of \(results.count) objects were not applied, the first: \($0.reason)" }
+    try await finish(
+      object, status: status, reason: reason ?? "", volumes: nil, resources: results.map(MigrationStatus.entry))
+    for result in failed.prefix(5) {
+      await events.record(
+        object, warning: true, reason: "Failed",
+        message: "Error migrating \(result.kind) \(result.namespace)/\(result.name): \(result.reason)")
+    }
+  }
+
+  /// The pair, if objects can be sent over it; otherwise why not.
+  private func schedulerPair(_ object: KubeObject, name: String) async throws(StatusError) -> Result<
+    KubeObject, StatusError
+  > {
+    do {
+      let pair = try await store.get(.clusterPair, namespace: object.namespace, name: name)
+      let status = pair.status["schedulerStatus"]?.string ?? ""
+      if status == "Ready", !pair.isDeleting { return .success(pair) }
+      return .failure(
+        StatusError(
+          409, "NotReady", "Error migrating resources: scheduler Cluster pair is not ready. Status: \(status)"))
+    } catch  where error.code == 404 {
+      return .failure(StatusError(404, "NotFound", "Error migrating resources: \(error.message)"))
+    }
+  }
+
+  private func waitForPeer(_ object: KubeObject, _ cause: String) async throws(StatusError) -> Duration? {
+    if object.status["reason"]?.string != cause {
+      try await update(object) { $0.json[at: "status.reason"] = .string(cause) }
+      // A pair is not contacted yet right after a start of the agent: nothing to warn of.
+      if !cause.hasSuffix("Status: Pending") {
+        await events.record(object, warning: true, reason: "Failed", message: cause)
+      }
+    }
+    return waitLonger(object)
+  }
+
+  /// For a Migration of a schedule: the refusal, if the applications run at the peer; nil if not or not known.
+  func applicationsActive(_ object: KubeObject) async -> String? {
+    guard let peers, let schedule = object.annotations[ScheduledMigration.scheduleName],
+      let name = object.spec["clusterPair"]?.string,
+      let pair = try? await store.get(.clusterPair, namespace: object.namespace, name: name),
+      pair.status["storageStatus"]?.string != "NotProvided",
+      let state = try? await peers.state(
+        namespace: object.namespace, name: schedule, pair: ClusterPairReconciler.reference(pair)),
+      state.copy == .copy, state.applicationActivated
+    else { return nil }
+    return "migrated applications are active on remote cluster"
+  }
+}
+
+/// Stands for the resources phase where there is none.
+struct NoResourcePhase: ResourcePhase {
+  func run(_ request: ResourceRequest) async throws(ReplError) -> [ResourceResult] {
+    throw ReplError(
+      .refused, subject: "migration \(request.migration.namespace)/\(request.migration.name)",
+      cause: "this agent cannot send objects to its peer", remedy: "upgrade the agent")
+  }
+}

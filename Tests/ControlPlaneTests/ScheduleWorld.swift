@@ -1,0 +1,236 @@
+import APIModel
+import Foundation
+import ReplModel
+import ReplicationEngine
+import Synchronization
+import Testing
+
+@testable import ControlPlane
+
+/// A resources phase that answers what it is told to.
+final class FakeResources: ResourcePhase {
+  private struct State {
+    var requests: [ResourceRequest] = []
+    var results: [ResourceResult] = []
+    var errors: [ReplError] = []
+  }
+  private let state = Mutex(State())
+
+  var requests: [ResourceRequest] { state.withLock { $0.requests } }
+  func answer(_ results: [ResourceResult]) { state.withLock { $0.results = results } }
+  /// The next calls fail, one after the other.
+  func fail(_ errors: [ReplError]) { state.withLock { $0.errors = errors } }
+
+  func run(_ request: ResourceRequest) async throws(ReplError) -> [ResourceResult] {
+    let error = state.withLock { state in
+      state.requests.append(request)
+      return state.errors.isEmpty ? nil : state.errors.removeFirst()
+    }
+    if let error { throw error }
+    return state.withLock { $0.results }
+  }
+
+  static func result(_ kind: String, _ name: String, _ status: String, _ reason: String = "") -> ResourceResult {
+    ResourceResult(
+      name: name, namespace: "mysql", group: "core", version: "v1", kind: kind, status: status, reason: reason)
+  }
+}
+
+/// The schedules of a peer.
+final class FakePeerSchedules: PeerSchedules {
+  private struct State {
+    var copies: [String: KubeObject] = [:]
+    var puts = 0
+    var foreign = false
+    var activated = false
+    var error: ReplError?
+  }
+  private let state = Mutex(State())
+
+  var copies: [String: KubeObject] { state.withLock { $0.copies } }
+  var puts: Int { state.withLock { $0.puts } }
+  func setForeign(_ foreign: Bool) { state.withLock { $0.foreign = foreign } }
+  func setActivated(_ activated: Bool) { state.withLock { $0.activated = activated } }
+  func fail(_ error: ReplError?) { state.withLock { $0.error = error } }
+
+  func state(namespace: String, name: String, pair: ObjectReference) async throws(ReplError) -> PeerScheduleState {
+    let (answer, error) = state.withLock { state in
+      let copy: PeerScheduleState.Copy =
+        state.foreign ? .foreign : state.copies["\(namespace)/\(name)"] == nil ? .missing : .copy
+      return (PeerScheduleState(copy: copy, applicationActivated: state.activated), state.error)
+    }
+    if let error { throw error }
+    return answer
+  }
+
+  func put(_ schedule: KubeObject, pair: ObjectReference) async throws(ReplError) {
+    let error = state.withLock { state in
+      state.puts += 1
+      if state.error == nil { state.copies["\(schedule.namespace)/\(schedule.name)"] = schedule }
+      return state.error
+    }
+    if let error { throw error }
+  }
+}
+
+/// The controllers of schedules, Migrations and pairs over one store, moved on by hand: nothing sleeps.
+final class ScheduleWorld {
+  let fixture: StoreFixture
+  let service: FakeService
+  let resources = FakeResources()
+  let peers = FakePeerSchedules()
+  let log = LogLines()
+  private let zone: ScheduleZone
+  private(set) var events: EventRecorder
+  private(set) var schedules: MigrationScheduleReconciler
+  private(set) var migrations: MigrationReconciler
+  private(set) var pairs: ClusterPairReconciler
+  let hooks: TemporaryDirectory
+
+  var store: SQLiteObjectStore { fixture.store }
+  var clock: TestClock { fixture.clock }
+  var now: Int64 { clock.now }
+
+  init(zone: String = "UTC", at time: String = "2026-03-01T12:00:00Z") async throws {
+    fixture = try StoreFixture()
+    service = FakeService()
+    hooks = try TemporaryDirectory()
+    self.zone = try ScheduleZone(named: zone)
+    (events, schedules, migrations, pairs) = Self.controllers(
+      fixture, service, resources, peers, log, self.zone, hooks: hooks.path)
+    try set(time)
+    for name in ["default", "kube-system", "mysql"] { try await fixture.namespace(name) }
+  }
+
+  /// The agent starts again: nothing is remembered but what is stored.
+  func restart() {
+    (events, schedules, migrations, pairs) = Self.controllers(
+      fixture, service, resources, peers, log, zone, hooks: hooks.path)
+  }
+
+  private static func controllers(
+    _ fixture: StoreFixture, _ service: FakeService, _ resources: FakeResources, _ peers: FakePeerSchedules,
+    _ log: LogLines, _ zone: ScheduleZone, hooks: String
+  ) -> (EventRecorder, MigrationScheduleReconciler, MigrationReconciler, ClusterPairReconciler) {
+    let clock = fixture.clock
+    let now: @Sendable () -> Int64 = { clock.now }
+    let events = EventRecorder(store: fixture.store, logger: log.logger, clock: now)
+    return (
+      events,
+      MigrationScheduleReconciler(store: fixture.store, events: events, peers: peers, zone: zone, clock: now),
+      MigrationReconciler(
+        store: fixture.store, service: service, events: events,
+        hooks: HookDirectory(path: hooks, owner: getuid(), timeLimit: 1, logger: log.logger), resources: resources,
+        peers: peers, clock: now),
+      ClusterPairReconciler(store: fixture.store, service: service, events: events)
+    )
+  }
+
+  func set(_ time: String) throws { clock.advance(try #require(Timestamp.seconds(time)) - clock.now) }
+
+  func create(_ kind: ResourceKind, _ namespace: String, _ name: String, _ fields: [String: JSONValue] = [:]) async throws
+  {
+    var object = kind.namespaced ? kind.object(namespace: namespace, name: name) : kind.object(name: name)
+    for (key, value) in fields { object.json[key] = value }
+    _ = try await store.create(kind, object, dryRun: false)
+  }
+
+  /// A ready pair, a volume with its claim, and a policy.
+  func prepare(policy: JSONValue = ["interval": ["intervalMinutes": 1]], volumes: [String] = ["data"]) async throws {
+    await service.finishRunsAtOnce()
+    for name in volumes {
+      let report = try await service.createVolume(
+        CreateVolumeRequest(namespace: "mysql", name: name, size: 1 << 20, pool: nil))
+      try await VolumeObjects(store: store).ensure(report)
+    }
+    try await create(
+      .clusterPair, "mysql", "remotecluster",
+      ["spec": ["options": ["ip": "h", "port": "9001", "token": .string(FakeService.token), "mode": "DisasterRecovery"]]])
+    try await create(.schedulePolicy, "", "testpolicy", ["policy": policy])
+    try await settle()
+  }
+
+  /// The MigrationSchedule of the documents.
+  func schedule(_ name: String = "mysqlmigrationschedule", policy: String = "testpolicy", _ more: JSONValue = [:])
+    async throws
+  {
+    var spec: JSONValue = [
+      "schedulePolicyName": .string(policy),
+      "template": [
+        "spec": [
+          "clusterPair": "remotecluster", "includeResources": true, "startApplications": false, "namespaces": ["mysql"],
+        ]
+      ],
+    ]
+    for (key, value) in more.object ?? [:] { spec[key] = value }
+    try await create(.migrationSchedule, "mysql", name, ["spec": spec])
+  }
+
+  /// Looks at every object until nothing changes any more; the shortest time until one of them is to be seen again.
+  @discardableResult func settle() async throws -> Duration? {
+    for _ in 0..<50 {
+      let before = try await store.list(ListQuery(.namespace)).version
+      let delay = try await pass()
+      if try await store.list(ListQuery(.namespace)).version == before { return delay }
+    }
+    Issue.record("the controllers do not come to rest")
+    return nil
+  }
+
+  /// Looks at every object once.
+  func pass() async throws -> Duration? {
+    var shortest: Duration?
+    for reconciler in [pairs, schedules, migrations] as [any Reconciler] {
+      for object in try await store.list(ListQuery(reconciler.kind)).items {
+        let key = ObjectKey(namespace: object.namespace, name: object.name)
+        if let delay = try await Self.visit(reconciler, key) { shortest = min(shortest ?? delay, delay) }
+      }
+    }
+    return shortest
+  }
+
+  private static func visit(_ reconciler: any Reconciler, _ key: ObjectKey) async throws(StatusError) -> Duration? {
+    do { return try await reconciler.reconcile(key) } catch {
+      // Gone meanwhile, or changed by somebody else: looked at again by the next pass.
+      if error.code == 404 || error.code == 409 { return nil }
+      throw error
+    }
+  }
+
+  /// Lets time pass in steps of so many seconds, with all controllers at work.
+  func run(seconds: Int64, step: Int64 = 10) async throws {
+    for _ in 0..<seconds / step {
+      clock.advance(step)
+      try await settle()
+    }
+  }
+
+  func object(_ kind: ResourceKind, _ name: String) async throws -> KubeObject {
+    try await store.get(kind, namespace: kind.namespaced ? "mysql" : "", name: name)
+  }
+
+  func change(_ kind: ResourceKind, _ name: String, _ path: String, _ value: JSONValue?) async throws {
+    _ = try await store.update(
+      kind, namespace: kind.namespaced ? "mysql" : "", name: name, part: .whole, dryRun: false
+    ) { old in
+      var new = old
+      new.json[at: path] = value
+      return new
+    }
+  }
+
+  var migrationNames: [String] {
+    get async throws { try await store.list(ListQuery(.migration)).items.map(\.name) }
+  }
+
+  func items(_ type: String, of name: String = "mysqlmigrationschedule") async throws -> [JSONValue] {
+    try await object(.migrationSchedule, name).json[path: ["status", "items", type]]?.array ?? []
+  }
+
+  /// Events of an object as `type/reason/message`.
+  func told(_ name: String) async throws -> [String] {
+    try await store.list(ListQuery(.event)).items.filter { $0.json[at: "involvedObject.name"]?.string == name }.map {
+      "\($0.json["type"]?.string ?? "")/\($0.json["reason"]?.string ?? "")/\($0.json["message"]?.string ?? "")"
+    }
+  }
+}
