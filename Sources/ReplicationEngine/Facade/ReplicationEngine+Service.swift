@@ -78,10 +78,18 @@ extension ReplicationEngine: ReplicationService {
   // MARK: Documents of control planes
 
   public func exchange(_ document: PeerDocument, pair: ObjectReference) async throws(ReplError) -> [UInt8] {
-    throw ReplError(.refused, subject: "document \(document.topic)", cause: "peers exchange no documents yet")
+    try await runOnThread("document") { [self] () throws(ReplError) in
+      let found = try database.read { try PairRecord.find($0, namespace: pair.namespace, name: pair.name) }
+      guard let found else {
+        throw ReplError(
+          .refused, subject: "clusterpair \(pair.namespace)/\(pair.name)", cause: "is not paired",
+          remedy: "replctl pair create")
+      }
+      return try DocumentExchange(link: try links.link(to: found.peer)).run(document)
+    }
   }
 
-  public func answerDocuments(with responder: (any PeerDocumentResponder)?) {}
+  public func answerDocuments(with responder: (any PeerDocumentResponder)?) { documents.answer(with: responder) }
 
   private func start(_ request: MigrationRequest) throws(ReplError) {
     if let known = try database.read({ try RunRecord.find($0, uid: request.reference.uid) }) {

@@ -22,6 +22,7 @@ public final class ReplicationEngine: Sendable {
   let clock: any EngineClock
   let logger: Logger
   let repairs = RepairBoard()
+  let documents = DocumentDesk()
   private let server: PeerServer
   private let stateLock: any PoolLockHandle
   private let upkeep = Mutex<Upkeep?>(nil)
@@ -78,7 +79,7 @@ public final class ReplicationEngine: Sendable {
     server = try PeerServer(
       configuration: configuration, trust: trust, service: target,
       pairing: PairingResponder(configuration: configuration, trust: trust, clock: clock, logger: logger),
-      repairs: repairs, clock: clock, logger: logger)
+      documents: documents, repairs: repairs, clock: clock, logger: logger)
   }
 
   private func start() throws(ReplError) {
@@ -91,6 +92,7 @@ public final class ReplicationEngine: Sendable {
   public func stop() {
     runs.stop()
     upkeep.withLock { $0 }?.stop()
+    documents.stop()
     server.stop()
     links.stop()
     target.stop()

@@ -75,7 +75,21 @@ final class PeerConnection: PeerLink {
   // MARK: Requests
 
   func request(_ request: ControlRequest, timeout: Double) throws(ReplError) -> ControlReply {
-    try send(request, over: try channel(), timeout: timeout)
+    let channel = try channel()
+    switch request {
+    case .sendDocument, .fetchAnswer: try requireDocuments()
+    default: break
+    }
+    return try send(request, over: channel, timeout: timeout)
+  }
+
+  /// A peer that does not know these requests would close the connection.
+  private func requireDocuments() throws(ReplError) {
+    let (features, software) = state.withLock { ($0.negotiation?.features ?? 0, $0.negotiation?.peerSoftware ?? "") }
+    guard features & Hello.documents == 0 else { return }
+    throw ReplError(
+      .refused, subject: "peer \(cluster)", cause: "takes no documents of a control plane (\(software))",
+      remedy: "update the peer")
   }
 
   private func send(
@@ -183,7 +197,8 @@ enum Application {
   /// How we introduce ourselves.
   static func hello(_ configuration: EngineConfiguration) -> Hello {
     Hello(
-      major: Hello.protocolMajor, minor: Hello.protocolMinor, features: 0, clusterID: configuration.clusterID,
-      node: configuration.node, software: "repl-agent \(configuration.version)", maxChunk: 1 << 20, codecs: 0b11)
+      major: Hello.protocolMajor, minor: Hello.protocolMinor, features: Hello.documents,
+      clusterID: configuration.clusterID, node: configuration.node, software: "repl-agent \(configuration.version)",
+      maxChunk: 1 << 20, codecs: 0b11)
   }
 }

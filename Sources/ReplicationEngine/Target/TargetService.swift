@@ -80,6 +80,8 @@ final class TargetService: Sendable {
       return .abortSession
     case .queryPoint(let request): return .queryPoint(try query(request, peer))
     case .verifyPoint(let request): return .verifyPoint(try verify(request, peer))
+    case .sendDocument, .fetchAnswer:
+      throw ReplError(.refused, subject: "peer \(peer)", cause: "documents are not for the target")
     }
   }
 
