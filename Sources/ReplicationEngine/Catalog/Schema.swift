@@ -2,10 +2,14 @@ import GRDB
 
 /// The tables of the agent's database, described in docs/on-disk-format.md.
 enum Schema {
-  static func create(_ database: Database) throws {
-    try database.execute(sql: source)
-    try database.execute(sql: target)
-    try database.execute(sql: trust)
+  static func create(_ database: Database) throws { try upgrade(database, from: 0) }
+
+  /// Brings a database of version `found` (0: an empty one) to the current version, within the caller's transaction.
+  static func upgrade(_ database: Database, from found: Int) throws {
+    if found < 1 {
+      for tables in [source, target, trust] { try database.execute(sql: tables) }
+    }
+    if found < 2 { try database.execute(sql: promotion) }
     try database.execute(sql: "PRAGMA user_version = \(AgentDatabase.schemaVersion)")
   }
 
@@ -44,6 +48,14 @@ enum Schema {
       grp TEXT NOT NULL, cluster TEXT NOT NULL, volume TEXT NOT NULL, point TEXT NOT NULL, pool TEXT NOT NULL,
       seal BLOB NOT NULL, PRIMARY KEY (cluster, volume));
     CREATE TABLE committedGroup (grp TEXT PRIMARY KEY, cluster TEXT NOT NULL, sealedAt INTEGER NOT NULL, points BLOB NOT NULL);
+    """
+
+  /// Since version 2.
+  private static let promotion = """
+    CREATE TABLE promotion (
+      cluster TEXT NOT NULL, volume TEXT NOT NULL, point TEXT NOT NULL, path TEXT NOT NULL, site TEXT NOT NULL,
+      promotedAt INTEGER NOT NULL, branchEpoch INTEGER NOT NULL, branchID TEXT NOT NULL, isLive INTEGER NOT NULL,
+      PRIMARY KEY (cluster, volume));
     """
 
   private static let trust = """

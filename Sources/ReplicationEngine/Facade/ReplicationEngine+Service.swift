@@ -72,7 +72,13 @@ extension ReplicationEngine: ReplicationService {
   public func promote(
     volume: VolumeID, from cluster: String, point: PointID
   ) async throws(ReplError) -> VolumeReport {
-    throw ReplError(.refused, subject: "volume \(volume)", cause: "promotion is not possible yet")
+    try await runOnThread("promotion") { [self] () throws(ReplError) in
+      try target.promote(try SourceVolume(cluster: cluster, volume: volume), point: point)
+      guard
+        let record = try database.read({ try TargetVolumeRecord.find($0, cluster: cluster, volume: volume) })
+      else { throw ReplError(.notFound, subject: "volume \(volume) of \(cluster)", cause: "is not held here") }
+      return try report(record)
+    }
   }
 
   // MARK: Documents of control planes

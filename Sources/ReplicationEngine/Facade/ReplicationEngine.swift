@@ -75,6 +75,9 @@ public final class ReplicationEngine: Sendable {
     for directory in report.missing {
       logger.error("the files of a recovery point are gone", metadata: ["directory": "\(directory)"])
     }
+    for promotion in report.unfinished {
+      logger.error("a promotion could not be finished: promote it again", metadata: ["volume": "\(promotion)"])
+    }
     try SnapshotKeeper(context: source).sweep()
     server = try PeerServer(
       configuration: configuration, trust: trust, service: target,
