@@ -10,6 +10,8 @@ enum PeerTopic {
   static let version: Int64 = 1
   /// Bytes of a document or an answer, as the engine carries them.
   static let limit = 8 << 20
+  /// Levels of nesting of a document: an object as deep as the API takes, and what is around it.
+  private static let depth = JSONParser.defaultDepth + 16
 
   static func bytes(_ json: JSONValue) throws(ReplError) -> [UInt8] {
     let bytes = JSONWriter.bytes(json)
@@ -25,7 +27,7 @@ enum PeerTopic {
   static func json(_ bytes: [UInt8], _ what: String) throws(ReplError) -> JSONValue {
     let json: JSONValue
     do throws(JSONParser.Failure) {
-      json = try JSONParser.parse(bytes)
+      json = try JSONParser.parse(bytes, maximumDepth: depth)
     } catch {
       throw ReplError(.protocolViolation, subject: what, cause: "is not JSON: \(error)")
     }

@@ -76,6 +76,7 @@ struct VolumeApplier: Sendable {
   private func applyVolume(_ item: TravellingObject, _ report: VolumeReport) async throws(StatusError) {
     let claim = item.claim ?? ObjectName(kind: "", namespace: report.namespace, name: report.name)
     try checkNamespace(claim.namespace)
+    try await checkClaim(claim)
     let wanted = volume(item.object, claim, report)
     let rules = applier.rules
     do throws(StatusError) {
@@ -94,6 +95,20 @@ struct VolumeApplier: Sendable {
       if Self.names(old, claim) { new.json[at: "spec.claimRef"] = old.spec["claimRef"] }
       new.json[at: "status.reason"] = reason.isEmpty ? nil : .string(reason)
       return new
+    }
+  }
+
+  /// A claim of this end's own must not find a volume reserved for it that somebody else has brought.
+  private func checkClaim(_ claim: ObjectName) async throws(StatusError) {
+    let existing: KubeObject
+    do throws(StatusError) {
+      existing = try await store.get(.persistentVolumeClaim, namespace: claim.namespace, name: claim.name)
+    } catch {
+      if error.code == 404 { return }
+      throw error
+    }
+    if let refusal = applier.rules.overwriteRefusal(existing) {
+      throw ResourceApplier.refused(.persistentVolumeClaim, existing, refusal)
     }
   }
 
