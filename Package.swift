@@ -94,6 +94,7 @@ let package = Package(
       dependencies: [
         "ReplicationEngine", "BlockDiff", "WireProtocol", "WireTransport", "ReplModel", "TestSupport",
         .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),
     .testTarget(
       name: "SimulationTests",

@@ -43,7 +43,7 @@ public struct ControlPlaneService: Sendable {
   private let points: RecoveryPointStore
   private let clock: @Sendable () -> Int64
   private let zone: ScheduleZone
-  /// Who applies the objects of Migrations at peers; nil: such Migrations are refused.
+  /// Who has the objects of Migrations applied at peers; nil: such Migrations are refused.
   var resourcePhase: (any ResourcePhase)?
   /// Who keeps the copies of schedules at peers; nil: there are none.
   var peerSchedules: (any PeerSchedules)?
@@ -60,6 +60,8 @@ public struct ControlPlaneService: Sendable {
     zone = try ScheduleZone(named: configuration.timeZone)
     store = try SQLiteObjectStore(path: configuration.databasePath, clock: clock)
     points = RecoveryPointStore(service: service, clock: clock)
+    let migrator = ResourceMigrator(store: store, service: service, clock: clock)
+    (resourcePhase, peerSchedules) = (migrator, migrator)
   }
 
   /// Serves until the task is cancelled. `onListening` is called once the socket answers.
@@ -70,6 +72,8 @@ public struct ControlPlaneService: Sendable {
     let socket = LocalSocket(path: configuration.socketPath)
     try socket.prepare()
     defer { socket.remove() }
+    service.answerDocuments(with: ResourceReceiver(store: store, service: service, clock: clock))
+    defer { service.answerDocuments(with: nil) }
     let server = ServerRun(logger: quiet)
     let application = application(socket, server, onListening)
     let work = Task { await reconcile() }

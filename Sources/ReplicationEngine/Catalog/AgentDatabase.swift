@@ -59,9 +59,7 @@ public struct AgentDatabase: Sendable {
         remedy: "run the newer program, or restore the copy \(path).v\(schemaVersion).bak")
     }
     if found > 0, found < schemaVersion { try keepCopy(queue, to: "\(path).v\(found).bak") }
-    if found < schemaVersion {
-      try queue.write { try found == 0 ? Schema.create($0) : Schema.upgrade($0, from: found) }
-    }
+    if found < schemaVersion { try queue.write { try Schema.upgrade($0, from: found) } }
     try assertDurable(queue, path: path)
   }
 

@@ -34,17 +34,23 @@ extension TargetVolumeRecord {
     deletedAt = row["deletedAt"]
   }
 
-  /// Inserts, or brings names up to date.
+  /// Inserts, or brings names and branch up to date. The role of a volume that is known changes by promotion only.
   func save(_ database: Database) throws {
     try database.execute(
       sql: """
         INSERT INTO targetVolume (cluster, volume, namespace, name, lineage, branchEpoch, branchID, role, pool)
         VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (cluster, volume) DO UPDATE SET namespace = excluded.namespace,
-          name = excluded.name, branchEpoch = excluded.branchEpoch, branchID = excluded.branchID, role = excluded.role
+          name = excluded.name, branchEpoch = excluded.branchEpoch, branchID = excluded.branchID
         """,
       arguments: [
         cluster, volume, namespace, name, lineage, Int64(branch.epoch), branch.id, role.rawValue, pool,
       ])
+  }
+
+  static func setRole(_ database: Database, _ source: SourceVolume, _ role: VolumeRole) throws {
+    try database.execute(
+      sql: "UPDATE targetVolume SET role = ? WHERE cluster = ? AND volume = ?",
+      arguments: [role.rawValue, source.cluster, source.volume])
   }
 
   static func all(_ database: Database) throws -> [TargetVolumeRecord] {

@@ -25,6 +25,14 @@ struct TargetVolumes: Sendable {
     return record
   }
 
+  /// Refuses a session that was admitted while the volume was being promoted.
+  func requireTarget(_ begin: BeginSession, from peer: String) throws(ReplError) {
+    let found = try context.database.read {
+      try TargetVolumeRecord.find($0, cluster: peer, volume: begin.volume)
+    }
+    if let found { try checkAuthority(begin, found) }
+  }
+
   private func create(_ begin: BeginSession, _ peer: String) throws(ReplError) -> TargetVolumeRecord {
     let pool = try context.pools.poolForPoints()
     let now = context.clock.now()
@@ -44,8 +52,11 @@ struct TargetVolumes: Sendable {
 
   private func checkAuthority(_ begin: BeginSession, _ record: TargetVolumeRecord) throws(ReplError) {
     guard record.role == .target else {
+      let source = try SourceVolume(cluster: record.cluster, volume: record.volume)
+      let promotion = try context.database.read { try PromotionRecord.find($0, source) }
       throw ReplError(
-        .refused, subject: record.label, cause: "volume in use: it is \(record.role.rawValue) at this site",
+        .refused, subject: record.label,
+        cause: promotion?.inUse ?? "volume in use: it is \(record.role.rawValue) at this site",
         remedy: "fail back, or delete the promoted volume")
     }
     guard begin.lineage == record.lineage else {

@@ -65,7 +65,7 @@ extension ReplicationEngine {
         if let offset = link.clockOffset, abs(offset) > ClockWarning.nanoseconds {
           logger.warning("clocks differ", metadata: ["peer": "\(cluster)", "seconds": "\(Double(offset) / 1e9)"])
         }
-        try NoticeSender(context: source).send(over: link)
+        sendNotices(link)
         if repairWanted { startRepairs(link) }
       } catch {
         if wasReady { logger.warning("peer does not answer", metadata: ["peer": "\(cluster)", "reason": "\(error)"]) }
@@ -75,6 +75,15 @@ extension ReplicationEngine {
 }
 
 extension ReplicationEngine {
+  /// What is not answered now is said again with the next heartbeat.
+  private func sendNotices(_ link: PeerConnection) {
+    do throws(ReplError) {
+      try NoticeSender(context: source).send(over: link)
+    } catch {
+      logger.debug("notices wait", metadata: ["peer": "\(link.cluster)", "reason": "\(error)"])
+    }
+  }
+
   /// Repairs on a thread of their own, so that heartbeats go on; a run that is under way is not joined by another. The
   /// thread holds nothing that is not durable: it need not be waited for at the end.
   private func startRepairs(_ link: PeerConnection) {
