@@ -19,7 +19,7 @@ struct MigrationFixture {
     west = try StoreFixture()
     let clock = east.clock
     migrator = ResourceMigrator(store: east.store, service: eastEngine, clock: { clock.now })
-    receiver = ResourceReceiver(store: west.store, service: westEngine, clock: { clock.now })
+    receiver = ResourceReceiver(store: west.store, service: westEngine)
     let joined: (responder: any PeerDocumentResponder, asCluster: String) = (receiver, cluster)
     eastEngine.peer.withLock { $0 = joined }
     try await east.namespace("shop")

@@ -190,6 +190,22 @@ struct ResourceMigrationTests {
     #expect(try await sites.arrived(.deployment, "web").spec["replicas"] == 3)
   }
 
+  @Test("Applications do not start on volumes that this Migration has not shipped and that are not live")
+  func startWithoutVolumes() async throws {
+    let sites = try await MigrationFixture()
+    let (report, run) = try await sites.volume("db")
+    try await sites.deployment("web")
+    let results = try await sites.run(["startApplications": true, "includeVolumes": false])
+    #expect(results.count == 3 && results.allSatisfy { $0.contains("Failed") && $0.contains("is standby here") })
+    #expect(await sites.westEngine.promotions.isEmpty)
+    #expect(try await sites.arrived(.deployment, "web").spec["replicas"] == 0)
+    // Once the volume is live they do.
+    _ = try await sites.run(["startApplications": true], volumes: [run])
+    _ = try await sites.run(["startApplications": true, "includeVolumes": false])
+    #expect(try await sites.arrived(.deployment, "web").spec["replicas"] == 3)
+    #expect(await sites.westEngine.promotions.map(\.volume) == [report.id])
+  }
+
   @Test("More objects than one document holds arrive all")
   func batches() async throws {
     let objects = (0..<2_500).map { number in

@@ -53,13 +53,7 @@ struct ResourceApplier: Sendable {
     } catch {
       guard error.reason == "AlreadyExists" else { throw error }
     }
-    do throws(StatusError) {
-      return try await update(kind, wanted)
-    } catch {
-      // Fields that cannot change: only another object can have the new ones. Never of a claim: it names data.
-      guard error.code == 422, kind.resource != ResourceKind.persistentVolumeClaim.resource else { throw error }
-    }
-    return try await replace(kind, wanted)
+    return try await update(kind, wanted)
   }
 
   private func update(_ kind: ResourceKind, _ wanted: KubeObject) async throws(StatusError) -> KubeObject {
@@ -69,17 +63,6 @@ struct ResourceApplier: Sendable {
       if let refusal = rules.overwriteRefusal(old) { throw Self.refused(kind, old, refusal) }
       return Self.merged(old, wanted)
     }
-  }
-
-  private func replace(_ kind: ResourceKind, _ wanted: KubeObject) async throws(StatusError) -> KubeObject {
-    let old = try await store.get(kind, namespace: wanted.namespace, name: wanted.name)
-    if let refusal = rules.overwriteRefusal(old) { throw Self.refused(kind, old, refusal) }
-    // Tried first: what is not valid must not cost the object that is there.
-    _ = try await store.create(kind, Self.renamed(wanted), dryRun: true)
-    _ = try await store.delete(
-      kind, namespace: wanted.namespace, name: wanted.name,
-      options: DeleteOptions(propagation: .background, uid: old.uid, resourceVersion: old.resourceVersion))
-    return try await store.create(kind, wanted, dryRun: false)
   }
 
   /// What a stored object becomes: the peer's document with the identity, owners and status it has here. Pure.
@@ -113,14 +96,6 @@ struct ResourceApplier: Sendable {
     annotations[VolumeObjects.volumeID] = nil
     annotations[MigrationMark.origin] = rules.cluster
     object.setMap("annotations", annotations)
-  }
-
-  /// For a trial: a name that is surely free.
-  private static func renamed(_ object: KubeObject) -> KubeObject {
-    var result = object
-    result[metadata: "name"] = nil
-    result[metadata: "generateName"] = "trial-"
-    return result
   }
 
   static func refused(_ kind: ResourceKind, _ object: KubeObject, _ cause: String) -> StatusError {

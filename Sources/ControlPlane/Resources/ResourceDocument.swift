@@ -40,10 +40,11 @@ enum PeerTopic {
   }
 }
 
-/// A volume of the run as the peer is told of it.
-struct SealedVolume: Hashable, Sendable {
+/// A volume that travels with a Migration as the peer is told of it.
+struct TravellingVolume: Hashable, Sendable {
   var volume: VolumeID
-  var point: PointID
+  /// The point this Migration has made; nil if it ships no volumes.
+  var point: PointID?
 }
 
 /// Objects of a Migration for the peer's control plane, or the names of all that exist, so that others are purged.
@@ -55,7 +56,8 @@ struct ResourceDocument: Hashable, Sendable {
   var startApplications: Bool
   /// Namespaces of the Migration, with labels and annotations for those that have to be made.
   var namespaces: [KubeObject]
-  var volumes: [SealedVolume]
+  /// All volumes of the Migration, in each of its documents.
+  var volumes: [TravellingVolume]
   var items: [TravellingObject]
   /// Everything that exists at the sender in these namespaces; nil while nothing is to be purged.
   var existing: [ObjectName]?
@@ -65,12 +67,17 @@ struct ResourceDocument: Hashable, Sendable {
       "version": .integer(PeerTopic.version), "startApplications": .bool(startApplications),
       "migration": ["namespace": .string(migration.namespace), "name": .string(migration.name)],
       "namespaces": .array(namespaces.map(\.json)), "items": .array(items.map(Self.json)),
-      "volumes": .array(
-        volumes.map { ["volume": .string($0.volume.description), "point": .string($0.point.description)] }),
+      "volumes": .array(volumes.map(Self.json)),
     ]
     if let existing {
       json["existing"] = .array(existing.map { .string("\($0.kind)/\($0.namespace)/\($0.name)") })
     }
+    return json
+  }
+
+  private static func json(_ volume: TravellingVolume) -> JSONValue {
+    var json: JSONValue = ["volume": .string(volume.volume.description)]
+    if let point = volume.point { json["point"] = .string(point.description) }
     return json
   }
 
@@ -96,10 +103,10 @@ extension ResourceDocument {
     namespaces = (json["namespaces"]?.array ?? []).map { KubeObject($0) }
     volumes = []
     for entry in json["volumes"]?.array ?? [] {
-      guard let volume = entry["volume"]?.string.flatMap({ VolumeID($0) }),
-        let point = entry["point"]?.string.flatMap({ PointID($0) })
+      let point = entry["point"]?.string.flatMap { PointID($0) }
+      guard let volume = entry["volume"]?.string.flatMap({ VolumeID($0) }), point != nil || entry["point"] == nil
       else { throw malformed("names a volume without its ids") }
-      volumes.append(SealedVolume(volume: volume, point: point))
+      volumes.append(TravellingVolume(volume: volume, point: point))
     }
     items = (json["items"]?.array ?? []).map(Self.item)
     guard items.count <= Self.itemLimit else {

@@ -32,7 +32,7 @@ struct ResourceMigrator: ResourcePhase {
         migration: ObjectName(
           kind: request.migration.kind, namespace: request.migration.namespace, name: request.migration.name),
         startApplications: wishes.startApplications, namespaces: try await collector.namespaces(request.namespaces),
-        volumes: request.volumes.compactMap(Self.sealed), items: [])
+        volumes: Self.volumes(objects, request.volumes), items: [])
     } catch { throw Self.error(error) }
     var (batches, results) = Self.batches(objects)
     // Without an object there is nothing to apply, but perhaps something to purge.
@@ -56,9 +56,16 @@ struct ResourceMigrator: ResourcePhase {
       try await service.exchange(PeerDocument(topic: PeerTopic.resources, body: body), pair: pair))
   }
 
-  private static func sealed(_ report: VolumeRunReport) -> SealedVolume? {
-    guard let volume = VolumeID(report.volume), let point = PointID(report.point) else { return nil }
-    return SealedVolume(volume: volume, point: point)
+  /// Every volume that an object stands for or the run has shipped, ascending, with the point of the run. Pure.
+  static func volumes(_ objects: [TravellingObject], _ reports: [VolumeRunReport]) -> [TravellingVolume] {
+    var points: [VolumeID: PointID] = [:]
+    var all = Set(objects.compactMap(\.volume))
+    for report in reports {
+      guard let volume = VolumeID(report.volume) else { continue }
+      all.insert(volume)
+      points[volume] = PointID(report.point)
+    }
+    return all.sorted().map { TravellingVolume(volume: $0, point: points[$0]) }
   }
 
   /// Objects in documents of bounded size, in the same order; the failures are those that are too large for any. Pure.

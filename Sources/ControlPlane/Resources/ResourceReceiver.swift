@@ -6,12 +6,10 @@ import ReplicationEngine
 struct ResourceReceiver: PeerDocumentResponder {
   private let store: any ObjectStore
   private let service: any ReplicationService
-  private let clock: @Sendable () -> Int64
 
-  init(store: any ObjectStore, service: any ReplicationService, clock: @escaping @Sendable () -> Int64) {
+  init(store: any ObjectStore, service: any ReplicationService) {
     self.store = store
     self.service = service
-    self.clock = clock
   }
 
   func answer(_ document: PeerDocument, from cluster: String) async throws(ReplError) -> [UInt8] {

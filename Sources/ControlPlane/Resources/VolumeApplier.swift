@@ -41,16 +41,26 @@ struct VolumeApplier: Sendable {
   func promote(_ document: ResourceDocument) async -> Promotions {
     var promotions = Promotions(reports: held)
     guard document.startApplications else { return promotions }
-    for sealed in document.volumes where promotions.reports[sealed.volume]?.role != .promoted {
+    for wanted in document.volumes where promotions.reports[wanted.volume]?.role != .promoted {
       do throws(ReplError) {
-        promotions.reports[sealed.volume] = try await service.promote(
-          volume: sealed.volume, from: cluster, point: sealed.point)
+        promotions.reports[wanted.volume] = try await promote(wanted)
       } catch {
-        promotions.failures[sealed.volume] = "\(error)"
+        promotions.failures[wanted.volume] = "\(error)"
         promotions.failure = promotions.failure ?? "\(error)"
       }
     }
     return promotions
+  }
+
+  private func promote(_ wanted: TravellingVolume) async throws(ReplError) -> VolumeReport {
+    guard let point = wanted.point else {
+      throw ReplError(
+        .refused, subject: "volume \(wanted.volume) of \(cluster)",
+        cause: held[wanted.volume] == nil
+          ? "is not held here" : "is standby here, and this migration has no point of it",
+        remedy: "migrate it with includeVolumes")
+    }
+    return try await service.promote(volume: wanted.volume, from: cluster, point: point)
   }
 
   /// Applies a volume or a claim.

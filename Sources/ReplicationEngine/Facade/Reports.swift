@@ -38,16 +38,17 @@ extension ReplicationEngine {
   func report(_ volume: TargetVolumeRecord) throws(ReplError) -> VolumeReport {
     let points = try database.read { try CatalogPoint.all($0, cluster: volume.cluster, volume: volume.volume) }
     let source = try SourceVolume(cluster: volume.cluster, volume: volume.volume)
-    if let promotion = try database.read({ try PromotionRecord.find($0, source) }) {
-      return promoted(volume, promotion, points)
-    }
+    let promotion = try database.read { try PromotionRecord.find($0, source) }
+    if let promotion, promotion.mark.isLive { return promoted(volume, promotion, points) }
     let newest = points.first { $0.state == .sealed }
+    // One that is only intended to be promoted has no live file yet, and may be promoted again.
     // The pool may be out of the configuration; then nothing can be promoted, and there is no path.
     let path = pools.layout(named: volume.pool)?.live(source, namespace: volume.namespace, name: volume.name) ?? ""
     let offset = Double(links.clockOffset(volume.cluster)) / 1e9
     return VolumeReport(
       id: volume.volume.description, namespace: volume.namespace, name: volume.name, path: path,
-      sizeBytes: newest?.seal.size ?? 0, role: volume.role, changeSource: "", changeSourceReason: "", pool: volume.pool,
+      sizeBytes: newest?.seal.size ?? 0, role: promotion == nil ? volume.role : .target, changeSource: "",
+      changeSourceReason: "", pool: volume.pool,
       sourceCluster: volume.cluster,
       lagSeconds: newest.map { max(0, clock.now().seconds(since: $0.seal.takenAt) + offset) })
   }
