@@ -72,7 +72,7 @@ public struct ControlPlaneService: Sendable {
     let socket = LocalSocket(path: configuration.socketPath)
     try socket.prepare()
     defer { socket.remove() }
-    service.answerDocuments(with: ResourceReceiver(store: store, service: service, clock: clock))
+    service.answerDocuments(with: ResourceReceiver(store: store, service: service))
     defer { service.answerDocuments(with: nil) }
     let server = ServerRun(logger: quiet)
     let application = application(socket, server, onListening)
