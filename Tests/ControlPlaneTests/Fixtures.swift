@@ -108,16 +108,17 @@ final class PlaneFixture: Sendable {
   var socketPath: String { directory.path + "/agent.sock" }
   var client: AgentClient { AgentClient(socketPath: socketPath) }
 
-  init(_ directory: TemporaryDirectory? = nil) async throws {
+  init(_ directory: TemporaryDirectory? = nil, watchLimits: WatchLimits = WatchLimits()) async throws {
     let directory = try directory ?? TemporaryDirectory()
     self.directory = directory
-    plane = try ControlPlaneService(
+    var plane = try ControlPlaneService(
       configuration: ControlPlaneConfiguration(
         socketPath: directory.path + "/agent.sock", databasePath: directory.path + "/objects.db"),
       service: service, logger: log.logger)
+    plane.watchLimits = watchLimits
+    self.plane = plane
     let (listening, signal) = AsyncStream.makeStream(of: Void.self)
-    let plane = plane
-    task = Task {
+    task = Task { [plane] in
       defer { signal.finish() }
       try await plane.run(onListening: { signal.yield() })
     }

@@ -28,6 +28,7 @@ public struct ControlPlaneService: Sendable {
   private let store: SQLiteObjectStore
   private let points: RecoveryPointStore
   private let clock: @Sendable () -> Int64
+  var watchLimits = WatchLimits()
 
   /// Opens the database. Nothing listens before ``run()``.
   public init(
@@ -103,7 +104,7 @@ public struct ControlPlaneService: Sendable {
       objects: ObjectAPI(
         store: store, registry: .standard, clock: clock, virtual: [ResourceKind.recoveryPoint.resource: points]),
       agent: AgentAPI(service: service, objects: VolumeObjects(store: store)),
-      discovery: Discovery(registry: .standard), access: .standard(), logger: logger)
+      discovery: Discovery(registry: .standard), access: .standard(), logger: logger, watchLimits: watchLimits)
     return Application(
       responder: responder,
       configuration: ApplicationConfiguration(address: .unixDomainSocket(path: socket.temporaryPath)),
