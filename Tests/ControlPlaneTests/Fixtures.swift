@@ -12,8 +12,10 @@ import Synchronization
 final class TemporaryDirectory: Sendable {
   let path: String
 
-  init() throws {
-    var template = Array("/tmp/repl-control.XXXXXX".utf8CString)
+  /// - Parameter inMemory: on a file system that has nothing to sync, for tests of many writes.
+  init(inMemory: Bool = false) throws {
+    let base = inMemory && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
+    var template = Array("\(base)/repl-control.XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else {
       throw ReplError(.io, subject: "temporary directory", cause: String(cString: strerror(errno)))
     }
@@ -78,8 +80,8 @@ struct StoreFixture {
   let clock = TestClock()
   let store: SQLiteObjectStore
 
-  init(journal: Int = 8_192) throws {
-    directory = try TemporaryDirectory()
+  init(journal: Int = 8_192, inMemory: Bool = false) throws {
+    directory = try TemporaryDirectory(inMemory: inMemory)
     let clock = clock
     store = try SQLiteObjectStore(
       path: directory.path + "/objects.db", registry: .standard, clock: { clock.now }, schema: .current,

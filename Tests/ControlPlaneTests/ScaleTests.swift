@@ -40,9 +40,9 @@ private let migrations = "apis/stork.libopenstorage.org/v1alpha1/namespaces/defa
 
   @Test("Lists of ten thousand objects and changes told to a hundred watches stay fast, in bounded memory")
   func tenThousand() async throws {
-    let api = try await APICall()
-    try await Self.fill(api.fixture.store)
+    let api = try await APICall(inMemory: true)
     let clock = ContinuousClock()
+    try await Self.fill(api.fixture.store)
     var begin = clock.now
     guard
       case .bytes(200, _, let bytes, _)? = try await api.fixture.api.answer(
@@ -99,7 +99,7 @@ private let migrations = "apis/stork.libopenstorage.org/v1alpha1/namespaces/defa
 
   @Test("Watches that nobody reads hold nothing, and are told when they have fallen behind")
   func unread() async throws {
-    let fixture = try StoreFixture(journal: 100)
+    let fixture = try StoreFixture(journal: 100, inMemory: true)
     try await fixture.namespace("default")
     var watches: [ObjectWatch] = []
     for _ in 0..<1_000 { watches.append(try await fixture.store.watch(after: nil)) }
