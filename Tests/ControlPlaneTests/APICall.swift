@@ -7,8 +7,8 @@ struct APICall {
   var fixture: StoreFixture
 
   /// A store with the namespace `default`.
-  init() async throws {
-    fixture = try StoreFixture()
+  init(inMemory: Bool = false) async throws {
+    fixture = try StoreFixture(inMemory: inMemory)
     try await fixture.namespace("default")
   }
 

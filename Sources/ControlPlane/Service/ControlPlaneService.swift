@@ -47,6 +47,7 @@ public struct ControlPlaneService: Sendable {
   var resourcePhase: (any ResourcePhase)?
   /// Who keeps the copies of schedules at peers; nil: there are none.
   var peerSchedules: (any PeerSchedules)?
+  var watchLimits = WatchLimits()
 
   /// Opens the database. Nothing listens before ``run()``.
   public init(
@@ -128,7 +129,7 @@ public struct ControlPlaneService: Sendable {
       objects: ObjectAPI(
         store: store, registry: .standard, clock: clock, virtual: [ResourceKind.recoveryPoint.resource: points]),
       agent: AgentAPI(service: service, objects: VolumeObjects(store: store)),
-      discovery: Discovery(registry: .standard), access: .standard(), logger: logger)
+      discovery: Discovery(registry: .standard), access: .standard(), logger: logger, watchLimits: watchLimits)
     return Application(
       responder: LocalResponder(server: server, kubeconfig: configuration.kubeconfig),
       configuration: ApplicationConfiguration(address: .unixDomainSocket(path: socket.temporaryPath)),

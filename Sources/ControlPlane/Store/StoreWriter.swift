@@ -135,7 +135,7 @@ final class StoreWriter {
     changes.append(
       StoreChange(
         action: old == nil ? .added : .modified, resource: kind.resource, object: object, old: old, version: version,
-        size: text.count * 3, text: text))
+        size: StoreChange.size(text), text: text))
   }
 
   /// Deletes the row, then what depended on it, then what was waiting for it.
@@ -150,7 +150,7 @@ final class StoreWriter {
     changes.append(
       StoreChange(
         action: .deleted, resource: kind.resource, object: last, old: object, version: version,
-        size: text.count * 3, text: text))
+        size: StoreChange.size(text), text: text))
     _ = try deleteDependants(of: object, blockingOnly: false)
     try db.execute(sql: "DELETE FROM owners WHERE owner = ?", arguments: [object.uid])
     try finishWaitingOwners(of: object)
@@ -300,11 +300,21 @@ extension StoreWriter {
       if namespace.finalizers.isEmpty { try remove(.namespace, namespace) }
       return
     }
+    // Counting all that is left after each of many objects would take the square of their number.
+    if namespace.status["conditions"] != nil, try hasMore(than: Self.countedContents, in: name) { return }
     var told = namespace
     let conditions = NamespaceConditions.conditions(
       try remaining(name), old: namespace.status["conditions"]?.array ?? [], now: now)
     told.json[at: "status.conditions"] = .array(conditions)
     if told != namespace { try store(.namespace, &told, old: namespace) }
+  }
+
+  /// What is left of a namespace is told anew with each object that goes, when there are no more than these.
+  private static let countedContents = 100
+
+  private func hasMore(than count: Int, in namespace: String) throws -> Bool {
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM objects WHERE namespace = ? LIMIT ?)"
+    return try Int.fetchOne(db, sql: sql, arguments: [namespace, count + 1]) ?? 0 > count
   }
 
   private func remaining(_ namespace: String) throws -> NamespaceConditions.Remaining {

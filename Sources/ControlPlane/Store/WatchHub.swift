@@ -17,6 +17,9 @@ public struct StoreChange: Sendable {
   var size: Int
   /// The text of `object`, written once for all watchers; nil when nobody has written it.
   var text: [UInt8]?
+
+  /// What a change with this text holds in memory, about: the text, and two objects made of many small parts.
+  static func size(_ text: [UInt8]) -> Int { text.count * 8 }
 }
 
 /// The newest changes in memory, from which every watcher reads at its own pace.
@@ -48,7 +51,7 @@ final class WatchHub: Sendable {
   private let maximumEntries: Int
   private let maximumBytes: Int
 
-  init(version: Int64, maximumEntries: Int = 8_192, maximumBytes: Int = 16 << 20) {
+  init(version: Int64, maximumEntries: Int = 8_192, maximumBytes: Int = 32 << 20) {
     state = Mutex(State(floor: version))
     self.maximumEntries = maximumEntries
     self.maximumBytes = maximumBytes
