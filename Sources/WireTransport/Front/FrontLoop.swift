@@ -35,7 +35,9 @@ struct FrontLoop: Sendable {
     var complaint = Deadline.after(.zero)
     while !stop.isCancelled {
       var (list, sources) = wanted(connections, accepting: pause.isOver)
-      let timeout = Self.timeout(connections, pause: pause)
+      // Without an eventfd (no descriptors left) the end is looked for ten times a second.
+      let limit: Deadline = stop.descriptor < 0 ? .after(.milliseconds(100)) : .never
+      let timeout = Self.timeout(connections, pause: pause, limit: limit)
       if poll(&list, nfds_t(list.count), timeout) < 0, errno != EINTR {
         // Memory is short: without a pause this would spin.
         usleep(UInt32(Self.shortPause) * 1_000)
@@ -82,8 +84,8 @@ struct FrontLoop: Sendable {
     return connection.hasMore || connection.deadline.isOver
   }
 
-  private static func timeout(_ connections: [FrontConnection], pause: Deadline) -> Int32 {
-    var end = pause.isOver ? Deadline.never : pause
+  private static func timeout(_ connections: [FrontConnection], pause: Deadline, limit: Deadline) -> Int32 {
+    var end = pause.isOver ? limit : min(pause, limit)
     for connection in connections {
       if connection.hasMore { return 0 }
       if case .connecting = connection.phase { end = min(end, .after(.milliseconds(Int(shortPause)))) }
