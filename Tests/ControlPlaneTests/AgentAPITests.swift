@@ -185,34 +185,22 @@ import Testing
 
 @Suite("Credentials for the loopback listener")
 struct KubeconfigTests {
-  private let directory: TemporaryDirectory
-
-  init() throws { directory = try TemporaryDirectory() }
-
-  private func responder(_ text: String?) throws -> LocalResponder {
-    let store = try SQLiteObjectStore(path: directory.path + "/objects.db", clock: { 0 })
-    let server = APIServer(
-      objects: ObjectAPI(store: store, registry: .standard, clock: { 0 }),
-      agent: AgentAPI(service: FakeService(), objects: VolumeObjects(store: store)),
-      discovery: Discovery(registry: .standard), access: .standard(), logger: LogLines().logger)
-    guard let text else { return LocalResponder(server: server, kubeconfig: nil) }
-    return LocalResponder(server: server, kubeconfig: { () throws(ReplError) in text })
-  }
+  private static let maker: KubeconfigMaker = { () throws(ReplError) in "apiVersion: v1" }
 
   @Test("are given out on the socket itself")
   func local() throws {
-    #expect(try responder("apiVersion: v1").answer(isRelayed: false) == ["kubeconfig": "apiVersion: v1"])
+    #expect(try LocalResponder.answer(Self.maker, isRelayed: false) == ["kubeconfig": "apiVersion: v1"])
   }
 
   @Test("are not given out through the listener")
   func relayed() throws {
-    let error = #expect(throws: StatusError.self) { _ = try responder("secret").answer(isRelayed: true) }
+    let error = #expect(throws: StatusError.self) { _ = try LocalResponder.answer(Self.maker, isRelayed: true) }
     #expect(error?.code == 403)
   }
 
   @Test("do not exist where there is no listener")
   func none() throws {
-    let error = #expect(throws: StatusError.self) { _ = try responder(nil).answer(isRelayed: false) }
+    let error = #expect(throws: StatusError.self) { _ = try LocalResponder.answer(nil, isRelayed: false) }
     #expect(error?.code == 404)
   }
 }

@@ -12,7 +12,7 @@ public struct ControlPlaneConfiguration: Sendable {
   public var databasePath: String
   /// Makes a kubeconfig with fresh credentials for the loopback listener; nil when nobody offers one. It is answered on
   /// the local socket only, never to a connection that comes through the listener itself.
-  public var kubeconfig: (@Sendable () throws(ReplError) -> String)?
+  public var kubeconfig: KubeconfigMaker?
   /// IANA name of the zone that schedule policies are read in; nil: the node's local zone as it was at the start.
   public var timeZone: String?
   /// Where the programs are that rules may name.

@@ -2,7 +2,10 @@ import APIModel
 import Glibc
 import Hummingbird
 import NIOCore
-import ReplModel
+public import ReplModel
+
+/// Makes a kubeconfig with fresh credentials; throws why there is none.
+public typealias KubeconfigMaker = @Sendable () throws(ReplError) -> String
 
 /// The API as the local socket serves it: with credentials for the loopback listener, which only those get who are on
 /// the socket itself.
@@ -12,7 +15,7 @@ struct LocalResponder: HTTPResponder {
   static let kubeconfigPath = "/agent/v1/kubeconfig"
 
   var server: APIServer
-  var kubeconfig: (@Sendable () throws(ReplError) -> String)?
+  var kubeconfig: KubeconfigMaker?
 
   func respond(to request: Request, context: PeerContext) async throws -> Response {
     guard request.uri.path == Self.kubeconfigPath, request.method == .get else {
@@ -22,14 +25,14 @@ struct LocalResponder: HTTPResponder {
       try await server.access.check(context.channel)
       // The listener's connections come from this very process.
       let isRelayed = try await server.access.process(context.channel) == getpid()
-      return Self.response(200, try answer(isRelayed: isRelayed))
+      return Self.response(200, try Self.answer(kubeconfig, isRelayed: isRelayed))
     } catch let error as StatusError {
       return Self.response(error.code, error.json)
     }
   }
 
   /// The kubeconfig in an object.
-  func answer(isRelayed: Bool) throws(StatusError) -> JSONValue {
+  static func answer(_ kubeconfig: KubeconfigMaker?, isRelayed: Bool) throws(StatusError) -> JSONValue {
     guard !isRelayed else {
       throw StatusError(403, "Forbidden", "credentials are given out on the local socket only")
     }

@@ -5,7 +5,7 @@ struct GetCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "get", abstract: "Shows objects: clusterpairs, migrations, pv, pvc, events, namespaces, …")
 
-  @Argument(help: "Kind.") var kind: String
+  @Argument(help: "Kind.", completion: KindWords.completion) var kind: String
   @Argument(help: "Names; all if none is given.") var names: [String] = []
   @Flag(name: [.customShort("A"), .long], help: "Of all namespaces.") var allNamespaces = false
   @Option(name: [.customShort("l"), .long], help: "Label selector.") var selector: String?
@@ -25,4 +25,13 @@ struct GetCommand: ParsableCommand {
     listing.watch = watch
     try listing.run()
   }
+}
+
+/// Kinds that a shell offers; the agent knows more.
+enum KindWords {
+  static let completion = CompletionKind.list([
+    "clusterpair", "migrations", "migrationschedules", "schedulepolicy", "namespacedschedulepolicy",
+    "clusterdomainsstatus", "clusterdomainupdate", "failover", "failback", "actions", "rules", "events", "namespaces",
+    "pv", "pvc", "deployments", "statefulsets", "cronjobs", "jobs", "services", "secrets", "configmaps",
+  ])
 }

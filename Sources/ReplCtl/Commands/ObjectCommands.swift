@@ -6,7 +6,7 @@ struct DescribeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "describe", abstract: "Shows objects with all fields and their events.")
 
-  @Argument(help: "Kind, or KIND/NAME.") var kind: String
+  @Argument(help: "Kind, or KIND/NAME.", completion: KindWords.completion) var kind: String
   @Argument(help: "Names; all of the namespace if none is given.") var names: [String] = []
   @OptionGroup var options: GlobalOptions
 
@@ -49,7 +49,7 @@ struct DeleteCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "delete", abstract: "Deletes objects. Data is never deleted with an object.")
 
-  @Argument(help: "Kind, or KIND/NAME.") var kind: String
+  @Argument(help: "Kind, or KIND/NAME.", completion: KindWords.completion) var kind: String
   @Argument(help: "Names.") var names: [String] = []
   @Option(
     name: [.customShort("c"), .customLong("clusterPair"), .customLong("cluster-pair")], help: "All of this ClusterPair."

@@ -16,6 +16,7 @@ struct FrontLoop: Sendable {
   static let maximumPending = 128
   private static let bufferSize = 64 << 10
   private static let shortPause: Int32 = 20
+  private static let complaintInterval: Duration = .seconds(60)
   private static let fullPause: Duration = .milliseconds(200)
 
   /// What is polled, in the order of the poll list.
@@ -31,19 +32,32 @@ struct FrontLoop: Sendable {
     defer { buffer.deallocate() }
     var connections: [FrontConnection] = []
     var pause = Deadline.after(.zero)
+    var complaint = Deadline.after(.zero)
     while !stop.isCancelled {
       var (list, sources) = wanted(connections, accepting: pause.isOver)
-      let timeout = Self.timeout(connections, pause: pause)
-      guard poll(&list, nfds_t(list.count), timeout) >= 0 || errno == EINTR else { return }
+      // Without an eventfd (no descriptors left) the end is looked for ten times a second.
+      let limit: Deadline = stop.descriptor < 0 ? .after(.milliseconds(100)) : .never
+      let timeout = Self.timeout(connections, pause: pause, limit: limit)
+      if poll(&list, nfds_t(list.count), timeout) < 0, errno != EINTR {
+        // Memory is short: without a pause this would spin.
+        usleep(UInt32(Self.shortPause) * 1_000)
+        continue
+      }
       var ready = Set(connections.indices.filter { isDue(connections[$0]) })
       for (entry, source) in zip(list, sources) where entry.revents != 0 {
         switch source {
         case .stop: return
-        case .listener(let socket): if !accept(socket, &connections) { pause = .after(Self.fullPause) }
+        case .listener(let socket):
+          if let cause = accept(socket, &connections) {
+            pause = .after(Self.fullPause)
+            complain(of: cause, again: &complaint)
+          }
         case .connection(let index): ready.insert(index)
         }
       }
-      for index in ready.sorted() { advance(connections[index], connections, buffer) }
+      for index in ready.sorted() where !advance(connections[index], connections, buffer) {
+        complain(of: "\(Self.maximumTrusted) connections are open", again: &complaint)
+      }
       connections.removeAll { if case .over = $0.phase { true } else { false } }
     }
   }
@@ -70,8 +84,8 @@ struct FrontLoop: Sendable {
     return connection.hasMore || connection.deadline.isOver
   }
 
-  private static func timeout(_ connections: [FrontConnection], pause: Deadline) -> Int32 {
-    var end = pause.isOver ? Deadline.never : pause
+  private static func timeout(_ connections: [FrontConnection], pause: Deadline, limit: Deadline) -> Int32 {
+    var end = pause.isOver ? limit : min(pause, limit)
     for connection in connections {
       if connection.hasMore { return 0 }
       if case .connecting = connection.phase { end = min(end, .after(.milliseconds(Int(shortPause)))) }
@@ -80,16 +94,24 @@ struct FrontLoop: Sendable {
     return end.pollMilliseconds
   }
 
+  /// Moves a connection on; false when it has proven itself but there is no room for it.
   private func advance(
     _ connection: FrontConnection, _ connections: [FrontConnection], _ buffer: UnsafeMutableRawBufferPointer
-  ) {
+  ) -> Bool {
     let before = connection.isTrusted
     connection.advance(buffer)
-    guard connection.isTrusted, !before else { return }
-    if connections.count(where: \.isTrusted) > Self.maximumTrusted {
-      log(ReplError(.transient, subject: "loopback listener", cause: "\(Self.maximumTrusted) connections are open"))
-      connection.refuse("\(Self.maximumTrusted) connections are open")
+    guard connection.isTrusted, !before, connections.count(where: \.isTrusted) > Self.maximumTrusted else {
+      return true
     }
+    connection.refuse("\(Self.maximumTrusted) connections are open")
+    return false
+  }
+
+  /// Logs, but not again for a while: clients try again and again.
+  private func complain(of cause: String, again: inout Deadline) {
+    guard again.isOver else { return }
+    again = .after(Self.complaintInterval)
+    log(ReplError(.transient, subject: "loopback listener", cause: cause))
   }
 
   /// A flood of clients that say nothing must not keep out one that does: the oldest goes.
@@ -98,14 +120,13 @@ struct FrontLoop: Sendable {
     if pending.count >= Self.maximumPending { pending.first?.cut() }
   }
 
-  /// Takes what waits at a listener; false when the process has no descriptor left.
-  private func accept(_ listener: Socket, _ connections: inout [FrontConnection]) -> Bool {
+  /// Takes what waits at a listener; a reason when the process has no descriptor left.
+  private func accept(_ listener: Socket, _ connections: inout [FrontConnection]) -> String? {
     for _ in 0..<64 {
       let descriptor = css_accept(listener.descriptor)
       guard descriptor >= 0 else {
-        guard [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(-descriptor) else { return true }
-        log(ReplError(.transient, subject: "loopback listener", cause: "cannot accept: \(systemText(-descriptor))"))
-        return false
+        guard [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(-descriptor) else { return nil }
+        return "cannot accept: \(systemText(-descriptor))"
       }
       let client = Socket(descriptor)
       makeRoom(connections)
@@ -115,6 +136,6 @@ struct FrontLoop: Sendable {
         log(error)
       }
     }
-    return true
+    return nil
   }
 }
