@@ -190,6 +190,29 @@ private let root = "apis/stork.libopenstorage.org/v1alpha1/namespaces/shop"
     #expect(combined.count == 1 && combined.first?.json[at: "involvedObject.uid"] == "u")
   }
 
+  @Test("a success a minute is shown as in the documents: combined, counted, at most one write per five minutes")
+  func aSuccessEveryMinute() async throws {
+    let fixture = try StoreFixture()
+    try await fixture.namespace("mysql")
+    let events = recorder(fixture)
+    var object = ResourceKind.migrationSchedule.object(namespace: "mysql", name: "s")
+    object[metadata: "uid"] = "u"
+    for number in 0..<164 {
+      await events.record(
+        object, warning: false, reason: "Successful",
+        message: "Scheduled migration (s-interval-\(number)) completed successfully")
+      fixture.clock.advance(60)
+    }
+    let combined = try await fixture.store.list(ListQuery(.event)).items.filter {
+      $0.json["message"]?.string?.hasPrefix("(combined from similar events): Scheduled migration (s-interval-1") == true
+    }
+    #expect(combined.count == 1)
+    let event = try #require(combined.first)
+    #expect((event.json["count"]?.integer ?? 0) > 140)
+    let last = Timestamp.seconds(event.json["lastTimestamp"]?.string ?? "") ?? 0
+    #expect(fixture.clock.now - last <= 360)
+  }
+
   @Test func aFloodIsCutOffAndTimeLetsMoreThrough() async throws {
     let fixture = try StoreFixture()
     try await fixture.namespace("shop")
