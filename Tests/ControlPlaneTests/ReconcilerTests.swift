@@ -140,6 +140,33 @@ private let root = "apis/stork.libopenstorage.org/v1alpha1/namespaces/shop"
     try await plane.stop()
   }
 
+  @Test("a schedule runs in the live control plane, and deleting it takes its Migrations along")
+  func schedule() async throws {
+    let plane = try await plane()
+    await plane.service.finishRunsAtOnce()
+    let policies = try await plane.send("GET", "apis/stork.libopenstorage.org/v1alpha1/schedulepolicies")
+    #expect(policies["items"]?.array?.count == 5)
+    _ = try await plane.send(
+      "POST", "\(root)/migrationschedules",
+      body: [
+        "apiVersion": "stork.libopenstorage.org/v1alpha1", "kind": "MigrationSchedule", "metadata": ["name": "s"],
+        "spec": [
+          "schedulePolicyName": "default-migration-policy",
+          "template": ["spec": ["clusterPair": "b", "namespaces": ["shop"]]],
+        ],
+      ])
+    let run = try await plane.wait("\(root)/migrationschedules/s") {
+      $0[at: "status.items.Interval"]?.array?.first?["status"] == "Successful"
+    }
+    let name = run[at: "status.items.Interval"]?.array?.first?["name"]?.string ?? ""
+    #expect(name.hasPrefix("s-interval-20"))
+    try await expect(plane, message: "Scheduled migration (\(name)) completed successfully")
+    _ = try await plane.send("DELETE", "\(root)/migrationschedules/s")
+    _ = try await plane.wait("\(root)/migrations") { $0["items"] == [] }
+    _ = try await plane.wait("\(root)/migrationschedules") { $0["items"] == [] }
+    try await plane.stop()
+  }
+
   @Test func aTokenNeverReachesEventsStatusOrLogs() async throws {
     let plane = try await plane(paired: false)
     let token = FakeService.token

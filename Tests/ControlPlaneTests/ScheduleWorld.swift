@@ -195,7 +195,8 @@ final class ScheduleWorld {
 
   func set(_ time: String) throws { clock.advance(try #require(Timestamp.seconds(time)) - clock.now) }
 
-  func create(_ kind: ResourceKind, _ namespace: String, _ name: String, _ fields: [String: JSONValue] = [:]) async throws
+  func create(_ kind: ResourceKind, _ namespace: String, _ name: String, _ fields: [String: JSONValue] = [:])
+    async throws
   {
     var object = kind.namespaced ? kind.object(namespace: namespace, name: name) : kind.object(name: name)
     for (key, value) in fields { object.json[key] = value }
@@ -212,7 +213,11 @@ final class ScheduleWorld {
     }
     try await create(
       .clusterPair, "mysql", "remotecluster",
-      ["spec": ["options": ["ip": "h", "port": "9001", "token": .string(FakeService.token), "mode": "DisasterRecovery"]]])
+      [
+        "spec": [
+          "options": ["ip": "h", "port": "9001", "token": .string(FakeService.token), "mode": "DisasterRecovery"]
+        ]
+      ])
     try await create(.schedulePolicy, "", "testpolicy", ["policy": policy])
     try await settle()
   }
