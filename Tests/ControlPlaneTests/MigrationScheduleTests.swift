@@ -79,7 +79,8 @@ struct MigrationScheduleTests {
   func allSections() async throws {
     let world = try await ScheduleWorld(at: "2019-02-14T20:00:00Z")
     try await world.prepare(policy: [
-      "interval": ["intervalMinutes": 30], "daily": ["time": "10:14PM"], "weekly": ["day": "Thursday", "time": "10:13PM"],
+      "interval": ["intervalMinutes": 30], "daily": ["time": "10:14PM"],
+      "weekly": ["day": "Thursday", "time": "10:13PM"],
       "monthly": ["date": 14, "time": "8:05PM"],
     ])
     try await world.schedule()
@@ -272,6 +273,33 @@ struct MigrationScheduleCrashTests {
     // 180 seconds and a period of a minute.
     #expect(await world.service.started.map(\.reference.name).count == 3)
     #expect(Set(await world.service.started.map(\.reference.name)).count == 3)
+  }
+
+  @Test("a process that ends at any single write leaves one Migration per trigger, and each comes to its end")
+  func everyWrite() async throws {
+    for written in [false, true] {
+      for last in 1...20 {
+        let world = try await ScheduleWorld()
+        try await world.prepare()
+        try await world.schedule()
+        world.door.live(until: last, written: written)
+        try await world.settle()
+        world.clock.advance(61)
+        try await world.settle()
+        world.door.live(until: nil)
+        world.restart()
+        try await world.settle()
+        try await world.run(seconds: 120, step: 30)
+        let runs = await world.service.started.map(\.reference.name)
+        let place = "write \(last), \(written ? "durable" : "lost")"
+        // One by one, at least a minute apart, and each object made once: names are times.
+        #expect(Set(await world.service.started.map(\.reference.uid)).count == Set(runs).count, "\(place)")
+        #expect(Set(runs).count == 3 || Set(runs).count == 4, "\(place): \(runs)")
+        #expect(try await world.items("Interval").map { $0["status"] } == ["Successful"], "\(place)")
+        #expect(try await world.migrationNames.count == 1, "\(place)")
+        #expect(try await world.told(name).allSatisfy { !$0.hasPrefix("Warning") }, "\(place)")
+      }
+    }
   }
 
   @Test("a clock that goes back by more than a period neither repeats a run nor stops the schedule")

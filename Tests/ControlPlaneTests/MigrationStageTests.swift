@@ -20,7 +20,9 @@ struct MigrationStageTests {
     try await world.create(.migration, "mysql", "m", ["spec": spec])
   }
 
-  private func status(_ world: ScheduleWorld) async throws -> JSONValue { try await world.object(.migration, "m").status }
+  private func status(_ world: ScheduleWorld) async throws -> JSONValue {
+    try await world.object(.migration, "m").status
+  }
 
   @Test("volumes, then objects, then the end, with defaults, summary and one event per volume")
   func successful() async throws {
@@ -112,7 +114,8 @@ struct MigrationStageTests {
     let world = try await ScheduleWorld()
     try await world.prepare()
     try await world.create(
-      .clusterPair, "kube-system", "remotecluster", ["spec": ["options": ["ip": "h", "token": .string(FakeService.token)]]])
+      .clusterPair, "kube-system", "remotecluster",
+      ["spec": ["options": ["ip": "h", "token": .string(FakeService.token)]]])
     try await world.settle()
     for (name, skip) in [("lenient", true), ("strict", false)] {
       try await world.create(

@@ -49,7 +49,11 @@ struct PairStatusTests {
     let world = try await ScheduleWorld()
     try await world.create(
       .clusterPair, "mysql", "p",
-      ["spec": ["options": ["ip": "h", "port": "9001", "token": 123_456, "insert_storage_options_here": "", "x": true]]])
+      [
+        "spec": [
+          "options": ["ip": "h", "port": "9001", "token": 123_456, "insert_storage_options_here": "", "x": true]
+        ]
+      ])
     try await world.settle()
     #expect(try await status(world)["storageStatus"] == "Ready")
     #expect(await world.service.paired.first?.port == 9_001)

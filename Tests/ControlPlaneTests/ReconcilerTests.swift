@@ -140,6 +140,33 @@ private let root = "apis/stork.libopenstorage.org/v1alpha1/namespaces/shop"
     try await plane.stop()
   }
 
+  @Test("a schedule runs in the live control plane, and deleting it takes its Migrations along")
+  func schedule() async throws {
+    let plane = try await plane()
+    await plane.service.finishRunsAtOnce()
+    let policies = try await plane.send("GET", "apis/stork.libopenstorage.org/v1alpha1/schedulepolicies")
+    #expect(policies["items"]?.array?.count == 5)
+    _ = try await plane.send(
+      "POST", "\(root)/migrationschedules",
+      body: [
+        "apiVersion": "stork.libopenstorage.org/v1alpha1", "kind": "MigrationSchedule", "metadata": ["name": "s"],
+        "spec": [
+          "schedulePolicyName": "default-migration-policy",
+          "template": ["spec": ["clusterPair": "b", "namespaces": ["shop"]]],
+        ],
+      ])
+    let run = try await plane.wait("\(root)/migrationschedules/s") {
+      $0[at: "status.items.Interval"]?.array?.first?["status"] == "Successful"
+    }
+    let name = run[at: "status.items.Interval"]?.array?.first?["name"]?.string ?? ""
+    #expect(name.hasPrefix("s-interval-20"))
+    try await expect(plane, message: "Scheduled migration (\(name)) completed successfully")
+    _ = try await plane.send("DELETE", "\(root)/migrationschedules/s")
+    _ = try await plane.wait("\(root)/migrations") { $0["items"] == [] }
+    _ = try await plane.wait("\(root)/migrationschedules") { $0["items"] == [] }
+    try await plane.stop()
+  }
+
   @Test func aTokenNeverReachesEventsStatusOrLogs() async throws {
     let plane = try await plane(paired: false)
     let token = FakeService.token
@@ -188,6 +215,29 @@ private let root = "apis/stork.libopenstorage.org/v1alpha1/namespaces/shop"
       $0.json["message"]?.string?.hasPrefix("(combined from similar events): ") == true
     }
     #expect(combined.count == 1 && combined.first?.json[at: "involvedObject.uid"] == "u")
+  }
+
+  @Test("a success a minute is shown as in the documents: combined, counted, at most one write per five minutes")
+  func aSuccessEveryMinute() async throws {
+    let fixture = try StoreFixture()
+    try await fixture.namespace("mysql")
+    let events = recorder(fixture)
+    var object = ResourceKind.migrationSchedule.object(namespace: "mysql", name: "s")
+    object[metadata: "uid"] = "u"
+    for number in 0..<164 {
+      await events.record(
+        object, warning: false, reason: "Successful",
+        message: "Scheduled migration (s-interval-\(number)) completed successfully")
+      fixture.clock.advance(60)
+    }
+    let combined = try await fixture.store.list(ListQuery(.event)).items.filter {
+      $0.json["message"]?.string?.hasPrefix("(combined from similar events): Scheduled migration (s-interval-1") == true
+    }
+    #expect(combined.count == 1)
+    let event = try #require(combined.first)
+    #expect((event.json["count"]?.integer ?? 0) > 140)
+    let last = Timestamp.seconds(event.json["lastTimestamp"]?.string ?? "") ?? 0
+    #expect(fixture.clock.now - last <= 360)
   }
 
   @Test func aFloodIsCutOffAndTimeLetsMoreThrough() async throws {

@@ -120,7 +120,8 @@ struct SchedulePolicyTests {
       ])
     for policy in DefaultPolicies.all { _ = try SchedulePolicy(policy) }
     func set(_ name: String, _ minutes: Int64) async throws {
-      _ = try await fixture.store.update(.schedulePolicy, namespace: "", name: name, part: .whole, dryRun: false) { old in
+      _ = try await fixture.store.update(.schedulePolicy, namespace: "", name: name, part: .whole, dryRun: false) {
+        old in
         var new = old
         new.json[at: "policy.interval.intervalMinutes"] = .integer(minutes)
         return new

@@ -73,6 +73,71 @@ final class FakePeerSchedules: PeerSchedules {
   }
 }
 
+/// A store that the process does not survive: it ends at a write, before or after that is durable.
+final class MortalStore: ObjectStore {
+  private let store: any ObjectStore
+  private let life = Mutex<(writes: Int, last: Int?, written: Bool)>((0, nil, false))
+
+  init(_ store: any ObjectStore) { self.store = store }
+
+  /// Everything fails from write number `last` on, counted from now; that one is `written` or not. nil: immortal.
+  func live(until last: Int?, written: Bool = false) { life.withLock { $0 = (0, last, written) } }
+
+  private static let dead = StatusError(500, "InternalError", "the process has ended")
+
+  /// Whether a call is made, and whether its answer is seen.
+  private func admit(write: Bool) throws(StatusError) -> Bool {
+    let (admitted, seen) = life.withLock { life -> (Bool, Bool) in
+      guard let last = life.last else { return (true, true) }
+      if life.writes >= last { return (false, false) }
+      guard write else { return (true, true) }
+      life.writes += 1
+      return life.writes < last ? (true, true) : (life.written, false)
+    }
+    if !admitted { throw Self.dead }
+    return seen
+  }
+
+  func get(_ kind: ResourceKind, namespace: String, name: String) async throws(StatusError) -> KubeObject {
+    _ = try admit(write: false)
+    return try await store.get(kind, namespace: namespace, name: name)
+  }
+
+  func list(_ query: ListQuery) async throws(StatusError) -> ObjectList {
+    _ = try admit(write: false)
+    return try await store.list(query)
+  }
+
+  func create(_ kind: ResourceKind, _ object: KubeObject, dryRun: Bool) async throws(StatusError) -> KubeObject {
+    let seen = try admit(write: true)
+    let created = try await store.create(kind, object, dryRun: dryRun)
+    if !seen { throw Self.dead }
+    return created
+  }
+
+  func update(
+    _ kind: ResourceKind, namespace: String, name: String, part: ObjectPart, dryRun: Bool,
+    change: @escaping @Sendable (KubeObject) throws(StatusError) -> KubeObject
+  ) async throws(StatusError) -> KubeObject {
+    let seen = try admit(write: true)
+    let updated = try await store.update(
+      kind, namespace: namespace, name: name, part: part, dryRun: dryRun, change: change)
+    if !seen { throw Self.dead }
+    return updated
+  }
+
+  func delete(_ kind: ResourceKind, namespace: String, name: String, options: DeleteOptions)
+    async throws(StatusError) -> DeleteOutcome
+  {
+    let seen = try admit(write: true)
+    let outcome = try await store.delete(kind, namespace: namespace, name: name, options: options)
+    if !seen { throw Self.dead }
+    return outcome
+  }
+
+  func watch(after version: Int64?) async throws(StatusError) -> ObjectWatch { try await store.watch(after: version) }
+}
+
 /// The controllers of schedules, Migrations and pairs over one store, moved on by hand: nothing sleeps.
 final class ScheduleWorld {
   let fixture: StoreFixture
@@ -86,6 +151,8 @@ final class ScheduleWorld {
   private(set) var migrations: MigrationReconciler
   private(set) var pairs: ClusterPairReconciler
   let hooks: TemporaryDirectory
+  /// What the controllers write to: the store, behind something that can end the process.
+  let door: MortalStore
 
   var store: SQLiteObjectStore { fixture.store }
   var clock: TestClock { fixture.clock }
@@ -96,8 +163,9 @@ final class ScheduleWorld {
     service = FakeService()
     hooks = try TemporaryDirectory()
     self.zone = try ScheduleZone(named: zone)
+    door = MortalStore(fixture.store)
     (events, schedules, migrations, pairs) = Self.controllers(
-      fixture, service, resources, peers, log, self.zone, hooks: hooks.path)
+      door, fixture.clock, service, resources, peers, log, self.zone, hooks: hooks.path)
     try set(time)
     for name in ["default", "kube-system", "mysql"] { try await fixture.namespace(name) }
   }
@@ -105,30 +173,30 @@ final class ScheduleWorld {
   /// The agent starts again: nothing is remembered but what is stored.
   func restart() {
     (events, schedules, migrations, pairs) = Self.controllers(
-      fixture, service, resources, peers, log, zone, hooks: hooks.path)
+      door, fixture.clock, service, resources, peers, log, zone, hooks: hooks.path)
   }
 
   private static func controllers(
-    _ fixture: StoreFixture, _ service: FakeService, _ resources: FakeResources, _ peers: FakePeerSchedules,
-    _ log: LogLines, _ zone: ScheduleZone, hooks: String
+    _ store: any ObjectStore, _ clock: TestClock, _ service: FakeService, _ resources: FakeResources,
+    _ peers: FakePeerSchedules, _ log: LogLines, _ zone: ScheduleZone, hooks: String
   ) -> (EventRecorder, MigrationScheduleReconciler, MigrationReconciler, ClusterPairReconciler) {
-    let clock = fixture.clock
     let now: @Sendable () -> Int64 = { clock.now }
-    let events = EventRecorder(store: fixture.store, logger: log.logger, clock: now)
+    let events = EventRecorder(store: store, logger: log.logger, clock: now)
     return (
       events,
-      MigrationScheduleReconciler(store: fixture.store, events: events, peers: peers, zone: zone, clock: now),
+      MigrationScheduleReconciler(store: store, events: events, peers: peers, zone: zone, clock: now),
       MigrationReconciler(
-        store: fixture.store, service: service, events: events,
+        store: store, service: service, events: events,
         hooks: HookDirectory(path: hooks, owner: getuid(), timeLimit: 1, logger: log.logger), resources: resources,
         peers: peers, clock: now),
-      ClusterPairReconciler(store: fixture.store, service: service, events: events)
+      ClusterPairReconciler(store: store, service: service, events: events)
     )
   }
 
   func set(_ time: String) throws { clock.advance(try #require(Timestamp.seconds(time)) - clock.now) }
 
-  func create(_ kind: ResourceKind, _ namespace: String, _ name: String, _ fields: [String: JSONValue] = [:]) async throws
+  func create(_ kind: ResourceKind, _ namespace: String, _ name: String, _ fields: [String: JSONValue] = [:])
+    async throws
   {
     var object = kind.namespaced ? kind.object(namespace: namespace, name: name) : kind.object(name: name)
     for (key, value) in fields { object.json[key] = value }
@@ -145,7 +213,11 @@ final class ScheduleWorld {
     }
     try await create(
       .clusterPair, "mysql", "remotecluster",
-      ["spec": ["options": ["ip": "h", "port": "9001", "token": .string(FakeService.token), "mode": "DisasterRecovery"]]])
+      [
+        "spec": [
+          "options": ["ip": "h", "port": "9001", "token": .string(FakeService.token), "mode": "DisasterRecovery"]
+        ]
+      ])
     try await create(.schedulePolicy, "", "testpolicy", ["policy": policy])
     try await settle()
   }
@@ -191,8 +263,8 @@ final class ScheduleWorld {
 
   private static func visit(_ reconciler: any Reconciler, _ key: ObjectKey) async throws(StatusError) -> Duration? {
     do { return try await reconciler.reconcile(key) } catch {
-      // Gone meanwhile, or changed by somebody else: looked at again by the next pass.
-      if error.code == 404 || error.code == 409 { return nil }
+      // Gone meanwhile, changed by somebody else, or the process has ended: looked at again by the next pass.
+      if [404, 409, 500].contains(error.code) { return nil }
       throw error
     }
   }

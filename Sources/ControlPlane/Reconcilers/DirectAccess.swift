@@ -17,7 +17,8 @@ enum DirectAccess {
     } else {
       return nil
     }
-    return "direct-access volumes (\(found)) are not supported: the array holds their data, not this agent; to migrate the"
+    return
+      "direct-access volumes (\(found)) are not supported: the array holds their data, not this agent; to migrate the"
       + " rest of the namespace, annotate the PVC with \(Stork.skipResource): \"true\""
   }
 }

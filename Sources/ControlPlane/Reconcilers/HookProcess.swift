@@ -68,7 +68,13 @@ struct HookProcess: Sendable {
     let variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) } + [nil]
     defer { for text in arguments + variables { free(text) } }
     var process = pid_t()
-    let code = posix_spawn(&process, path, &actions, &attributes, arguments, variables)
+    var code = posix_spawn(&process, path, &actions, &attributes, arguments, variables)
+    // Whoever has just written the hook may still have it open, or a child of theirs that has not yet become another
+    // program: over in a moment.
+    for _ in 0..<20 where code == ETXTBSY {
+      usleep(20_000)
+      code = posix_spawn(&process, path, &actions, &attributes, arguments, variables)
+    }
     return code == 0 ? .success(process) : .failure(failure("cannot be run", code))
   }
 

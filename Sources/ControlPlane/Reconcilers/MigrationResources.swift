@@ -41,7 +41,9 @@ extension MigrationReconciler {
   private func finishResources(_ object: KubeObject, _ results: [ResourceResult]) async throws(StatusError) {
     let status = MigrationStatus.finalStatus(results)
     let failed = results.filter { $0.status == "Failed" }
-    let reason = failed.first.map { "\(failed.count) of \(results.count) objects were not applied, the first: \($0.reason)" }
+    let reason = failed.first.map {
+      "\(failed.count) of \(results.count) objects were not applied, the first: \($0.reason)"
+    }
     try await finish(
       object, status: status, reason: reason ?? "", volumes: nil, resources: results.map(MigrationStatus.entry))
     for result in failed.prefix(5) {

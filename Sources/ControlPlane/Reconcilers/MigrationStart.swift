@@ -113,8 +113,18 @@ extension MigrationReconciler {
     return try await run(object, pair: pair, entries: choice.entries)
   }
 
-  /// The run of the recorded volumes, asked for again.
+  /// The run of the recorded volumes, asked for again. Where the writers that a pre rule stopped may have gone on
+  /// since, all begins again with that rule.
   func restart(_ object: KubeObject) async throws(StatusError) -> Duration? {
+    if !Self.rule(object, .pre).isEmpty, !ExecRules(object).mustRelease {
+      try await update(object) { new in
+        new.json[at: "status.stage"] = ""
+        new.json[at: "status.status"] = ""
+        new.json[at: "status.volumes"] = .null
+        new.json[path: ["status", ExecRules.key]] = nil
+      }
+      return Self.shortestPoll
+    }
     switch try await readyPair(object, name: MigrationSpec(object).clusterPair) {
     case .failure(let cause): return try await wait(object, cause.message)
     case .success(let pair):

@@ -74,7 +74,8 @@ enum RuleHooks {
   static func isName(_ text: String) -> Bool {
     (1...128).contains(text.utf8.count) && text.first != "."
       && text.utf8.allSatisfy { byte in
-        (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || [45, 46, 95].contains(byte)
+        (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
+          || [45, 46, 95].contains(byte)
       }
   }
 }

@@ -69,7 +69,8 @@ final class MigrationScheduleReconciler: Reconciler {
   }
 
   /// Writes a change to exactly the object that was looked at; fails as a conflict when it has changed since.
-  func update(_ schedule: KubeObject, _ change: @escaping @Sendable (inout KubeObject) -> Void) async throws(StatusError)
+  func update(_ schedule: KubeObject, _ change: @escaping @Sendable (inout KubeObject) -> Void)
+    async throws(StatusError)
     -> KubeObject
   {
     try await store.update(

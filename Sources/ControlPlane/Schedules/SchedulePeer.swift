@@ -21,7 +21,8 @@ extension MigrationScheduleReconciler {
     }
     let state: PeerScheduleState
     do {
-      state = try await peers.state(namespace: schedule.namespace, name: schedule.name, pair: ClusterPairReconciler.reference(pair))
+      state = try await peers.state(
+        namespace: schedule.namespace, name: schedule.name, pair: ClusterPairReconciler.reference(pair))
     } catch {
       await fail(schedule, "Error looking for the copy of the schedule at the peer, migrations go on without: \(error)")
       return (schedule, pair)

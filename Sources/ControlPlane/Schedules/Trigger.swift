@@ -80,7 +80,8 @@ struct Trigger: Sendable {
         let month = today.year * 12 + today.month - 1
         return (month - 2...month + 2).map { month in
           // A date beyond the end of its month counts on into the next one: 31 February is 2 or 3 March.
-          let date = Timestamp.daysFromCivil(Self.floor(month, 12), month - Self.floor(month, 12) * 12 + 1, monthly.date)
+          let date = Timestamp.daysFromCivil(
+            Self.floor(month, 12), month - Self.floor(month, 12) * 12 + 1, monthly.date)
           return zone.instant(day: date, minutes: monthly.time.minutes)
         }
       }

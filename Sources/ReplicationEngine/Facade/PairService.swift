@@ -128,7 +128,8 @@ struct PairService: Sendable {
     let error = link?.lastError
     return PairReport(
       reference: pair.reference, peerClusterID: pair.peer, host: pair.host, port: pair.port, mode: pair.mode,
-      ready: offset != nil && error == nil, reason: error.map { "\($0)" } ?? (offset == nil ? PairReport.notContacted : ""),
+      ready: offset != nil && error == nil,
+      reason: error.map { "\($0)" } ?? (offset == nil ? PairReport.notContacted : ""),
       clockOffsetSeconds: offset.map { Double($0) / 1e9 })
   }
 }
