@@ -29,7 +29,8 @@ final class PeerServer: Sendable {
       logger.warning("connection refused", metadata: ["remote": "\(remote)", "reason": "\(error)"])
     }
     let responder = ControlResponder(
-      configuration: configuration, trust: trust, service: service, documents: documents, repairs: repairs, clock: clock,
+      configuration: configuration, trust: trust, service: service, documents: documents, repairs: repairs,
+      clock: clock,
       logger: logger)
     control = try TLSListener(
       address: configuration.listenAddress, port: configuration.controlPort, settings: controlSettings, log: refusals

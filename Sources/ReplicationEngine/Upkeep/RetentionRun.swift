@@ -27,7 +27,8 @@ struct RetentionRun: Sendable {
   /// The points of a volume that was deleted at its source go together, after their time. Quarantined and promoted ones
   /// stay, and the volume's record with them.
   private func pruneOrphans(_ volume: TargetVolumeRecord, _ source: SourceVolume) {
-    guard !isPinned(source), let deletedAt = volume.deletedAt, context.clock.now().seconds(since: deletedAt) >= Self.orphanLife,
+    guard !isPinned(source), let deletedAt = volume.deletedAt,
+      context.clock.now().seconds(since: deletedAt) >= Self.orphanLife,
       (context.clockSteps.secondsSinceStep() ?? .infinity) >= RetentionPolicy.stepPause,
       let points = try? points(of: source)
     else { return }
