@@ -24,10 +24,10 @@ struct MigrationStageTests {
     try await world.object(.migration, "m").status
   }
 
-  @Test("volumes, then objects, then the end, with defaults, summary and one event per volume")
+  @Test("volumes, then objects, then the end, with defaults, summary and one event per volume and object")
   func successful() async throws {
     let world = try await world()
-    world.resources.answer([FakeResources.result("PersistentVolumeClaim", "data", "Successful")])
+    world.resources.answer([FakeResources.result("PersistentVolumeClaim", "data", "Successful", "Resource migrated")])
     try await world.settle()
     let migration = try await world.object(.migration, "m")
     let status = migration.status
@@ -37,7 +37,11 @@ struct MigrationStageTests {
     #expect(status[at: "summary.numOfMigratedVolumes"] == 1 && status[at: "summary.numOfMigratedResources"] == 1)
     #expect(status[at: "summary.elapsedTimeForVolumeMigration"] == "0s")
     #expect(status[at: "summary.elapsedTimeForResourceMigration"] == "0s")
-    #expect(try await world.told("m") == ["Normal/Successful/Volume mysql/data migrated successfully"])
+    #expect(
+      try await world.told("m") == [
+        "Normal/Successful/Volume mysql/data migrated successfully",
+        "Normal/Successful//v1, Kind=PersistentVolumeClaim mysql/data: Resource migrated",
+      ])
     let request = try #require(world.resources.requests.first)
     #expect(request.namespaces == ["mysql"] && request.volumes.map(\.name) == ["data"])
     try await world.run(seconds: 60)

@@ -6,6 +6,8 @@ import ReplicationEngine
 extension MigrationReconciler {
   /// Failures in a row, each after a longer wait, after which an unreachable peer fails the Migration: about 8 minutes.
   private static let resourceAttempts = 20
+  /// Objects that get an event of their own.
+  private static let announcedResources = 25
 
   func applyResources(_ object: KubeObject, _ report: MigrationReport?) async throws(StatusError) -> Duration? {
     if let cause = await applicationsActive(object) {
@@ -46,11 +48,17 @@ extension MigrationReconciler {
     }
     try await finish(
       object, status: status, reason: reason ?? "", volumes: nil, resources: results.map(MigrationStatus.entry))
-    for result in failed.prefix(5) {
+    // Failures first; beyond that many, similar events are one anyway.
+    for result in (failed + results.filter { $0.status != "Failed" }).prefix(Self.announcedResources) {
       await events.record(
-        object, warning: true, reason: "Failed",
-        message: "Error migrating \(result.kind) \(result.namespace)/\(result.name): \(result.reason)")
+        object, warning: result.status == "Failed", reason: result.status, message: Self.announcement(result))
     }
+  }
+
+  /// `apps/v1, Kind=Deployment shop/cart: …`, with nothing before the slash for the core group.
+  private static func announcement(_ result: ResourceResult) -> String {
+    let group = result.group == "core" ? "" : result.group
+    return "\(group)/\(result.version), Kind=\(result.kind) \(result.namespace)/\(result.name): \(result.reason)"
   }
 
   /// The pair, if objects can be sent over it; otherwise why not.

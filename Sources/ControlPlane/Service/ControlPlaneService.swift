@@ -102,6 +102,7 @@ public struct ControlPlaneService: Sendable {
       tasks.addTask { await record(events) }
       tasks.addTask { await prune(events) }
       tasks.addTask { await points.run() }
+      tasks.addTask { await ensureNode() }
     }
   }
 
@@ -173,6 +174,14 @@ public struct ControlPlaneService: Sendable {
 
   private func prune(_ events: EventRecorder) async {
     while (try? await Task.sleep(for: .seconds(60))) != nil { await events.prune() }
+  }
+
+  /// Nothing depends on the Node: an engine that cannot report is no reason not to serve.
+  private func ensureNode() async {
+    guard let report = try? await service.status() else { return }
+    do throws(StatusError) { try await NodeObject(store: store).ensure(report) } catch {
+      logger.warning("no Node object", metadata: ["reason": "\(error)"])
+    }
   }
 
   private func ensureNamespaces() async throws {
