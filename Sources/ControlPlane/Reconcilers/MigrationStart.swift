@@ -98,7 +98,7 @@ extension MigrationReconciler {
       return nil
     }
     guard !choice.entries.isEmpty else {
-      await release(object)
+      try await release(object)
       let next = try await volumesDone(object, volumes: [])
       return next.isDeleting ? nil : try await applyResources(next, nil)
     }
@@ -167,7 +167,7 @@ extension MigrationReconciler {
   /// Tells why nothing happens, and looks again later. After a pre rule everything begins again, with the rule: nobody
   /// is kept waiting for an absent peer.
   private func wait(_ object: KubeObject, _ cause: String) async throws(StatusError) -> Duration? {
-    await release(object)
+    try await release(object)
     let withRule = !Self.rule(object, .pre).isEmpty
     if object.status["reason"]?.string != cause || !ExecRules(object).pre.isEmpty {
       try await update(object) { new in
