@@ -19,7 +19,8 @@ extension MigrationReconciler {
   }
 
   /// The hooks of a rule, all of them checked.
-  private func hooks(_ object: KubeObject, _ phase: RulePhase) async throws(StatusError) -> Result<[String], ReplError> {
+  private func hooks(_ object: KubeObject, _ phase: RulePhase) async throws(StatusError) -> Result<[String], ReplError>
+  {
     let name = Self.rule(object, phase)
     let rule: KubeObject
     do { rule = try await store.get(.rule, namespace: object.namespace, name: name) } catch {
