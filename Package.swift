@@ -64,7 +64,7 @@ let package = Package(
     .executableTarget(
       name: "ReplAgent",
       dependencies: [
-        "ControlPlane", "ReplicationEngine", "BlockDiff", "ReplModel", "Yams",
+        "ControlPlane", "ReplicationEngine", "BlockDiff", "ReplModel", "WireTransport", "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),
@@ -94,6 +94,7 @@ let package = Package(
       dependencies: [
         "ReplicationEngine", "BlockDiff", "WireProtocol", "WireTransport", "ReplModel", "TestSupport",
         .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),
     .testTarget(
       name: "SimulationTests",

@@ -148,14 +148,22 @@ static bool add_extensions(X509 *certificate, X509 *issuer, const css_pki_reques
   static const char *const usages[] = {NULL, "serverAuth", "clientAuth", "serverAuth,clientAuth"};
   const char *usage = usages[request->purposes & 3];
   if (usage && !add_text_extension(certificate, issuer, NID_ext_key_usage, usage)) return false;
+  if (request->alternative_names) {
+    return !request->uri &&
+           add_text_extension(certificate, issuer, NID_subject_alt_name, request->alternative_names);
+  }
   return !request->uri || add_uri(certificate, request->uri);
+}
+
+static bool add_name(X509_NAME *name, int nid, const char *text) {
+  return X509_NAME_add_entry_by_NID(name, nid, MBSTRING_UTF8, (const unsigned char *)text, -1, -1, 0) == 1;
 }
 
 static bool fill_certificate(X509 *certificate, X509 *issuer, EVP_PKEY *key, const css_pki_request *request) {
   X509_NAME *name = X509_get_subject_name(certificate);
   return X509_set_version(certificate, X509_VERSION_3) == 1 && add_serial(certificate) &&
-         X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8,
-                                    (const unsigned char *)request->common_name, -1, -1, 0) == 1 &&
+         (!request->organization || add_name(name, NID_organizationName, request->organization)) &&
+         add_name(name, NID_commonName, request->common_name) &&
          X509_set_issuer_name(certificate, X509_get_subject_name(issuer)) == 1 &&
          ASN1_TIME_set(X509_getm_notBefore(certificate), (time_t)request->not_before) &&
          ASN1_TIME_set(X509_getm_notAfter(certificate), (time_t)request->not_after) &&

@@ -226,16 +226,19 @@ static bool use_identity(SSL_CTX *ssl, const css_tls_options *options) {
   return done;
 }
 
-static bool use_protocol(SSL_CTX *ssl) {
+static bool use_protocol(SSL_CTX *ssl, const css_tls_options *options) {
+  int verify = SSL_VERIFY_PEER | (options->certificate_optional ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT);
   SSL_CTX_set_options(ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_max_cert_list(ssl, LARGEST_CHAIN);
-  SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+  SSL_CTX_set_verify(ssl, verify, NULL);
   SSL_CTX_set_cert_verify_callback(ssl, chain_arrived, NULL);
-  return SSL_CTX_set_min_proto_version(ssl, TLS1_3_VERSION) == 1 &&
+  return SSL_CTX_set_min_proto_version(ssl, options->allow_tls12 ? TLS1_2_VERSION : TLS1_3_VERSION) == 1 &&
          SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) == 1 &&
          SSL_CTX_set_ciphersuites(
              ssl, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256") == 1 &&
+         SSL_CTX_set_cipher_list(ssl, "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
+                                      "ECDHE-ECDSA-CHACHA20-POLY1305") == 1 &&
          SSL_CTX_set1_groups_list(ssl, "X25519:P-256") == 1 && SSL_CTX_set_max_early_data(ssl, 0) == 1;
 }
 
@@ -274,7 +277,7 @@ css_tls_context *css_tls_context_new(const css_tls_options *options, css_tls_err
     context->applications_length = options->applications.length;
     context->ssl = SSL_CTX_new(options->server ? TLS_server_method() : TLS_client_method());
   }
-  if (context && context->applications && context->ssl && use_protocol(context->ssl) &&
+  if (context && context->applications && context->ssl && use_protocol(context->ssl, options) &&
       use_identity(context->ssl, options) && use_resumption(context->ssl, options) && use_applications(context)) {
     return context;
   }

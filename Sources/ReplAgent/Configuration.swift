@@ -7,6 +7,7 @@ import ReplicationEngine
 struct AgentConfiguration: Sendable {
   var engine: EngineConfiguration
   var socket = "/run/repl-agent/agent.sock"
+  var api = LoopbackListen.automatic
   /// IANA name of the zone of schedule policies; nil: the node's local zone.
   var timeZone: String?
   var logLevel = "info"
@@ -54,8 +55,11 @@ extension AgentConfiguration {
     readUpkeep(root, &engine)
     _ = root.string("clusterDomain", default: "")
     root.map("metrics") { _ = $0.string("listen", default: "") }
-    root.map("api") { _ = $0.string("listen", default: "") }
     var configuration = AgentConfiguration(engine: engine)
+    root.map("api") { api in
+      let text = api.string("listen", default: "") { LoopbackListen($0) == nil ? LoopbackListen.expected : nil }
+      configuration.api = LoopbackListen(text) ?? .automatic
+    }
     configuration.socket = root.path("socket", default: configuration.socket)
     let zone = root.string("timeZone", check: Self.checkTimeZone)
     configuration.timeZone = zone.isEmpty ? nil : zone

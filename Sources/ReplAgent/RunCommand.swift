@@ -19,6 +19,7 @@ struct RunCommand: AsyncParsableCommand {
     // A peer that goes away is an error of a write, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
     let logger = Self.makeLogger(configuration)
+    FileLimit.raise()
     let manager = ServiceManager()
     let stop = StopSignals()
     let engine: ReplicationEngine
@@ -45,16 +46,18 @@ struct RunCommand: AsyncParsableCommand {
     _ engine: ReplicationEngine, _ configuration: AgentConfiguration, _ manager: ServiceManager, _ stop: StopSignals,
     _ logger: Logger
   ) async -> ReplError? {
+    let loopback = LoopbackAPI(configuration, logger: logger)
     do {
       try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask {
-          let service = try ControlPlaneService(
-            configuration: ControlPlaneConfiguration(
-              socketPath: configuration.socket, databasePath: configuration.engine.stateDirectory + "/objects.db",
-              timeZone: configuration.timeZone),
-            service: engine, logger: logger)
+          var control = ControlPlaneConfiguration(
+            socketPath: configuration.socket, databasePath: configuration.engine.stateDirectory + "/objects.db",
+            timeZone: configuration.timeZone)
+          control.kubeconfig = { () throws(ReplError) in try loopback.kubeconfig() }
+          let service = try ControlPlaneService(configuration: control, service: engine, logger: logger)
           try await service.run { manager.ready() }
         }
+        group.addTask { await loopback.run() }
         if let interval = manager.watchdogInterval {
           group.addTask {
             while !Task.isCancelled {

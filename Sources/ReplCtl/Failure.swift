@@ -16,6 +16,8 @@ struct Failure: Error {
   var subject: String
   var cause: String
   var remedy: String?
+  /// The word the API has for it, where the API said it.
+  var reason = ""
 
   init(_ code: Code, _ subject: String, _ cause: String, remedy: String? = nil) {
     self.code = code
@@ -33,7 +35,11 @@ struct Failure: Error {
     }
     let subject = [status.kind, status.name].filter { !$0.isEmpty }.joined(separator: " ")
     self.init(Self.code(http: status.code), subject.isEmpty ? "agent" : subject, status.message, remedy: remedy)
+    reason = status.reason
   }
+
+  /// Misuse of a command, in the words of the Stork tools.
+  static func usage(_ message: String) -> Failure { Failure(.usage, "", message) }
 
   private static func code(_ kind: ReplError.Kind) -> Code {
     switch kind {
@@ -51,9 +57,15 @@ struct Failure: Error {
     }
   }
 
+  /// What is wrong, in the form of the Stork tools where the API said it.
+  var text: String {
+    if !reason.isEmpty { return "Error from server (\(reason)): \(cause)" }
+    return subject.isEmpty ? "error: \(cause)" : "error: \(subject): \(cause)"
+  }
+
   /// On standard error: what is wrong and what to do.
   func print() {
-    Console.error("error: \(subject): \(cause)")
+    Console.error(text)
     if let remedy { Console.error("remedy: \(remedy)") }
   }
 }

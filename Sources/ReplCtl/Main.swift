@@ -10,10 +10,18 @@ enum Main {
     exit(run(Array(CommandLine.arguments.dropFirst())))
   }
 
+  /// The parser would complain of whatever comes after a verb it does not know.
+  private static func checkVerb(_ arguments: [String]) throws(Failure) {
+    guard let verb = GlobalOptions.moved(arguments).first, !verb.hasPrefix("-"), verb != "help" else { return }
+    guard !ReplCtl.configuration.subcommands.contains(where: { $0.configuration.commandName == verb }) else { return }
+    throw Failure(.usage, "", "unknown command \"\(verb)\" for \"replctl\"", remedy: "replctl --help")
+  }
+
   /// Runs a command line and returns its exit code.
   static func run(_ arguments: [String]) -> Int32 {
     do {
-      var command = try ReplCtl.parseAsRoot(GlobalOptions.moved(arguments))
+      try checkVerb(arguments)
+      var command = try ReplCtl.parseAsRoot(BooleanOptions.completed(GlobalOptions.moved(arguments)))
       try command.run()
       return Console.standard.finish()
     } catch let failure as Failure {
@@ -42,7 +50,11 @@ struct ReplCtl: ParsableCommand {
       """,
     subcommands: [
       StatusCommand.self, VolumeCommand.self, PairCommand.self, GetCommand.self, DescribeCommand.self,
-      CreateCommand.self, ApplyCommand.self, DeleteCommand.self, RecoveryPointsCommand.self, VerifyCommand.self,
-      WaitCommand.self,
+      CreateCommand.self, ApplyCommand.self, DeleteCommand.self, SuspendCommand.self, ResumeCommand.self,
+      ActivateCommand.self, DeactivateCommand.self, PerformCommand.self, GenerateCommand.self,
+      RecoveryPointsCommand.self, VerifyCommand.self, WaitCommand.self, KubeconfigCommand.self,
+      CompletionCommand.self, VersionCommand.self,
     ])
+
+  static let version = "0.1.0"
 }

@@ -87,6 +87,7 @@ public enum BranchTag {}
 public enum GroupTag {}
 public enum SessionTag {}
 public enum PoolTag {}
+public enum ExchangeTag {}
 
 /// A volume on the node that owns it. A volume re-created under an old name has a new one.
 public typealias VolumeID = Identifier<VolumeTag>
@@ -102,3 +103,5 @@ public typealias GroupID = Identifier<GroupTag>
 public typealias SessionID = Identifier<SessionTag>
 /// A directory in which an agent keeps volumes, points and staging files.
 public typealias PoolID = Identifier<PoolTag>
+/// One document of a control plane and its answer.
+public typealias ExchangeID = Identifier<ExchangeTag>

@@ -29,6 +29,12 @@ public enum WireLimits {
   public static let extensionBytes = 1024
   /// Damaged segments in one inventory reply, all points together.
   public static let inventoryDamage = 65536
+  /// A document of a control plane and its answer, in bytes, all parts together.
+  public static let document = 8 << 20
+  /// A part of one, in bytes; all but the last are of this size.
+  public static let documentPart = 512 << 10
+  /// The topic of a document, in bytes of UTF-8.
+  public static let documentTopic = 64
   /// Damaged segments in one answer to a verification.
   public static let verifyDamage = 4096
 

@@ -182,3 +182,25 @@ import Testing
     try await plane.stop()
   }
 }
+
+@Suite("Credentials for the loopback listener")
+struct KubeconfigTests {
+  private static let maker: KubeconfigMaker = { () throws(ReplError) in "apiVersion: v1" }
+
+  @Test("are given out on the socket itself")
+  func local() throws {
+    #expect(try LocalResponder.answer(Self.maker, isRelayed: false) == ["kubeconfig": "apiVersion: v1"])
+  }
+
+  @Test("are not given out through the listener")
+  func relayed() throws {
+    let error = #expect(throws: StatusError.self) { _ = try LocalResponder.answer(Self.maker, isRelayed: true) }
+    #expect(error?.code == 403)
+  }
+
+  @Test("do not exist where there is no listener")
+  func none() throws {
+    let error = #expect(throws: StatusError.self) { _ = try LocalResponder.answer(nil, isRelayed: false) }
+    #expect(error?.code == 404)
+  }
+}

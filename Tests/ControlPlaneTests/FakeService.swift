@@ -14,6 +14,7 @@ actor FakeService: ReplicationService {
   private(set) var pairCalls = 0
   private var pairError: ReplError?
   private var startError: ReplError?
+  private var promoteError: ReplError?
   /// Runs end as soon as they are started.
   private var finishAtOnce = false
   private var subscribers: [AsyncStream<EngineEvent>.Continuation] = []
@@ -44,6 +45,8 @@ actor FakeService: ReplicationService {
   func setRun(_ report: MigrationReport) { runs[report.uid] = report }
   func forgetRuns() { runs = [:] }
   func forgetVolumes() { held = [] }
+  func hold(_ report: VolumeReport) { held.append(report) }
+  func failPromoting(_ error: ReplError?) { promoteError = error }
   func emit(_ event: EngineEvent) { for subscriber in subscribers { subscriber.yield(event) } }
   func changeRun(_ uid: String, _ change: @Sendable (inout MigrationReport) -> Void) {
     if var run = runs[uid] {
@@ -88,10 +91,15 @@ actor FakeService: ReplicationService {
     deletions.append((id.description, data))
   }
 
+  private(set) var revoked: [String] = []
+
+  func revokePeer(_ cluster: String) async throws(ReplError) { revoked.append(cluster) }
+
   /// Promotions asked for, in order.
   private(set) var promotions: [(volume: String, cluster: String, point: String)] = []
 
   func promote(volume: VolumeID, from cluster: String, point: PointID) async throws(ReplError) -> VolumeReport {
+    if let promoteError { throw promoteError }
     promotions.append((volume.description, cluster, point.description))
     if let index = held.firstIndex(where: { $0.id == volume.description }) {
       held[index].role = .promoted

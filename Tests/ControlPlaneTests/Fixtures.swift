@@ -12,8 +12,10 @@ import Synchronization
 final class TemporaryDirectory: Sendable {
   let path: String
 
-  init() throws {
-    var template = Array("/tmp/repl-control.XXXXXX".utf8CString)
+  /// - Parameter inMemory: on a file system that has nothing to sync, for tests of many writes.
+  init(inMemory: Bool = false) throws {
+    let base = inMemory && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
+    var template = Array("\(base)/repl-control.XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else {
       throw ReplError(.io, subject: "temporary directory", cause: String(cString: strerror(errno)))
     }
@@ -78,8 +80,8 @@ struct StoreFixture {
   let clock = TestClock()
   let store: SQLiteObjectStore
 
-  init(journal: Int = 8_192) throws {
-    directory = try TemporaryDirectory()
+  init(journal: Int = 8_192, inMemory: Bool = false) throws {
+    directory = try TemporaryDirectory(inMemory: inMemory)
     let clock = clock
     store = try SQLiteObjectStore(
       path: directory.path + "/objects.db", registry: .standard, clock: { clock.now }, schema: .current,
@@ -108,18 +110,18 @@ final class PlaneFixture: Sendable {
   var socketPath: String { directory.path + "/agent.sock" }
   var client: AgentClient { AgentClient(socketPath: socketPath) }
 
-  init(_ directory: TemporaryDirectory? = nil) async throws {
+  init(_ directory: TemporaryDirectory? = nil, watchLimits: WatchLimits = WatchLimits()) async throws {
     let directory = try directory ?? TemporaryDirectory()
     self.directory = directory
-    var made = try ControlPlaneService(
+    var plane = try ControlPlaneService(
       configuration: ControlPlaneConfiguration(
         socketPath: directory.path + "/agent.sock", databasePath: directory.path + "/objects.db"),
       service: service, logger: log.logger)
-    made.resourcePhase = FakeResources()
-    plane = made
-    let plane = plane
+    plane.resourcePhase = FakeResources()
+    plane.watchLimits = watchLimits
+    self.plane = plane
     let (listening, signal) = AsyncStream.makeStream(of: Void.self)
-    task = Task {
+    task = Task { [plane] in
       defer { signal.finish() }
       try await plane.run(onListening: { signal.yield() })
     }

@@ -51,9 +51,10 @@ import Testing
       {"metadata":{"finalizers":["b","a"]},"status":{"conditions":[{"type":"B"},{"type":"A","status":"False"}]},
        "x":["q"]}
       """#)
-    #expect(MergePatch.applyStrategic(patch, to: old) == expected)
-    let gone = MergePatch.applyStrategic(
-      try json(#"{"status":{"conditions":[{"type":"A","$patch":"delete"}]}}"#), to: old)
+    let schema = ResourceKind.namespace.schema
+    #expect(try StrategicMerge.apply(patch, to: old, schema: schema) == expected)
+    let gone = try StrategicMerge.apply(
+      try json(#"{"status":{"conditions":[{"type":"A","$patch":"delete"}]}}"#), to: old, schema: schema)
     #expect(gone[at: "status.conditions"] == .array([]))
   }
 }

@@ -1,11 +1,15 @@
+import Glibc
 import TestSupport
 import Testing
 
 extension Integration {
   @Suite("Writers never pause, and every point is a prefix of what they wrote")
   struct WritersNeverPause {
+    /// How often; INTEGRATION_CYCLES asks for longer runs.
+    private static let cycles = getenv("INTEGRATION_CYCLES").flatMap { Int(String(cString: $0)) } ?? 6
+
     @Test(
-      "six cycles under a constant writer", arguments: WriteMethod.allCases,
+      "cycles under a constant writer", arguments: WriteMethod.allCases,
       [LoopFileSystem.Kind.xfs, LoopFileSystem.Kind.btrfs])
     func prefix(method: WriteMethod, source: LoopFileSystem.Kind) throws {
       try TwoSites.run(source, to: source == .xfs ? .btrfs : .xfs) { sites in
@@ -13,7 +17,7 @@ extension Integration {
         let writer = try BlockWriter(volume, method: method, seed: 11)
         let checker = PrefixChecker(writer, mayTear: method == .mapped)
         var last: UInt64 = 0
-        for cycle in 1...6 {
+        for cycle in 1...max(1, Self.cycles) {
           let before = writer.written
           try sites.replicate()
           let after = writer.written

@@ -76,6 +76,25 @@ struct ConfigurationTests {
     #expect(found.contains("line 6") || found.contains("line 7"), "\(found)")
   }
 
+  @Test(arguments: [
+    ("", LoopbackListen.automatic), ("off", .off), ("127.0.0.1:6443", .fixed(addresses: ["127.0.0.1"], port: 6443)),
+    ("'[::1]:6443'", .fixed(addresses: ["::1"], port: 6443)),
+    ("localhost:6443", .fixed(addresses: ["127.0.0.1", "::1"], port: 6443)),
+  ])
+  func theAPIListensOnTheLoopbackInterface(text: String, expected: LoopbackListen) throws {
+    let file = text.isEmpty ? Self.smallest : Self.smallest + "\napi: {listen: \(text)}\n"
+    #expect(try AgentConfiguration.parse(file, file: "agent.yaml").api == expected)
+  }
+
+  @Test(arguments: [
+    "0.0.0.0:6443", "'[::]:6443'", "10.0.0.1:6443", "127.0.0.2:6443", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:70000",
+    "':6443'", "on",
+  ])
+  func theAPIListensNowhereElse(text: String) {
+    let found = problems(Self.smallest + "\napi:\n  listen: \(text)\n")
+    #expect(found.contains("line 7: 'api.listen': expected 127.0.0.1:PORT"), "\(found)")
+  }
+
   @Test func allProblemsAreShownAtOnce() {
     let found = problems("clusterID: '../x'\npools: []\nnoise: 1\n")
     #expect(found.contains("clusterID"))

@@ -1,3 +1,4 @@
+import BlockDiff
 import GRDB
 import ReplModel
 import TestSupport
@@ -34,6 +35,44 @@ import Testing
     #expect(error?.subject == path)
     #expect(error?.cause.contains("schema version \(newer)") == true)
     #expect(try DatabaseQueue(path: path).read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == newer)
+  }
+
+  @Test("a database of version 1 is copied beside itself and brought up to date with what it holds")
+  func upgrade() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/agent.db"
+    let old = try DatabaseQueue(path: path)
+    try old.write { database in
+      try database.execute(sql: Schema.version1)
+      try database.execute(sql: "PRAGMA user_version = 1")
+      try database.execute(
+        sql: "INSERT INTO peer (cluster, node, authority, host, port) VALUES ('west', 'w1', x'00', 'w', 9001)")
+    }
+    try old.close()
+    let database = try AgentDatabase.open(path)
+    let peer = try #require(try database.read { try PeerRecord.find($0, "west") })
+    #expect(peer.node == "w1")
+    #expect(!peer.invited)
+    #expect(try database.read { try $0.tableExists("promotion") })
+    let copy = try DatabaseQueue(path: path + ".v1.bak")
+    #expect(try copy.read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == 1)
+    #expect(try copy.read { try String.fetchOne($0, sql: "SELECT cluster FROM peer") } == "west")
+  }
+
+  @Test("a promotion reads back as it was written")
+  func promotion() throws {
+    let database = try AgentDatabase.inMemory()
+    let source = try SourceVolume(cluster: "east", volume: VolumeID(high: 1, low: 2))
+    let record = PromotionRecord(
+      source: source,
+      mark: PromotionMark(
+        point: PointID(high: 3, low: 4), path: "/pool/volumes/shop/db.img", site: "west",
+        promotedAt: Timestamp(nanoseconds: 1_700_000_000_123_456_789),
+        branch: Branch(epoch: 2, id: BranchID(high: 5, low: 6)), isLive: false))
+    try database.write { try record.save($0) }
+    #expect(try database.read { try PromotionRecord.find($0, source) } == record)
+    #expect(try database.read { try PromotionRecord.unfinished($0) } == [record])
+    #expect(record.inUse == "volume in use: promoted at west at 2023-11-14T22:13:20Z")
   }
 
   @Test("what fails within a transaction is not there afterwards")

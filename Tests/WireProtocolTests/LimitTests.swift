@@ -81,6 +81,27 @@ struct LimitTests {
     }
   }
 
+  @Test func documentsAreBoundedAndCutWhereTheyMustBe() throws {
+    func part(_ total: Int, _ index: UInt16, _ count: Int, topic: String = "t") -> ControlRequest {
+      .sendDocument(
+        DocumentPart(
+          exchange: Samples.exchange, topic: topic, total: UInt32(total), index: index,
+          bytes: [UInt8](repeating: 7, count: count)))
+    }
+    let whole = WireLimits.documentPart
+    for good in [part(0, 0, 0), part(whole, 0, whole), part(whole + 1, 1, 1), part(WireLimits.document, 15, whole)] {
+      #expect(!isMalformed(good))
+    }
+    for topic in ["", String(repeating: "t", count: 65)] { #expect(isMalformed(part(1, 0, 1, topic: topic))) }
+    let wrong = [
+      part(WireLimits.document + 1, 0, whole), part(1, 1, 0), part(whole, 1, 0), part(2, 0, 1), part(1, 0, 2),
+      part(whole * 2, 0, whole - 1), part(WireLimits.document, 16, 0),
+    ]
+    for request in wrong { #expect(isMalformed(request)) }
+    #expect(isMalformed(.fetchAnswer(AnswerRequest(exchange: Samples.exchange, index: 0))))
+    #expect(try isMalformedReply(.fetchAnswer(AnswerPart(total: 3, index: 0, bytes: [1]))))
+  }
+
   @Test func countsOfPagesAreBounded() {
     for count: UInt32 in [0, 4097] {
       let request = SegmentSumsRequest(volume: Samples.volume, point: Samples.point, firstSegment: 0, count: count)

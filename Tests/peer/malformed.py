@@ -68,6 +68,20 @@ def control_frames():
     yield "seal-of-format-two malformedBody", control(8, session + b"\2" + seal()[17:])
 
 
+    def document(topic="resources", total=4, index=0, data=b"true"):
+        w = wire.Writer()
+        wire.send_document(w, vectors.EXCHANGE, topic, total, index, data)
+        return w.bytes
+    yield "document-without-a-topic malformedBody", control(15, document(topic=""))
+    yield "topic-of-65-bytes malformedBody", control(15, document(topic="t" * 65))
+    yield "document-above-8-MiB malformedBody", control(15, document(total=(8 << 20) + 1))
+    yield "part-beyond-the-document malformedBody", control(15, document(index=1))
+    yield "part-shorter-than-its-place malformedBody", control(15, document(total=5))
+    yield "part-announced-too-long malformedBody", control(15, document()[:-8] + b"\xff\xff\xff\xff" + b"true")
+    yield "document-frame-too-long tooLong", control(15, b"", length=(1 << 20) + 1)
+    yield "answer-part-of-zero malformedBody", control(16, vectors.EXCHANGE + bytes(2))
+
+
 def data_frames():
     digest = bytes(range(16))
     yield "wrong-magic malformedHeader", head(6, magic=0x4453)

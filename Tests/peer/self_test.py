@@ -52,6 +52,12 @@ def main():
             with open(path("volume"), "rb") as left, open(os.path.join(path("points"), points[0]), "rb") as right:
                 if len(points) != 1 or left.read() != right.read():
                     sys.exit("what arrived differs")
+            document = path("document")
+            with open(document, "w") as file:
+                file.write("0123456789abcdef" * 80_000 + "end")
+            with open(document) as file:
+                if file.read() != run("document", "--state", path("east"), *to, "--topic", "echo", "--file", document):
+                    sys.exit("the document's answer differs")
         finally:
             server.terminate()
             server.wait()

@@ -20,7 +20,7 @@ BLOCK_A = bytes((j * 31 + 7) % 256 for j in range(4096))
 BLOCK_B = bytes((j * 13 + 101) % 256 for j in range(4096))
 ZERO = bytes(4096)
 VOLUME, SESSION, POINT, BASE = ident(0x10), ident(0x20), ident(0x30), ident(0x40)
-LINEAGE, BRANCH, GROUP, OTHER = ident(0x50), ident(0x60), ident(0x70), ident(0x80)
+LINEAGE, BRANCH, GROUP, OTHER, EXCHANGE = ident(0x50), ident(0x60), ident(0x70), ident(0x80), ident(0x90)
 TICKET = bytes(range(0xA0, 0xC0))
 DIGEST = 0x0F0E0D0C0B0A09080706050403020100
 TAKEN = 1_700_000_000_000_000_000
@@ -144,6 +144,17 @@ def control_vectors():
     yield "verify-point-reply", reply("verifyPoint", verify_reply)
     yield "unpair", request("unpair", lambda w: None)
     yield "unpair-reply", reply("unpair")
+    document = b'{"version":1}'
+    yield "send-document", request("sendDocument", lambda w: wire.send_document(w, EXCHANGE, "resources", len(document), 0,
+                                                                               document))
+    yield "send-document-reply-taken", reply("sendDocument", wire.document_reply)
+    yield "send-document-reply-answer", reply("sendDocument", lambda w: wire.document_reply(w, (2, 0, b"{}")))
+    yield "fetch-answer", request("fetchAnswer", lambda w: w.raw(EXCHANGE, "exchange").u16(1, "index"))
+    yield "fetch-answer-reply", reply("fetchAnswer", lambda w: wire.write_part(w, wire.DOCUMENT_PART + 3, 1, b"\"}}"))
+    yield "volume-notice-deleted", request("volumeNotice", lambda w: w.raw(VOLUME, "volume").u8(1, "deleted"))
+    yield "volume-notice-doubted", request("volumeNotice", lambda w: w.raw(VOLUME, "volume").u8(2, "doubted")
+                                           .i64(TAKEN, "since").text("segment 3 differs", "reason"))
+    yield "volume-notice-reply", reply("volumeNotice")
     yield "refusal", wire.control_frame(
         "beginSession", lambda w: wire.write_error(w, 13, "volume shop/db", "the key is not known here", "begin again"),
         REQUEST, wire.REPLY | wire.ERROR)

@@ -19,8 +19,11 @@ REPLY, ERROR, OPTIONAL = 1, 2, 4
 TYPES = {
     "hello": 1, "heartbeat": 2, "inventory": 3, "beginSession": 4, "startSession": 5, "resumeExtents": 6,
     "segmentSums": 7, "sealSession": 8, "commitGroup": 9, "confirmGroup": 10, "abortSession": 11, "queryPoint": 12,
-    "verifyPoint": 13, "unpair": 14, "close": 255, "pairHello": 257, "pairProof": 258,
+    "verifyPoint": 13, "unpair": 14, "sendDocument": 15, "fetchAnswer": 16, "volumeNotice": 17, "close": 255,
+    "pairHello": 257, "pairProof": 258,
 }
+FEATURE_DOCUMENTS = 1
+DOCUMENT_LIMIT, DOCUMENT_PART = 8 << 20, 512 << 10
 KINDS = {"delta": 1, "full": 2, "compare": 3, "repair": 4}
 
 
@@ -331,6 +334,39 @@ def read_begin_reply(r):
     reply = {"outcome": outcome, "value": value, "address": r.text(), "port": r.u16(), "maxChunk": r.u32()}
     reply["tickets"] = r.list(64, lambda: r.raw(32))
     return reply
+
+
+def document_parts(data):
+    """(index, bytes) of each part of a document or an answer; an empty one is one empty part."""
+    return list(enumerate([data[i:i + DOCUMENT_PART] for i in range(0, len(data), DOCUMENT_PART)] or [b""]))
+
+
+def write_part(w, total, index, data):
+    w.u32(total, "total").u16(index, "index").blob(data, "part")
+
+
+def read_part(r):
+    total, index = r.u32(), r.u16()
+    data = r.blob(DOCUMENT_PART)
+    if total > DOCUMENT_LIMIT or len(data) != min(DOCUMENT_PART, total - index * DOCUMENT_PART):
+        raise WireFailure("a part that is not of its document")
+    return total, index, data
+
+
+def send_document(w, exchange, topic, total, index, data):
+    w.raw(exchange, "exchange").text(topic, "topic")
+    write_part(w, total, index, data)
+
+
+def read_document(r):
+    exchange, topic = r.raw(16), r.text(64)
+    return exchange, topic, read_part(r)
+
+
+def document_reply(w, part=None):
+    w.u8(1 if part is None else 2, "taken" if part is None else "answer")
+    if part is not None:
+        write_part(w, *part)
 
 
 def start_session(w, session, base, kind, digest, planned):

@@ -4,10 +4,12 @@
   wire_peer.py init  --state DIR --cluster C --node N
   wire_peer.py pair  --state DIR --address A [--port 9001] --token T      pairs with an agent, or with `serve`
   wire_peer.py ship  --state DIR --address A [--port 9001] --file F -n NAMESPACE --name NAME
+  wire_peer.py document --state DIR --address A [--port 9001] --topic T --file F
   wire_peer.py serve --state DIR --address A [--port 9001] [--data-port 9010] --output DIR --token-file F
 
 `ship` is a source that sends a file in full, whatever the target holds. `serve` is a target that takes full copies,
 recomputes the fingerprint of everything it got, and leaves DIR/VOLUME-POINT.img behind. No compression, no resume.
+`document` sends a file to the control plane of an agent and prints the answer; `serve` answers a document with itself.
 """
 import argparse
 import hmac
@@ -216,6 +218,34 @@ def ship(arguments):
     Source(State(arguments.state), arguments).run()
 
 
+# --------------------------------------------------------------------------------------------------------- documents
+
+def document(arguments):
+    state = State(arguments.state)
+    own = state.values
+    context = tls.context(False, state.directory, wire.ALPN_CONTROL, state.path("peer-ca.crt"))
+    control = Control(arguments.address, arguments.port, context)
+    hello = wire.read_hello(control.ask("hello", lambda w: wire.hello(
+        w, own["cluster"], own["node"], SOFTWARE, 1 << 18, 1, wire.FEATURE_DOCUMENTS)))
+    if not hello["features"] & wire.FEATURE_DOCUMENTS:
+        raise wire.WireFailure("the agent takes no documents")
+    with open(arguments.file, "rb") as file:
+        data = file.read()
+    exchange, parts = secrets.token_bytes(16), wire.document_parts(data)
+    for index, part in parts:
+        reader = control.ask("sendDocument", lambda w: wire.send_document(
+            w, exchange, arguments.topic, len(data), index, part))
+        if reader.u8() != (2 if index == parts[-1][0] else 1):
+            raise wire.WireFailure("an answer out of place")
+    total, _, answer = wire.read_part(reader)
+    while len(answer) < total:
+        index = len(answer) // wire.DOCUMENT_PART
+        reader = control.ask("fetchAnswer", lambda w: w.raw(exchange, "").u16(index, ""))
+        answer += wire.read_part(reader)[2]
+    control.close()
+    sys.stdout.buffer.write(answer)
+
+
 # ------------------------------------------------------------------------------------------------------------ target
 
 class Refusal(Exception):
@@ -231,7 +261,7 @@ class Target:
         self.state, self.arguments = state, arguments
         self.lock = threading.Lock()
         self.secret = secrets.token_bytes(32)
-        self.sessions, self.tickets, self.groups = {}, {}, {}
+        self.sessions, self.tickets, self.groups, self.documents = {}, {}, {}, {}
 
     def run(self):
         token = tls.make_token(self.state.values["cluster"], self.state.authority, self.secret)
@@ -322,7 +352,7 @@ class Target:
     def on_hello(self, reader):
         wire.read_hello(reader)
         own = self.state.values
-        return lambda w: wire.hello(w, own["cluster"], own["node"], SOFTWARE, 1 << 18, 1)
+        return lambda w: wire.hello(w, own["cluster"], own["node"], SOFTWARE, 1 << 18, 1, wire.FEATURE_DOCUMENTS)
 
     def on_heartbeat(self, reader):
         sent, received = reader.i64(), now()
@@ -397,8 +427,34 @@ class Target:
                 return lambda w: (w.u8(2, ""), wire.write_seal(w, session["seal"]))
         return lambda w: w.u8(1, "")
 
+    def on_volumeNotice(self, reader):
+        reader.raw(16)
+        kind = reader.u8()
+        if kind == 2:
+            reader.i64()
+            reader.text(512)
+        elif kind != 1:
+            raise wire.WireFailure(f"notice {kind}")
+        return lambda w: None
+
     def on_unpair(self, reader):
         return lambda w: None
+
+    def on_sendDocument(self, reader):
+        exchange, _, (total, index, part) = wire.read_document(reader)
+        if index == 0:
+            self.documents[exchange] = b""
+        self.documents[exchange] += part
+        data = self.documents[exchange]
+        if len(data) < total:
+            return wire.document_reply
+        parts = wire.document_parts(data)
+        return lambda w: wire.document_reply(w, (total, 0, parts[0][1]))
+
+    def on_fetchAnswer(self, reader):
+        exchange, index = reader.raw(16), reader.u16()
+        data = self.documents[exchange]
+        return lambda w: wire.write_part(w, len(data), index, wire.document_parts(data)[index][1])
 
     def data(self, plain):
         context = tls.context(True, self.state.directory, wire.ALPN_DATA, self.state.path("peer-ca.crt"))
@@ -459,7 +515,8 @@ def main():
     commands = parser.add_subparsers(dest="command", required=True)
     options = {
         "init": (init, ["--cluster", "--node"], False), "pair": (pair, ["--token"], True),
-        "ship": (ship, ["--file", "--name"], True), "serve": (serve, ["--output", "--token-file"], True)}
+        "ship": (ship, ["--file", "--name"], True), "document": (document, ["--topic", "--file"], True),
+        "serve": (serve, ["--output", "--token-file"], True)}
     for name, (function, required, network) in options.items():
         command = commands.add_parser(name)
         command.set_defaults(run=function)

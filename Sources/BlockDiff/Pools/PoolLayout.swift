@@ -37,6 +37,33 @@ public struct PoolLayout: Hashable, Sendable {
   /// The directory of a source volume's points and fingerprint keys.
   public func points(of source: SourceVolume) -> String { points + "/\(source.cluster)/\(source.volume)" }
 
+  /// Says that a source volume was promoted here; beside its points.
+  public func promotion(of source: SourceVolume) -> String { points(of: source) + "/promotion" }
+
+  /// The live file of a volume that is held for another cluster, once it is promoted: among the pool's own volumes, with
+  /// an id in its name, so that it meets no other. Names that are no file names (a peer may send any) are left out.
+  public func live(_ source: SourceVolume, namespace: String, name: String) -> String {
+    guard Self.isFileName(namespace), Self.isFileName(name), name.utf8.count <= 200 else {
+      return volumes + "/\(source.cluster)/\(source.volume).img"
+    }
+    return volumes + "/\(namespace)/\(name)-\(source.volume).img"
+  }
+
+  /// Live images of volumes; the only part of a pool that people and their programs open.
+  public var volumes: String { pool + "/volumes" }
+
+  /// 1 to 253 lower-case letters, digits, `-` and `.`, with a letter or digit at both ends.
+  private static func isFileName(_ text: String) -> Bool {
+    let letters = text.utf8.allSatisfy { byte in
+      (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+        || byte == UInt8(ascii: "-") || byte == UInt8(ascii: ".")
+    }
+    let edges = [text.utf8.first, text.utf8.last].allSatisfy {
+      $0 != nil && $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: ".")
+    }
+    return letters && edges && text.utf8.count <= 253
+  }
+
   public func point(_ source: SourceVolume, _ point: PointID) -> PointPaths {
     PointPaths(directory: points(of: source) + "/\(point)")
   }

@@ -31,7 +31,10 @@ enum { CSS_PKI_SERVER = 1, CSS_PKI_CLIENT = 2 };
 /// What css_pki_certify is to certify. Times are seconds since 1970.
 typedef struct css_pki_request {
   const char *common_name;
+  const char *_Nullable organization;
   const char *_Nullable uri;
+  /// Names besides the URI, in the form of openssl's configuration: `DNS:localhost,IP:127.0.0.1`. Not with `uri`.
+  const char *_Nullable alternative_names;
   int64_t not_before;
   int64_t not_after;
   bool authority;

@@ -1,5 +1,5 @@
 #pragma once
-// TLS 1.3 from libssl as a converter between records and bytes. No policy: who is trusted is asked of a callback,
+// TLS from libssl as a converter between records and bytes. No policy: who is trusted is asked of a callback,
 // when to wait is the caller's affair.
 //
 // libssl never touches the socket: records are gathered in two linear buffers, and css_tls_fill and css_tls_flush move
@@ -46,6 +46,10 @@ typedef struct css_tls_options {
   bool resumption;
   /// Seconds a ticket lives.
   long ticket_lifetime;
+  /// TLS 1.2 too: for clients that are not ours.
+  bool allow_tls12;
+  /// Server: a client without a certificate gets through the handshake, and the owner is not asked about it.
+  bool certificate_optional;
 } css_tls_options;
 
 /// A context never changes: another identity or dead tickets mean another context, with a ticket key of its own.

@@ -11,6 +11,8 @@ struct APIRequest: Sendable {
   var accept: String
   /// Media type without parameters, in lower case; empty when absent.
   var contentType: String
+  /// Whole `If-None-Match` header.
+  var ifNoneMatch: String
   var body: [UInt8]
 
   /// Largest body accepted, in bytes.
@@ -18,7 +20,7 @@ struct APIRequest: Sendable {
 
   init(
     method: String, path: String, query: String = "", accept: String = "", contentType: String = "",
-    body: [UInt8] = []
+    ifNoneMatch: String = "", body: [UInt8] = []
   ) {
     self.method = method
     self.path = path.split(separator: "/").map { Self.decode($0, plusIsSpace: false) }
@@ -33,6 +35,7 @@ struct APIRequest: Sendable {
       contentType.split(separator: ";").first.map {
         String($0).lowercased().split(separator: " ").joined()
       } ?? ""
+    self.ifNoneMatch = ifNoneMatch
     self.body = body
   }
 
@@ -66,7 +69,7 @@ struct APIRequest: Sendable {
 /// An answer: a whole body, or a stream of watch events.
 enum APIResponse: Sendable {
   case json(Int, JSONValue, warnings: [String] = [])
-  case bytes(Int, contentType: String, [UInt8])
+  case bytes(Int, contentType: String, [UInt8], headers: [String: String] = [:])
   case watch(WatchStream)
 
   static func status(_ error: StatusError) -> APIResponse { .json(error.code, error.json) }

@@ -13,25 +13,27 @@ struct APIServer: HTTPResponder {
   var discovery: Discovery
   var access: PeerAccess
   var logger: Logger
+  var watchLimits = WatchLimits()
 
   func respond(to request: Request, context: PeerContext) async throws -> Response {
     do {
       try await access.check(context.channel)
       let answer = try await answer(try await Self.read(request, context))
-      return response(answer, request: request)
+      return response(answer, request: request, channel: context.channel)
     } catch let error as StatusError {
       if error.code >= 500 {
         logger.warning("request failed", metadata: ["method": "\(request.method)", "code": "\(error.code)"])
       }
-      return response(.status(error), request: request)
+      return response(.status(error), request: request, channel: context.channel)
     }
   }
 
   /// Answers a request without any transport.
   func answer(_ request: APIRequest) async throws(StatusError) -> APIResponse {
-    if request.method == "GET", let answer = discovery.answer(request.path) { return answer }
+    if request.method == "GET", let answer = discovery.answer(request) { return answer }
     if let answer = try await agent.answer(request) { return answer }
     if let answer = try await objects.answer(request) { return answer }
+    if let answer = AccessReviews.answer(request) { return answer }
     return .text(404, "404 page not found\n")
   }
 
@@ -55,10 +57,11 @@ struct APIServer: HTTPResponder {
     }
     return APIRequest(
       method: request.method.rawValue, path: request.uri.path, query: request.uri.query ?? "",
-      accept: request.headers[.accept] ?? "", contentType: request.headers[.contentType] ?? "", body: body)
+      accept: request.headers[.accept] ?? "", contentType: request.headers[.contentType] ?? "",
+      ifNoneMatch: request.headers[.ifNoneMatch] ?? "", body: body)
   }
 
-  private func response(_ answer: APIResponse, request: Request) -> Response {
+  private func response(_ answer: APIResponse, request: Request, channel: any Channel) -> Response {
     switch answer {
     case .json(let code, let json, let warnings):
       var response = Self.response(code, "application/json", JSONWriter.bytes(json))
@@ -68,13 +71,19 @@ struct APIServer: HTTPResponder {
         }
       }
       return response
-    case .bytes(let code, let type, let bytes): return Self.response(code, type, bytes)
+    case .bytes(let code, let type, let bytes, let headers):
+      var response = Self.response(code, type, bytes)
+      for (name, value) in headers {
+        if let name = HTTPField.Name(name) { response.headers[name] = value }
+      }
+      return response
     case .watch(let stream):
-      let (body, logger) = (request.body, logger)
+      let (body, limits) = (request.body, watchLimits)
       return Response(
         status: .ok, headers: [.contentType: "application/json", .cacheControl: "no-cache, private"],
         body: ResponseBody { writer in
-          try await WatchWriter(stream: stream, logger: logger).write(to: &writer, request: body)
+          try await WatchWriter(stream: stream, limits: limits) { channel.close(promise: nil) }
+            .write(to: &writer, request: body)
         })
     }
   }
@@ -86,7 +95,8 @@ struct APIServer: HTTPResponder {
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
   }
 
+  /// The text of a quoted string in a header.
   private static func quoted(_ text: String) -> String {
-    String(text.map { $0 == "\"" || $0 == "\\" ? "'" : $0 }.filter { $0.isASCII && !$0.isNewline })
+    text.filter { $0.isASCII && !$0.isNewline }.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : "\($0)" }.joined()
   }
 }

@@ -20,10 +20,14 @@ struct AgentAPI: Sendable {
     case ("POST", "pairtokens", 1):
       let token = try await run { try await service.makePairingToken() }
       return .json(201, ["token": .string(token)])
+    case ("DELETE", "peers", 2):
+      try await run { try await service.revokePeer(path[1]) }
+      return .json(200, ["cluster": .string(path[1])])
     case ("GET", "recoverypoints", 3): return try await points(path[1], path[2])
     case ("POST", "recoverypoints", 4) where path[3] == "clone": return try await clone(request, path[1], path[2])
     case ("POST", "recoverypoints", 4) where path[3] == "verify": return try await verify(request, path[1], path[2])
     case (_, "status", 1), (_, "volumes", 1), (_, "volumes:import", 1), (_, "volumes", 3), (_, "pairtokens", 1),
+      (_, "peers", 2),
       (_, "recoverypoints", 3), (_, "recoverypoints", 4):
       throw ObjectAPI.methodNotAllowed
     default: return nil

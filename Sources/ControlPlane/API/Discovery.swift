@@ -1,29 +1,36 @@
 import APIModel
 
-/// What the server says about itself: versions, groups, kinds, and enough of a schema for kubectl to trust it.
+/// What the server says about itself: versions, groups and kinds, in the old form and in the aggregated one.
 struct Discovery: Sendable {
-  var registry: ResourceRegistry
+  private let registry: ResourceRegistry
+  private let documents: OpenAPIDocuments
 
-  private static let verbs: JSONValue = [
-    "create", "delete", "deletecollection", "get", "list", "patch", "update", "watch",
-  ]
+  init(registry: ResourceRegistry) {
+    self.registry = registry
+    documents = OpenAPIDocuments(registry)
+  }
 
-  /// The answer to a path of discovery; nil for other paths.
-  func answer(_ path: [String]) -> APIResponse? {
-    switch path {
-    case ["version"]: .json(200, Self.version)
-    case ["healthz"], ["livez"], ["readyz"]: .text(200, "ok")
-    case ["api"]: .json(200, ["kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []])
+  /// The answer to a request of discovery; nil for other paths.
+  func answer(_ request: APIRequest) -> APIResponse? {
+    let aggregated = Negotiation.accepts(request.accept, Self.aggregatedType)
+    switch request.path {
+    case ["version"]: return .json(200, Self.version)
+    case ["healthz"], ["livez"], ["readyz"]: return .text(200, "ok")
+    case ["api"] where aggregated: return aggregate([(group: "", version: "v1")])
+    case ["apis"] where aggregated: return aggregate(registry.groups)
+    case ["api"]: return .json(200, ["kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []])
     case ["apis"]:
-      .json(200, ["kind": "APIGroupList", "apiVersion": "v1", "groups": .array(registry.groups.map(Self.group))])
-    case ["api", "v1"]: resources(group: "", version: "v1")
-    case ["openapi", "v2"]: .bytes(200, contentType: Self.openAPIv2Type, Self.openAPIv2)
-    case ["openapi", "v3"]: .json(200, openAPIIndex)
-    default: nested(path)
+      return .json(
+        200, ["kind": "APIGroupList", "apiVersion": "v1", "groups": .array(registry.groups.map(Self.group))])
+    case ["api", "v1"]: return resources(group: "", version: "v1")
+    case ["openapi", "v2"]: return .bytes(200, contentType: Self.openAPIv2Type, Self.openAPIv2)
+    default: return nested(request)
     }
   }
 
-  private func nested(_ path: [String]) -> APIResponse? {
+  private func nested(_ request: APIRequest) -> APIResponse? {
+    let path = request.path
+    if path.starts(with: ["openapi", "v3"]) { return documents.answer(request) }
     if path.count == 2, path[0] == "apis", let found = registry.groups.first(where: { $0.group == path[1] }) {
       var group = Self.group(found)
       group["kind"] = "APIGroup"
@@ -31,25 +38,43 @@ struct Discovery: Sendable {
       return .json(200, group)
     }
     if path.count == 3, path[0] == "apis" { return resources(group: path[1], version: path[2]) }
-    if path == ["openapi", "v3", "api", "v1"] { return document(group: "", version: "v1") }
-    if path.count == 5, path[0...2] == ["openapi", "v3", "apis"] { return document(group: path[3], version: path[4]) }
     return nil
   }
 
+  /// The version of Kubernetes whose API this is; clients compare it with their own.
   private static let version: JSONValue = [
     "major": "1", "minor": "32", "gitVersion": "v1.32.0+repl-agent", "gitCommit": "", "gitTreeState": "clean",
     "buildDate": "2026-01-01T00:00:00Z", "goVersion": "", "compiler": "swiftc", "platform": "linux",
   ]
 
+  private static let openAPIv2Type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+  /// An empty document in protobuf: swagger "2.0", title "agent", version "1"; older kubectl insists on one.
+  private static let openAPIv2: [UInt8] = [
+    0x0A, 0x03, 0x32, 0x2E, 0x30, 0x12, 0x0A, 0x0A, 0x05, 0x61, 0x67, 0x65, 0x6E, 0x74, 0x12, 0x01, 0x31, 0x42, 0x00,
+  ]
+
+  private func kinds(_ group: String, _ version: String) -> [ResourceKind] {
+    registry.kinds.filter { $0.group == group && $0.version == version }
+  }
+
+  static func verbs(_ kind: ResourceKind) -> JSONValue { .array(kind.verbs.sorted().map(JSONValue.string)) }
+
+  private static func addNames(_ kind: ResourceKind, to entry: inout JSONValue) {
+    if !kind.shortNames.isEmpty { entry["shortNames"] = .array(kind.shortNames.map(JSONValue.string)) }
+    if !kind.categories.isEmpty { entry["categories"] = .array(kind.categories.map(JSONValue.string)) }
+  }
+
+  /// Verbs of a status subresource.
+  private static let statusVerbs: JSONValue = ["get", "patch", "update"]
+}
+
+// The old form: a list of groups, and a list of kinds for each.
+extension Discovery {
   private static func group(_ group: (group: String, version: String)) -> JSONValue {
     let version: JSONValue = [
       "groupVersion": .string("\(group.group)/\(group.version)"), "version": .string(group.version),
     ]
     return ["name": .string(group.group), "versions": [version], "preferredVersion": version]
-  }
-
-  private func kinds(_ group: String, _ version: String) -> [ResourceKind] {
-    registry.kinds.filter { $0.group == group && $0.version == version }
   }
 
   private func resources(group: String, version: String) -> APIResponse? {
@@ -59,14 +84,14 @@ struct Discovery: Sendable {
     for kind in kinds {
       var entry: JSONValue = [
         "name": .string(kind.plural), "singularName": .string(kind.singular), "namespaced": .bool(kind.namespaced),
-        "kind": .string(kind.kind), "verbs": Self.verbs,
+        "kind": .string(kind.kind), "verbs": Self.verbs(kind),
       ]
-      if !kind.shortNames.isEmpty { entry["shortNames"] = .array(kind.shortNames.map(JSONValue.string)) }
+      Self.addNames(kind, to: &entry)
       list.append(entry)
       if kind.hasStatus {
         list.append([
           "name": .string("\(kind.plural)/status"), "singularName": "", "namespaced": .bool(kind.namespaced),
-          "kind": .string(kind.kind), "verbs": ["get", "patch", "update"],
+          "kind": .string(kind.kind), "verbs": Self.statusVerbs,
         ])
       }
     }
@@ -77,42 +102,44 @@ struct Discovery: Sendable {
         "resources": .array(list),
       ])
   }
+}
 
-  private static let openAPIv2Type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-  /// An empty document in protobuf: swagger "2.0", title "agent", version "1"; older kubectl insists on one.
-  private static let openAPIv2: [UInt8] = [
-    0x0A, 0x03, 0x32, 0x2E, 0x30, 0x12, 0x0A, 0x0A, 0x05, 0x61, 0x67, 0x65, 0x6E, 0x74, 0x12, 0x01, 0x31, 0x42, 0x00,
-  ]
+// The aggregated form: everything in two answers.
+extension Discovery {
+  /// Clients look for exactly this type.
+  private static let aggregatedType = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
-  private var openAPIIndex: JSONValue {
-    var paths: [String: JSONValue] = ["api/v1": ["serverRelativeURL": "/openapi/v3/api/v1?hash=1"]]
-    for group in registry.groups {
-      let path = "apis/\(group.group)/\(group.version)"
-      paths[path] = ["serverRelativeURL": .string("/openapi/v3/\(path)?hash=1")]
+  private func aggregate(_ versions: [(group: String, version: String)]) -> APIResponse {
+    let items = versions.map { version -> JSONValue in
+      [
+        "metadata": version.group.isEmpty ? [:] : ["name": .string(version.group)],
+        "versions": [
+          [
+            "version": .string(version.version), "freshness": "Current",
+            "resources": .array(kinds(version.group, version.version).map(Self.aggregated)),
+          ]
+        ],
+      ]
     }
-    return ["paths": .object(paths)]
+    let list: JSONValue = [
+      "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": [:],
+      "items": .array(items),
+    ]
+    return .bytes(200, contentType: Self.aggregatedType, JSONWriter.bytes(list))
   }
 
-  private func document(group: String, version: String) -> APIResponse? {
-    let kinds = kinds(group, version)
-    guard !kinds.isEmpty else { return nil }
-    var paths: [String: JSONValue] = [:]
-    for kind in kinds {
-      let names: JSONValue = [
-        "group": .string(kind.group), "version": .string(kind.version), "kind": .string(kind.kind),
-      ]
-      let middle = kind.namespaced ? "/namespaces/{namespace}" : ""
-      paths["\(kind.root)\(middle)/\(kind.plural)/{name}"] = [
-        "patch": [
-          "x-kubernetes-group-version-kind": names, "parameters": [["name": "fieldValidation", "in": "query"]],
-        ]
+  private static func aggregated(_ kind: ResourceKind) -> JSONValue {
+    var entry: JSONValue = [
+      "resource": .string(kind.plural), "responseKind": OpenAPISchema.names(kind),
+      "scope": kind.namespaced ? "Namespaced" : "Cluster", "singularResource": .string(kind.singular),
+      "verbs": verbs(kind),
+    ]
+    addNames(kind, to: &entry)
+    if kind.hasStatus {
+      entry["subresources"] = [
+        ["subresource": "status", "responseKind": OpenAPISchema.names(kind), "verbs": statusVerbs]
       ]
     }
-    return .json(
-      200,
-      [
-        "openapi": "3.0.0", "info": ["title": "repl-agent", "version": "1"], "components": ["schemas": [:]],
-        "paths": .object(paths),
-      ])
+    return entry
   }
 }

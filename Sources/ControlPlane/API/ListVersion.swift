@@ -8,21 +8,32 @@ struct ListVersion: Sendable {
   init(_ request: APIRequest) throws(StatusError) {
     let text = request.query["resourceVersion"] ?? ""
     let match = request.query["resourceVersionMatch"] ?? ""
+    guard ["", "Exact", "NotOlderThan"].contains(match) else {
+      throw ObjectAPI.badOptions(
+        "resourceVersionMatch: Unsupported value: \"\(match.prefix(64))\": supported values: \"Exact\", \"NotOlderThan\""
+      )
+    }
+    if !match.isEmpty, !(request.query["continue"] ?? "").isEmpty {
+      throw ObjectAPI.badOptions(
+        "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided")
+    }
     if text.isEmpty {
       wanted = nil
       if !match.isEmpty {
-        throw StatusError(
-          422, "Invalid",
-          "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden "
-            + "unless resourceVersion is provided")
+        throw ObjectAPI.badOptions(
+          "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided")
       }
     } else {
       guard let version = Int64(text), version >= 0 else {
-        throw StatusError(400, "BadRequest", "invalid resource version: \(text)")
+        throw StatusError(400, "BadRequest", "invalid resource version: \(text.prefix(64))")
       }
       wanted = version
     }
     exact = match == "Exact"
+    if exact, wanted == 0 {
+      throw ObjectAPI.badOptions(
+        "resourceVersionMatch: Forbidden: resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"")
+    }
   }
 
   /// Version 0 means "whatever is at hand, all of it".
@@ -44,19 +55,32 @@ struct ListVersion: Sendable {
 }
 
 /// Where the next page begins: opaque to clients, valid for ever.
-enum ContinueToken {
-  /// After this object.
-  static func encode(_ object: KubeObject) -> String {
-    hex(object.namespace) + "." + hex(object.name)
+struct ContinueToken: Sendable {
+  /// Version of the first page.
+  var version: Int64
+  /// The last object of the page before.
+  var after: (namespace: String, name: String)
+
+  init(version: Int64, after: (namespace: String, name: String)) {
+    self.version = version
+    self.after = after
   }
 
-  static func decode(_ token: String) throws(StatusError) -> (namespace: String, name: String) {
-    let parts = token.split(separator: ".", omittingEmptySubsequences: false)
-    guard parts.count == 2, let namespace = text(parts[0]), let name = text(parts[1]), !name.isEmpty else {
-      throw StatusError(400, "BadRequest", "invalid continue token: \(token.prefix(64))")
+  /// The token of a request; nil if it has none.
+  init?(_ request: APIRequest) throws(StatusError) {
+    guard let token = request.query["continue"], !token.isEmpty else { return nil }
+    if !(request.query["resourceVersion"] ?? "").isEmpty {
+      throw StatusError(400, "BadRequest", "specifying resource version is not allowed when using continue")
     }
-    return (namespace, name)
+    let parts = token.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count == 3, let version = Int64(parts[0]), version >= 0, let namespace = Self.text(parts[1]),
+      let name = Self.text(parts[2]), !name.isEmpty
+    else { throw StatusError(400, "BadRequest", "invalid continue token: \(token.prefix(64))") }
+    self.version = version
+    after = (namespace, name)
   }
+
+  var text: String { "\(version).\(Self.hex(after.namespace)).\(Self.hex(after.name))" }
 
   private static func hex(_ text: String) -> String {
     text.utf8.map { $0 < 16 ? "0" + String($0, radix: 16) : String($0, radix: 16) }.joined()

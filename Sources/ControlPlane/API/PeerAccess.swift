@@ -45,18 +45,31 @@ struct PeerAccess: Sendable {
 
   /// Refuses a peer that is none of these. Connections other than Unix sockets are judged elsewhere.
   func check(_ channel: any Channel) async throws {
-    guard channel.localAddress?.protocol == .unix || channel.remoteAddress?.protocol == .unix,
-      let provider = channel as? any SocketOptionProvider
-    else { return }
-    let peer: Credentials = try await provider.unsafeGetSocketOption(
-      level: NIOBSDSocket.OptionLevel(rawValue: SOL_SOCKET), name: NIOBSDSocket.Option(rawValue: SO_PEERCRED)
-    ).get()
+    guard let provider = Self.unixSocket(channel) else { return }
+    let peer = try await Self.credentials(provider)
     if peer.uid == 0 || peer.uid == geteuid() { return }
     if let group {
       if peer.gid == group { return }
       if await groups(provider).contains(group) { return }
     }
     throw StatusError(403, "Forbidden", "user \(peer.uid) may not use this agent: not root and not in its group")
+  }
+
+  /// The process that opened the connection; nil for other connections than Unix sockets.
+  func process(_ channel: any Channel) async throws -> pid_t? {
+    guard let provider = Self.unixSocket(channel) else { return nil }
+    return try await Self.credentials(provider).pid
+  }
+
+  private static func unixSocket(_ channel: any Channel) -> (any SocketOptionProvider)? {
+    guard channel.localAddress?.protocol == .unix || channel.remoteAddress?.protocol == .unix else { return nil }
+    return channel as? any SocketOptionProvider
+  }
+
+  private static func credentials(_ provider: any SocketOptionProvider) async throws -> Credentials {
+    try await provider.unsafeGetSocketOption(
+      level: NIOBSDSocket.OptionLevel(rawValue: SOL_SOCKET), name: NIOBSDSocket.Option(rawValue: SO_PEERCRED)
+    ).get()
   }
 
   private func groups(_ provider: any SocketOptionProvider) async -> [gid_t] {

@@ -6,8 +6,23 @@ extension ResourceKind {
     var kind = ResourceKind(
       group: "storage.k8s.io", version: "v1", kind: "StorageClass", plural: "storageclasses", namespaced: false,
       custom: false)
+    kind.description = "A way of making volumes."
+    kind.fields = Schema.storageClass
     kind.shortNames = ["sc"]
-    kind.columns = [.name, .age]
+    kind.columns = [
+      .name, .path("Provisioner", "provisioner"), .path("ReclaimPolicy", "reclaimPolicy"),
+      .path("VolumeBindingMode", "volumeBindingMode"),
+      Column("AllowVolumeExpansion", type: "boolean") { object, _ in
+        .bool(object.json["allowVolumeExpansion"]?.bool ?? false)
+      }, .age,
+    ]
+    kind.defaults = { object in
+      object.setDefault("reclaimPolicy", "Delete")
+      object.setDefault("volumeBindingMode", "Immediate")
+    }
+    kind.validate = { object, old in
+      Immutable.causes(["provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"], object, old)
+    }
     return kind
   }()
 
@@ -15,9 +30,39 @@ extension ResourceKind {
   public static let lease: ResourceKind = {
     var kind = ResourceKind(
       group: "coordination.k8s.io", version: "v1", kind: "Lease", plural: "leases", namespaced: true, custom: false)
-    kind.columns = [
-      .name, Column("Holder") { object, _ in object.json[at: "spec.holderIdentity"] ?? "" }, .age,
-    ]
+    kind.description = "Something held by one at a time, for a time."
+    kind.fields = Schema.lease
+    kind.updatesNeedVersion = true
+    kind.columns = [.name, .path("Holder", "spec.holderIdentity"), .age]
     return kind
   }()
+
+  /// core/v1 Pod: none run here, and clients ask for those of nearly everything.
+  public static let pod: ResourceKind = {
+    var kind = core("Pod", plural: "pods")
+    kind.description = "A running program. There are none here: this node has no kubelet."
+    kind.shortNames = ["po"]
+    kind.verbs = readOnly
+    kind.categories = ["all"]
+    kind.fieldSelectors = [
+      "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "status.phase",
+      "status.podIP",
+    ]
+    kind.columns = [.name, .path("Status", "status.phase"), .age]
+    return kind
+  }()
+
+  /// apps/v1 ReplicaSet: none here, as there are no pods.
+  public static let replicaSet: ResourceKind = {
+    var kind = ResourceKind(
+      group: "apps", version: "v1", kind: "ReplicaSet", plural: "replicasets", namespaced: true, custom: false)
+    kind.description = "A set of equal pods. There are none here: this node has no kubelet."
+    kind.shortNames = ["rs"]
+    kind.verbs = readOnly
+    kind.categories = ["all"]
+    kind.columns = [.name, .age]
+    return kind
+  }()
+
+  static let readOnly: Set<String> = ["get", "list", "watch"]
 }

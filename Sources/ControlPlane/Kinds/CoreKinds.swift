@@ -5,17 +5,22 @@ extension ResourceKind {
   public static let namespace: ResourceKind = {
     var kind = ResourceKind(
       group: "", version: "v1", kind: "Namespace", plural: "namespaces", namespaced: false, custom: false)
+    kind.description = "A room of its own for the names of objects."
+    kind.fields = Schema.namespace
     kind.shortNames = ["ns"]
+    kind.verbs.remove("deletecollection")
     kind.hasStatus = true
     kind.labelName = true
     kind.fieldSelectors = ["status.phase"]
     kind.columns = [
       .name, Column("Status") { object, _ in .string(object.json[at: "status.phase"]?.string ?? "") }, .age,
     ]
-    kind.prepare = { object in
+    kind.defaults = { object in
       object.json[at: "metadata.labels"] = .object(
         (object.metadata["labels"]?.object ?? [:]).merging(
           ["kubernetes.io/metadata.name": .string(object.name)], uniquingKeysWith: { $1 }))
+    }
+    kind.prepare = { object in
       object.json[at: "spec.finalizers"] = ["kubernetes"]
       object.json["status"] = ["phase": "Active"]
     }
@@ -25,11 +30,13 @@ extension ResourceKind {
   /// core/v1 Event.
   public static let event: ResourceKind = {
     var kind = ResourceKind(group: "", version: "v1", kind: "Event", plural: "events", namespaced: true, custom: false)
+    kind.description = "Something that happened to an object."
+    kind.fields = Schema.event
     kind.shortNames = ["ev"]
     kind.fieldSelectors = [
       "involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
       "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason",
-      "reportingComponent", "type",
+      "reportingComponent", "source", "type",
     ]
     kind.columns = eventColumns
     kind.validate = { object, _ in
@@ -68,13 +75,5 @@ extension ResourceKind {
       Column("Count", type: "integer", priority: 1) { object, _ in object.json["count"] ?? 1 },
       Column("Name", priority: 1) { object, _ in .string(object.name) },
     ]
-  }
-}
-
-extension ResourceKind.Column {
-  static let name = ResourceKind.Column("Name") { object, _ in .string(object.name) }
-
-  static let age = ResourceKind.Column("Age") { object, now in
-    .string(object.created.map { DurationText.age(now - $0) } ?? "<unknown>")
   }
 }

@@ -36,10 +36,28 @@ public struct ResourceKind: Sendable {
   public var hasStatus = false
   /// Names must be DNS labels instead of subdomains.
   public var labelName = false
+  /// What clients may do with it.
+  public var verbs: Set<String> = [
+    "create", "delete", "deletecollection", "get", "list", "patch", "update", "watch",
+  ]
+  /// Collective names: kinds of `all` answer to `kubectl get all`.
+  public var categories: [String] = []
+  /// What the kind is for, in a sentence.
+  public var description = ""
+  /// Its fields besides `apiVersion`, `kind` and `metadata`.
+  var fields: [Schema.Field] = []
   /// Field selectors beyond `metadata.name` and `metadata.namespace`: all are dotted paths.
   public var fieldSelectors: Set<String> = []
   public var columns: [Column] = []
-  /// Sets defaults on objects to be created.
+  /// Whether PUT must name the version it is based on.
+  public var updatesNeedVersion: Bool
+  /// Whether `metadata.generation` counts the changes of its spec.
+  public var countsGenerations = false
+  /// Whether dependants stay when nothing is said about them.
+  public var orphansDependants = false
+  /// Sets what is missing, on every write.
+  public var defaults: @Sendable (inout KubeObject) -> Void = { _ in }
+  /// Sets what only new objects get, after the defaults.
   public var prepare: @Sendable (inout KubeObject) -> Void = { _ in }
   /// What is wrong with an object; the second argument is the stored one on update.
   public var validate: @Sendable (KubeObject, KubeObject?) -> [StatusError.Cause] = { _, _ in [] }
@@ -55,6 +73,7 @@ public struct ResourceKind: Sendable {
     self.singular = singular ?? kind.lowercased()
     self.namespaced = namespaced
     self.custom = custom
+    updatesNeedVersion = custom
   }
 
   /// `v1` or `group/version`.

@@ -10,7 +10,7 @@ public struct ResourceRegistry: Sendable {
     .namespace, .event, .persistentVolume, .persistentVolumeClaim, .configMap, .secret, .serviceAccount, .service,
     .node, .clusterPair, .schedulePolicy, .namespacedSchedulePolicy, .migrationSchedule, .migration,
     .clusterDomainsStatus, .clusterDomainUpdate, .action, .rule, .deployment, .statefulSet, .job, .cronJob,
-    .storageClass, .lease,
+    .storageClass, .lease, .pod, .replicaSet, .recoveryPoint,
   ])
 
   /// The kind served under a group, version and plural name.

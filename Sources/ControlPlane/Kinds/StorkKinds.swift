@@ -13,33 +13,49 @@ public enum Stork {
 extension ResourceKind {
   /// A kind of the Stork group: Name and Age are all its table shows, as the real definitions have it.
   private static func stork(
-    _ kind: String, plural: String, namespaced: Bool = true, shortNames: [String] = []
+    _ kind: String, plural: String, namespaced: Bool = true, shortNames: [String] = [], _ description: String,
+    _ fields: [Schema.Field]
   ) -> ResourceKind {
     var resource = ResourceKind(
       group: Stork.group, version: Stork.version, kind: kind, plural: plural, namespaced: namespaced, custom: true)
+    resource.description = description
+    resource.fields = fields
     resource.shortNames = shortNames
     resource.columns = [.name, .age]
     return resource
   }
 
   /// Trust with a peer agent: address, token and mode.
-  public static let clusterPair = stork("ClusterPair", plural: "clusterpairs")
+  public static let clusterPair = stork(
+    "ClusterPair", plural: "clusterpairs", "Trust with a peer: where it is, how it was paired and how it stands.",
+    Schema.clusterPair)
   /// When scheduled work is due, for all namespaces.
-  public static let schedulePolicy = stork("SchedulePolicy", plural: "schedulepolicies", namespaced: false)
+  public static let schedulePolicy = stork(
+    "SchedulePolicy", plural: "schedulepolicies", namespaced: false,
+    "When scheduled work is due, for all namespaces.", Schema.schedulePolicy)
   /// When scheduled work is due, within one namespace.
-  public static let namespacedSchedulePolicy = stork("NamespacedSchedulePolicy", plural: "namespacedschedulepolicies")
+  public static let namespacedSchedulePolicy = stork(
+    "NamespacedSchedulePolicy", plural: "namespacedschedulepolicies",
+    "When scheduled work is due, within one namespace.", Schema.schedulePolicy)
   /// Migrations made by a policy.
-  public static let migrationSchedule = stork("MigrationSchedule", plural: "migrationschedules")
+  public static let migrationSchedule = stork(
+    "MigrationSchedule", plural: "migrationschedules", "Makes Migrations whenever its policy says so.",
+    Schema.migrationSchedule)
   /// One run that ships the volumes and objects of some namespaces.
-  public static let migration = stork("Migration", plural: "migrations")
+  public static let migration = stork(
+    "Migration", plural: "migrations", "One run that ships the volumes and objects of some namespaces to a peer.",
+    Schema.migration)
   /// Which failure domains of a stretched cluster take part.
   public static let clusterDomainsStatus = stork(
-    "ClusterDomainsStatus", plural: "clusterdomainsstatuses", namespaced: false, shortNames: ["cds"])
+    "ClusterDomainsStatus", plural: "clusterdomainsstatuses", namespaced: false, shortNames: ["cds"],
+    "Which failure domains of a stretched cluster take part.", Schema.clusterDomainsStatus)
   /// A request to activate or deactivate a failure domain.
   public static let clusterDomainUpdate = stork(
-    "ClusterDomainUpdate", plural: "clusterdomainupdates", namespaced: false, shortNames: ["cdu"])
+    "ClusterDomainUpdate", plural: "clusterdomainupdates", namespaced: false, shortNames: ["cdu"],
+    "A request to activate or deactivate a failure domain.", Schema.clusterDomainUpdate)
   /// A failover or failback.
-  public static let action = stork("Action", plural: "actions")
+  public static let action = stork("Action", plural: "actions", "A failover or failback.", Schema.action)
   /// Named hooks around the snapshots of a Migration.
-  public static let rule = stork("Rule", plural: "rules")
+  public static let rule = stork(
+    "Rule", plural: "rules", "Named hooks that run around the snapshots of a Migration.", Schema.rule)
 }

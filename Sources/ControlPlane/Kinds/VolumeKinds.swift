@@ -5,20 +5,20 @@ extension ResourceKind {
   public static let persistentVolume: ResourceKind = {
     var kind = ResourceKind(
       group: "", version: "v1", kind: "PersistentVolume", plural: "persistentvolumes", namespaced: false, custom: false)
+    kind.description = "A volume of this node."
+    kind.fields = Schema.persistentVolume
     kind.shortNames = ["pv"]
     kind.hasStatus = true
     kind.columns = persistentVolumeColumns
-    kind.prepare = { object in
-      if object.spec["persistentVolumeReclaimPolicy"] == nil {
-        object.json[at: "spec.persistentVolumeReclaimPolicy"] = "Retain"
-      }
-      if object.spec["volumeMode"] == nil { object.json[at: "spec.volumeMode"] = "Filesystem" }
-      object.json["status"] = ["phase": "Pending"]
+    kind.defaults = { object in
+      object.setDefault("spec.persistentVolumeReclaimPolicy", "Retain")
+      object.setDefault("spec.volumeMode", "Filesystem")
     }
+    kind.prepare = { object in object.json["status"] = ["phase": "Pending"] }
     kind.validate = { object, old in
       var causes = quantityCauses(object.json[at: "spec.capacity.storage"], field: "spec.capacity.storage")
       if let path = object.json[at: "spec.local.path"] { causes += pathCauses(path) }
-      if let old, old.spec["local"] != object.spec["local"] {
+      if let old, ["local", "csi", "nfs", "hostPath"].contains(where: { old.spec[$0] != object.spec[$0] }) {
         causes.append(
           StatusError.Cause(
             reason: "FieldValueForbidden",
@@ -35,17 +35,17 @@ extension ResourceKind {
     var kind = ResourceKind(
       group: "", version: "v1", kind: "PersistentVolumeClaim", plural: "persistentvolumeclaims", namespaced: true,
       custom: false)
+    kind.description = "The name of a volume in a namespace."
+    kind.fields = Schema.persistentVolumeClaim
     kind.shortNames = ["pvc"]
     kind.hasStatus = true
     kind.columns = persistentVolumeClaimColumns
-    kind.prepare = { object in
-      if object.spec["volumeMode"] == nil { object.json[at: "spec.volumeMode"] = "Filesystem" }
-      object.json["status"] = ["phase": "Pending"]
-    }
+    kind.defaults = { object in object.setDefault("spec.volumeMode", "Filesystem") }
+    kind.prepare = { object in object.json["status"] = ["phase": "Pending"] }
     kind.validate = { object, old in
       var causes = quantityCauses(
         object.json[at: "spec.resources.requests.storage"], field: "spec.resources.requests.storage")
-      if let old, let name = old.spec["volumeName"]?.string, !name.isEmpty, object.spec["volumeName"]?.string != name {
+      if let old, claimChanged(object, old) {
         causes.append(
           StatusError.Cause(
             reason: "FieldValueForbidden",
@@ -80,23 +80,21 @@ extension ResourceKind {
     ]
   }
 
-  private static func modes(_ object: KubeObject) -> JSONValue {
-    let short = ["ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"]
-    let modes = object.spec["accessModes"]?.array?.compactMap(\.string) ?? []
-    return .string(modes.map { short[$0] ?? $0 }.joined(separator: ","))
-  }
-
-  private static func phase(_ object: KubeObject) -> JSONValue {
-    .string(object.isDeleting ? "Terminating" : object.status["phase"]?.string ?? "")
+  /// Whether a claim's spec differs in what was set once.
+  private static func claimChanged(_ object: KubeObject, _ old: KubeObject) -> Bool {
+    ["accessModes", "selector", "storageClassName", "volumeMode", "volumeName"].contains { key in
+      guard let before = old.spec[key], before != "" else { return false }
+      return object.spec[key] != before
+    }
   }
 
   private static var persistentVolumeColumns: [Column] {
     [
       .name,
       Column("Capacity") { object, _ in .string(object.json[at: "spec.capacity.storage"]?.text ?? "") },
-      Column("Access Modes") { object, _ in modes(object) },
+      Column("Access Modes") { object, _ in Cells.modes(object) },
       Column("Reclaim Policy") { object, _ in .string(object.spec["persistentVolumeReclaimPolicy"]?.string ?? "") },
-      Column("Status") { object, _ in phase(object) },
+      Column("Status") { object, _ in Cells.phase(object) },
       Column("Claim") { object, _ in
         guard let claim = object.spec["claimRef"] else { return "" }
         return .string("\(claim["namespace"]?.string ?? "")/\(claim["name"]?.string ?? "")")
@@ -112,10 +110,10 @@ extension ResourceKind {
   private static var persistentVolumeClaimColumns: [Column] {
     [
       .name,
-      Column("Status") { object, _ in phase(object) },
+      Column("Status") { object, _ in Cells.phase(object) },
       Column("Volume") { object, _ in .string(object.spec["volumeName"]?.string ?? "") },
       Column("Capacity") { object, _ in .string(object.json[at: "status.capacity.storage"]?.text ?? "") },
-      Column("Access Modes") { object, _ in modes(object) },
+      Column("Access Modes") { object, _ in Cells.modes(object) },
       Column("StorageClass") { object, _ in .string(object.spec["storageClassName"]?.string ?? "") },
       Column("VolumeAttributesClass") { _, _ in "<unset>" },
       .age,

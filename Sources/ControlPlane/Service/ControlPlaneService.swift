@@ -10,6 +10,9 @@ public struct ControlPlaneConfiguration: Sendable {
   public var socketPath: String
   /// Path of the object database; its directory must exist.
   public var databasePath: String
+  /// Makes a kubeconfig with fresh credentials for the loopback listener; nil when nobody offers one. It is answered on
+  /// the local socket only, never to a connection that comes through the listener itself.
+  public var kubeconfig: KubeconfigMaker?
   /// IANA name of the zone that schedule policies are read in; nil: the node's local zone as it was at the start.
   public var timeZone: String?
   /// Where the programs are that rules may name.
@@ -37,12 +40,14 @@ public struct ControlPlaneService: Sendable {
   private let service: any ReplicationService
   private let logger: Logger
   private let store: SQLiteObjectStore
+  private let points: RecoveryPointStore
   private let clock: @Sendable () -> Int64
   private let zone: ScheduleZone
-  /// Who applies the objects of Migrations at peers; nil: such Migrations are refused.
+  /// Who has the objects of Migrations applied at peers; nil: such Migrations are refused.
   var resourcePhase: (any ResourcePhase)?
   /// Who keeps the copies of schedules at peers; nil: there are none.
   var peerSchedules: (any PeerSchedules)?
+  var watchLimits = WatchLimits()
 
   /// Opens the database. Nothing listens before ``run()``.
   public init(
@@ -55,6 +60,9 @@ public struct ControlPlaneService: Sendable {
     self.clock = clock
     zone = try ScheduleZone(named: configuration.timeZone)
     store = try SQLiteObjectStore(path: configuration.databasePath, clock: clock)
+    points = RecoveryPointStore(service: service, clock: clock)
+    let migrator = ResourceMigrator(store: store, service: service, clock: clock)
+    (resourcePhase, peerSchedules) = (migrator, migrator)
   }
 
   /// Serves until the task is cancelled. `onListening` is called once the socket answers.
@@ -65,12 +73,17 @@ public struct ControlPlaneService: Sendable {
     let socket = LocalSocket(path: configuration.socketPath)
     try socket.prepare()
     defer { socket.remove() }
+    service.answerDocuments(with: ResourceReceiver(store: store, service: service))
+    defer { service.answerDocuments(with: nil) }
     let server = ServerRun(logger: quiet)
     let application = application(socket, server, onListening)
     let work = Task { await reconcile() }
     let result: Result<Void, any Error>
     do {
-      try await server.run(application) { [store] in store.endWatches() }
+      try await server.run(application) { [store, points] in
+        store.endWatches()
+        points.endWatches()
+      }
       result = .success(())
     } catch { result = .failure(error) }
     work.cancel()
@@ -88,6 +101,7 @@ public struct ControlPlaneService: Sendable {
       for controller in controllers(events) { tasks.addTask { await controller.run() } }
       tasks.addTask { await record(events) }
       tasks.addTask { await prune(events) }
+      tasks.addTask { await points.run() }
     }
   }
 
@@ -108,15 +122,16 @@ public struct ControlPlaneService: Sendable {
   }
 
   private func application(
-    _ socket: LocalSocket, _ server: ServerRun, _ onListening: @escaping @Sendable () async -> Void
-  ) -> Application<APIServer> {
+    _ socket: LocalSocket, _ run: ServerRun, _ onListening: @escaping @Sendable () async -> Void
+  ) -> Application<LocalResponder> {
     let logger = logger
-    let responder = APIServer(
-      objects: ObjectAPI(store: store, registry: .standard, clock: clock),
+    let server = APIServer(
+      objects: ObjectAPI(
+        store: store, registry: .standard, clock: clock, virtual: [ResourceKind.recoveryPoint.resource: points]),
       agent: AgentAPI(service: service, objects: VolumeObjects(store: store)),
-      discovery: Discovery(registry: .standard), access: .standard(), logger: logger)
+      discovery: Discovery(registry: .standard), access: .standard(), logger: logger, watchLimits: watchLimits)
     return Application(
-      responder: responder,
+      responder: LocalResponder(server: server, kubeconfig: configuration.kubeconfig),
       configuration: ApplicationConfiguration(address: .unixDomainSocket(path: socket.temporaryPath)),
       onServerRunning: { _ in
         do {
@@ -124,7 +139,7 @@ public struct ControlPlaneService: Sendable {
           logger.info("listening", metadata: ["socket": "\(socket.path)"])
           await onListening()
         } catch {
-          server.fail(error)
+          run.fail(error)
         }
       }, logger: quiet)
   }

@@ -31,9 +31,12 @@ public struct FieldSelector: Sendable, Hashable {
       let known =
         term.path == "metadata.name" || term.path == "metadata.namespace" || kind.fieldSelectors.contains(term.path)
       guard known else { throw StatusError(400, "BadRequest", "field label not supported: \(term.path)") }
-      terms.append(term)
+      terms.append(Term(path: Self.places[term.path] ?? term.path, value: term.value, equal: term.equal))
     }
   }
+
+  /// Fields that are called otherwise in selectors than in objects.
+  private static let places = ["source": "source.component", "status.successful": "status.succeeded"]
 
   private static func term(_ text: String) throws(StatusError) -> Term {
     guard let mark = text.firstIndex(of: "=") else {

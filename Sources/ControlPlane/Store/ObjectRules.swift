@@ -29,13 +29,15 @@ struct ObjectRules {
         ])
     }
     try checkName(result.name)
+    if kind.hasStatus { result.json["status"] = nil }
+    kind.defaults(&result)
     kind.prepare(&result)
     result[metadata: "uid"] = .string(uid)
     result[metadata: "creationTimestamp"] = .string(Timestamp.text(now))
-    result[metadata: "generation"] = kind.custom ? 1 : nil
+    result[metadata: "generation"] = kind.custom || kind.countsGenerations ? 1 : nil
     result[metadata: "deletionTimestamp"] = nil
     result[metadata: "deletionGracePeriodSeconds"] = nil
-    try check(kind.validate(result, nil), name: result.name)
+    try check(MetadataRules.causes(result, old: nil) + kind.validate(result, nil), name: result.name)
     return result
   }
 
@@ -49,6 +51,7 @@ struct ObjectRules {
       "uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds",
       "resourceVersion", "generateName", "namespace", "name",
     ] { result[metadata: key] = old.metadata[key] }
+    kind.defaults(&result)
     guard result != old else { return old }
     if old.isDeleting {
       let added = result.finalizers.filter { !old.finalizers.contains($0) }
@@ -56,8 +59,8 @@ struct ObjectRules {
         throw kind.invalid(old.name, [Self.newFinalizers(added)])
       }
     }
-    try check(kind.validate(result, old), name: old.name)
-    if kind.custom, withoutMetadata(result) != withoutMetadata(old) {
+    try check(MetadataRules.causes(result, old: old) + kind.validate(result, old), name: old.name)
+    if counts(result, old) {
       result[metadata: "generation"] = .integer(old.generation + 1)
     }
     return result
@@ -74,7 +77,7 @@ struct ObjectRules {
     } else {
       result[metadata: "deletionGracePeriodSeconds"] = 0
     }
-    if kind.custom { result[metadata: "generation"] = .integer(object.generation + 1) }
+    if kind.custom || kind.countsGenerations { result[metadata: "generation"] = .integer(object.generation + 1) }
     return result
   }
 
@@ -84,6 +87,12 @@ struct ObjectRules {
     result[metadata: "labels"] = wanted.metadata["labels"]
     result[metadata: "annotations"] = wanted.metadata["annotations"]
     return result
+  }
+
+  /// Whether a change moves the generation on: any outside metadata, or of built-in kinds any of the spec.
+  private func counts(_ object: KubeObject, _ old: KubeObject) -> Bool {
+    if kind.custom { return withoutMetadata(object) != withoutMetadata(old) }
+    return kind.countsGenerations && object.json["spec"] != old.json["spec"]
   }
 
   private func withoutMetadata(_ object: KubeObject) -> JSONValue {

@@ -8,6 +8,8 @@ public protocol ObjectStore: Sendable {
   func get(_ kind: ResourceKind, namespace: String, name: String) async throws(StatusError) -> KubeObject
   /// Objects in the order of namespace and name, with the version of the whole store.
   func list(_ query: ListQuery) async throws(StatusError) -> ObjectList
+  /// As ``list(_:)``, as the texts the objects are stored as.
+  func texts(_ query: ListQuery) async throws(StatusError) -> TextList
   /// Stores a new object and gives it identity and version; with `dryRun` everything but storing.
   func create(_ kind: ResourceKind, _ object: KubeObject, dryRun: Bool) async throws(StatusError) -> KubeObject
   /// Changes an object in one transaction; `change` sees the stored object and returns the wanted one.
@@ -45,6 +47,8 @@ public struct ListQuery: Sendable {
   public var limit: Int
   /// Where the page before ended.
   public var after: (namespace: String, name: String)?
+  /// A page ends after about so many bytes; at least one object is in it.
+  public var maximumBytes = Int.max
 
   public init(
     _ kind: ResourceKind, namespace: String? = nil, labels: LabelSelector = .all, fields: FieldSelector = .all,
@@ -56,6 +60,11 @@ public struct ListQuery: Sendable {
     self.fields = fields
     self.limit = limit
     self.after = after
+  }
+
+  /// Whether objects must be looked into to tell whether they are of this selection.
+  var looksInside: Bool {
+    !labels.requirements.isEmpty || fields.terms.contains { !($0.path == "metadata.name" && $0.equal) }
   }
 
   /// Whether an object is of this selection.
@@ -71,6 +80,45 @@ public struct ObjectList: Sendable {
   public var version: Int64
   /// Whether more follow.
   public var more: Bool
+}
+
+/// An object as the JSON text it is stored as.
+public struct ObjectText: Sendable {
+  public var namespace: String
+  public var name: String
+  public var text: [UInt8]
+
+  public init(namespace: String, name: String, text: [UInt8]) {
+    self.namespace = namespace
+    self.name = name
+    self.text = text
+  }
+
+  /// Nesting accepted in what is stored already.
+  static let maximumDepth = 512
+
+  func decoded() throws(StatusError) -> KubeObject {
+    do { return KubeObject(try JSONParser.parse(text, maximumDepth: Self.maximumDepth)) } catch {
+      throw StatusError(500, "InternalError", "object database: a document is damaged: \(error)")
+    }
+  }
+}
+
+/// A page of objects as texts.
+public struct TextList: Sendable {
+  public var items: [ObjectText]
+  public var version: Int64
+  public var more: Bool
+}
+
+extension ObjectStore {
+  public func texts(_ query: ListQuery) async throws(StatusError) -> TextList {
+    let page = try await list(query)
+    let items = page.items.map { object in
+      ObjectText(namespace: object.namespace, name: object.name, text: JSONWriter.bytes(object.json))
+    }
+    return TextList(items: items, version: page.version, more: page.more)
+  }
 }
 
 /// How dependants are treated when their owner goes.

@@ -90,7 +90,7 @@ public final class SQLiteObjectStore: ObjectStore {
     let (registry, hub, now) = (registry, hub, clock())
     do {
       return try await pool.writeWithoutTransaction { db in
-        let writer = StoreWriter(db: db, registry: registry, now: now)
+        let writer = StoreWriter(db: db, registry: registry, now: now, dryRun: dryRun)
         var result: Value?
         try db.inTransaction(.immediate) {
           result = try body(writer)
@@ -129,41 +129,67 @@ extension SQLiteObjectStore {
 
   public func list(_ query: ListQuery) async throws(StatusError) -> ObjectList {
     try await read { db in
-      let version = try Int64.fetchOne(db, sql: "SELECT version FROM counter") ?? 0
-      var list = ObjectList(items: [], version: version, more: false)
-      var sql = "SELECT document FROM objects WHERE resource = ?"
-      var arguments: StatementArguments = [query.kind.resource]
-      if let namespace = query.namespace {
-        sql += " AND namespace = ?"
-        arguments += [namespace]
-      }
-      if let name = query.fields.name {
-        sql += " AND name = ?"
-        arguments += [name]
-      }
-      if let after = query.after {
-        sql += " AND (namespace, name) > (?, ?)"
-        arguments += [after.namespace, after.name]
-      }
-      let rows = try Row.fetchCursor(db, sql: sql + " ORDER BY namespace, name", arguments: arguments)
-      while let row = try rows.next() {
-        let object = try StoreWriter.decode(row[0])
-        guard query.matches(object) else { continue }
-        if query.limit > 0, list.items.count == query.limit {
-          list.more = true
-          break
-        }
-        list.items.append(object)
+      var list = ObjectList(items: [], version: try Self.version(db), more: false)
+      list.more = try Self.select(db, query) { text, object in
+        list.items.append(try object ?? text.decoded())
       }
       return list
     }
   }
 
+  public func texts(_ query: ListQuery) async throws(StatusError) -> TextList {
+    try await read { db in
+      var list = TextList(items: [], version: try Self.version(db), more: false)
+      list.more = try Self.select(db, query) { text, _ in list.items.append(text) }
+      return list
+    }
+  }
+
+  private static func version(_ db: Database) throws -> Int64 {
+    try Int64.fetchOne(db, sql: "SELECT version FROM counter") ?? 0
+  }
+
+  /// Hands out the selected objects, decoded where the selection looked into them; whether more follow.
+  private static func select(_ db: Database, _ query: ListQuery, _ body: (ObjectText, KubeObject?) throws -> Void)
+    throws
+    -> Bool
+  {
+    let (sql, arguments) = statement(query)
+    let rows = try Row.fetchCursor(db, sql: sql, arguments: arguments)
+    var (count, bytes) = (0, 0)
+    while let row = try rows.next() {
+      let document: String = row[2]
+      let object = query.looksInside ? try StoreWriter.decode(document) : nil
+      if let object, !query.matches(object) { continue }
+      if (query.limit > 0 && count == query.limit) || (count > 0 && bytes >= query.maximumBytes) { return true }
+      try body(ObjectText(namespace: row[0], name: row[1], text: Array(document.utf8)), object)
+      count += 1
+      bytes += document.utf8.count
+    }
+    return false
+  }
+
+  private static func statement(_ query: ListQuery) -> (String, StatementArguments) {
+    var sql = "SELECT namespace, name, document FROM objects WHERE resource = ?"
+    var arguments: StatementArguments = [query.kind.resource]
+    if let namespace = query.namespace {
+      sql += " AND namespace = ?"
+      arguments += [namespace]
+    }
+    if let name = query.fields.name {
+      sql += " AND name = ?"
+      arguments += [name]
+    }
+    if let after = query.after {
+      sql += " AND (namespace, name) > (?, ?)"
+      arguments += [after.namespace, after.name]
+    }
+    return (sql + " ORDER BY namespace, name", arguments)
+  }
+
   public func create(_ kind: ResourceKind, _ object: KubeObject, dryRun: Bool) async throws(StatusError) -> KubeObject {
     try await write(dryRun: dryRun) { writer in
-      var created = try writer.create(kind, object)
-      if dryRun { created[metadata: "resourceVersion"] = nil }
-      return created
+      try writer.create(kind, object)
     }
   }
 

@@ -8,18 +8,21 @@ final class StoreWriter {
   let db: Database
   let registry: ResourceRegistry
   let now: Int64
+  /// Nothing of this will be kept: objects get no new version.
+  let dryRun: Bool
   private(set) var changes: [StoreChange] = []
+  /// The namespace whose contents are being deleted as a whole, which is looked at once at the end.
+  private var emptying: String?
 
-  init(db: Database, registry: ResourceRegistry, now: Int64) {
+  init(db: Database, registry: ResourceRegistry, now: Int64, dryRun: Bool) {
     self.db = db
     self.registry = registry
     self.now = now
+    self.dryRun = dryRun
   }
 
   static func decode(_ document: String) throws -> KubeObject {
-    do { return KubeObject(try JSONParser.parse(Array(document.utf8), maximumDepth: 512)) } catch {
-      throw StatusError(500, "InternalError", "object database: a document is damaged: \(error)")
-    }
+    try ObjectText(namespace: "", name: "", text: Array(document.utf8)).decoded()
   }
 
   static func fetch(_ db: Database, _ kind: ResourceKind, namespace: String, name: String) throws -> KubeObject? {
@@ -62,7 +65,7 @@ final class StoreWriter {
     guard let object = try Self.fetch(db, kind, namespace: namespace, name: name) else { throw kind.notFound(name) }
     try checkPreconditions(kind, object, options)
     if kind.resource == ResourceKind.namespace.resource { try checkNotFixed(kind, name) }
-    return try delete(kind, object, propagation: options.propagation ?? .background)
+    return try delete(kind, object, propagation: options.propagation ?? Self.policy(kind, object))
   }
 
   private func delete(_ kind: ResourceKind, _ object: KubeObject, propagation: PropagationPolicy) throws
@@ -81,8 +84,8 @@ final class StoreWriter {
     if kind.resource == ResourceKind.namespace.resource {
       if !object.isDeleting { try store(kind, &marked, old: object) }
       try deleteContents(of: object.name)
-      guard try hasContents(kind, object) else { return .deleted(marked) }
-      return .pending(marked)
+      guard let left = try Self.fetch(db, kind, namespace: "", name: object.name) else { return .deleted(marked) }
+      return .pending(left)
     }
     guard !finalizers.isEmpty else {
       try remove(kind, object)
@@ -93,6 +96,13 @@ final class StoreWriter {
   }
 
   private static let foreground = "foregroundDeletion"
+
+  /// What is done about dependants when the request does not say.
+  private static func policy(_ kind: ResourceKind, _ object: KubeObject) -> PropagationPolicy {
+    if object.finalizers.contains("orphan") { return .orphan }
+    if object.finalizers.contains(foreground) { return .foreground }
+    return kind.orphansDependants ? .orphan : .background
+  }
 
   private func checkPreconditions(_ kind: ResourceKind, _ object: KubeObject, _ options: DeleteOptions) throws {
     let prefix = "Operation cannot be fulfilled on \(kind.qualifiedKind) \"\(object.name)\": "
@@ -114,8 +124,9 @@ final class StoreWriter {
   /// Writes an object under the next version and remembers the change.
   private func store(_ kind: ResourceKind, _ object: inout KubeObject, old: KubeObject?) throws {
     let version = try nextVersion()
-    object[metadata: "resourceVersion"] = .string(String(version))
-    let document = object.json.compactText
+    if !dryRun { object[metadata: "resourceVersion"] = .string(String(version)) }
+    let text = JSONWriter.bytes(object.json)
+    let document = String(decoding: text, as: UTF8.self)
     try db.execute(
       sql:
         "INSERT OR REPLACE INTO objects (resource, namespace, name, uid, version, document) VALUES (?, ?, ?, ?, ?, ?)",
@@ -124,7 +135,7 @@ final class StoreWriter {
     changes.append(
       StoreChange(
         action: old == nil ? .added : .modified, resource: kind.resource, object: object, old: old, version: version,
-        size: document.utf8.count * 2))
+        size: StoreChange.size(text), text: text))
   }
 
   /// Deletes the row, then what depended on it, then what was waiting for it.
@@ -135,10 +146,11 @@ final class StoreWriter {
       arguments: [kind.resource, object.namespace, object.name])
     var last = object
     last[metadata: "resourceVersion"] = .string(String(version))
+    let text = JSONWriter.bytes(last.json)
     changes.append(
       StoreChange(
         action: .deleted, resource: kind.resource, object: last, old: object, version: version,
-        size: JSONWriter.bytes(object.json).count))
+        size: StoreChange.size(text), text: text))
     _ = try deleteDependants(of: object, blockingOnly: false)
     try db.execute(sql: "DELETE FROM owners WHERE owner = ?", arguments: [object.uid])
     try finishWaitingOwners(of: object)
@@ -266,6 +278,7 @@ extension StoreWriter {
   }
 
   private func deleteContents(of namespace: String) throws {
+    emptying = namespace
     let rows = try Row.fetchAll(
       db, sql: "SELECT resource, name FROM objects WHERE namespace = ?", arguments: [namespace])
     for row in rows {
@@ -274,14 +287,44 @@ extension StoreWriter {
       else { continue }
       _ = try delete(kind, object, propagation: .background)
     }
+    emptying = nil
     try finishNamespace(namespace)
   }
 
-  /// Removes a namespace that is being deleted and is empty now.
+  /// Removes a namespace that is being deleted and is empty now, or says in its status what is left.
   private func finishNamespace(_ name: String) throws {
-    guard let namespace = try Self.fetch(db, .namespace, namespace: "", name: name), namespace.isDeleting,
-      namespace.finalizers.isEmpty, try !hasContents(.namespace, namespace)
+    guard emptying != name, let namespace = try Self.fetch(db, .namespace, namespace: "", name: name),
+      namespace.isDeleting
     else { return }
-    try remove(.namespace, namespace)
+    guard try hasContents(.namespace, namespace) else {
+      if namespace.finalizers.isEmpty { try remove(.namespace, namespace) }
+      return
+    }
+    // Counting all that is left after each of many objects would take the square of their number.
+    if namespace.status["conditions"] != nil, try hasMore(than: Self.countedContents, in: name) { return }
+    var told = namespace
+    let conditions = NamespaceConditions.conditions(
+      try remaining(name), old: namespace.status["conditions"]?.array ?? [], now: now)
+    told.json[at: "status.conditions"] = .array(conditions)
+    if told != namespace { try store(.namespace, &told, old: namespace) }
+  }
+
+  /// What is left of a namespace is told anew with each object that goes, when there are no more than these.
+  private static let countedContents = 100
+
+  private func hasMore(than count: Int, in namespace: String) throws -> Bool {
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM objects WHERE namespace = ? LIMIT ?)"
+    return try Int.fetchOne(db, sql: sql, arguments: [namespace, count + 1]) ?? 0 > count
+  }
+
+  private func remaining(_ namespace: String) throws -> NamespaceConditions.Remaining {
+    var remaining = NamespaceConditions.Remaining()
+    let rows = try Row.fetchCursor(
+      db, sql: "SELECT resource, document FROM objects WHERE namespace = ?", arguments: [namespace])
+    while let row = try rows.next() {
+      remaining.resources[row[0], default: 0] += 1
+      for finalizer in try Self.decode(row[1]).finalizers { remaining.finalizers[finalizer, default: 0] += 1 }
+    }
+    return remaining
   }
 }

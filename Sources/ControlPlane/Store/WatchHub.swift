@@ -15,6 +15,11 @@ public struct StoreChange: Sendable {
   public var version: Int64
   /// Approximate bytes this change holds in memory.
   var size: Int
+  /// The text of `object`, written once for all watchers; nil when nobody has written it.
+  var text: [UInt8]?
+
+  /// What a change with this text holds in memory, about: the text, and two objects made of many small parts.
+  static func size(_ text: [UInt8]) -> Int { text.count * 8 }
 }
 
 /// The newest changes in memory, from which every watcher reads at its own pace.
@@ -46,7 +51,7 @@ final class WatchHub: Sendable {
   private let maximumEntries: Int
   private let maximumBytes: Int
 
-  init(version: Int64, maximumEntries: Int = 8_192, maximumBytes: Int = 16 << 20) {
+  init(version: Int64, maximumEntries: Int = 8_192, maximumBytes: Int = 32 << 20) {
     state = Mutex(State(floor: version))
     self.maximumEntries = maximumEntries
     self.maximumBytes = maximumBytes
@@ -115,6 +120,11 @@ final class WatchHub: Sendable {
     state.withLock { $0.waiters.removeValue(forKey: id)?.finish() }
   }
 
+  /// Repeats one reader's signal though nothing was published.
+  func wake(_ id: Int) {
+    _ = state.withLock { $0.waiters[id]?.yield() }
+  }
+
   /// How many readers there are.
   var readers: Int { state.withLock { $0.waiters.count } }
 }
@@ -125,6 +135,7 @@ public final class ObjectWatch: Sendable {
   private let id: Int
   private let signal: AsyncStream<Void>
   private let position: Mutex<Int64>
+  private let woken = Atomic(false)
 
   init(hub: WatchHub, after version: Int64) {
     self.hub = hub
@@ -137,7 +148,7 @@ public final class ObjectWatch: Sendable {
   /// Everything up to this version has been handed out.
   public var version: Int64 { position.withLock { $0 } }
 
-  /// The next changes, waiting for them; nil at the end (store closed, ``stop()`` called or task cancelled).
+  /// The next changes, waiting for them; empty after ``wake()``; nil at the end (store closed, ``stop()`` called or task cancelled).
   /// Throws 410 when changes were missed.
   public func next() async throws(StatusError) -> [StoreChange]? {
     var iterator = signal.makeAsyncIterator()
@@ -151,9 +162,16 @@ public final class ObjectWatch: Sendable {
           position.withLock { $0 = last.version }
           return changes
         }
+        if woken.exchange(false, ordering: .relaxed) { return [] }
       }
       guard await iterator.next() != nil else { return nil }
     }
+  }
+
+  /// Makes a waiting ``next()`` return though nothing has changed.
+  public func wake() {
+    woken.store(true, ordering: .relaxed)
+    hub.wake(id)
   }
 
   /// Ends the watch: a waiting ``next()`` returns nil.

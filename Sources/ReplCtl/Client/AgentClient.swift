@@ -37,10 +37,13 @@ struct AgentClient {
   }
 
   /// Follows a watch: `event` gets type and object of each line and says whether to go on.
-  func watch(_ path: [String], query: [(String, String)], event: (String, JSONValue) throws -> Bool) throws {
+  func watch(
+    _ path: [String], query: [(String, String)], accept: String = "application/json",
+    event: (String, JSONValue) throws -> Bool
+  ) throws {
     let connection = try UnixConnection(path: socketPath)
     let query = query + [("watch", "true")]
-    guard connection.send(head("GET", path, query, "", "application/json", 0)) else { throw UnixConnection.cut }
+    guard connection.send(head("GET", path, query, "", accept, 0)) else { throw UnixConnection.cut }
     let response = try HTTPResponse(connection)
     guard response.code < 400 else {
       _ = try Self.value(response.code, try response.body(connection))

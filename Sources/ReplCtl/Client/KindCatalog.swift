@@ -11,6 +11,9 @@ struct KindEntry {
   var shortNames: [String]
   var namespaced: Bool
 
+  /// Plural and group, as messages name a kind.
+  var resource: String { group.isEmpty ? plural : "\(plural).\(group)" }
+
   /// Path of the collection, or of an object when a name is given.
   func path(namespace: String?, name: String? = nil) -> [String] {
     var path = root
@@ -26,7 +29,9 @@ struct KindCatalog {
   var kinds: [KindEntry]
 
   /// Names that only the Stork tools use.
-  private static let aliases = ["cp": "clusterpairs", "sp": "schedulepolicies"]
+  private static let aliases = [
+    "cp": "clusterpairs", "sp": "schedulepolicies", "cds": "clusterdomainsstatuses", "cdu": "clusterdomainupdates",
+  ]
 
   init(_ client: AgentClient) throws(Failure) {
     kinds = try Self.kinds(client, root: ["api", "v1"], group: "")

@@ -18,7 +18,7 @@ struct ApplyCommand: ParsableCommand {
     let client = options.client
     let catalog = try KindCatalog(client)
     for name in file {
-      let documents = try YAML.documents(try Self.read(name), name: name)
+      let documents = try YAML.documents(try InputFile.text(name), name: name)
       if documents.isEmpty { throw Failure(.failed, name, "the file holds no objects") }
       for document in documents.flatMap(Self.expanded) { try apply(document, name, catalog, client) }
     }
@@ -27,23 +27,6 @@ struct ApplyCommand: ParsableCommand {
   /// A List stands for its items.
   private static func expanded(_ document: JSONValue) -> [JSONValue] {
     document["kind"]?.string == "List" ? document["items"]?.array ?? [] : [document]
-  }
-
-  private static func read(_ name: String) throws(Failure) -> String {
-    let descriptor = name == "-" ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw Failure(.failed, name, String(cString: strerror(errno))) }
-    defer { if name != "-" { close(descriptor) } }
-    var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 65_536)
-    while bytes.count <= 3 << 20 {
-      let count = buffer.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, $0.count) }
-      if count < 0, errno == EINTR { continue }
-      guard count >= 0 else { throw Failure(.failed, name, String(cString: strerror(errno))) }
-      if count == 0 { break }
-      bytes += buffer.prefix(count)
-    }
-    guard let text = String(validating: bytes, as: UTF8.self) else { throw Failure(.failed, name, "not UTF-8") }
-    return text
   }
 
   private func apply(_ document: JSONValue, _ file: String, _ catalog: KindCatalog, _ client: AgentClient) throws {

@@ -3,7 +3,10 @@ import ArgumentParser
 
 struct CreateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "create", abstract: "Makes objects.", subcommands: [CreateMigration.self, CreateClusterPair.self])
+    commandName: "create", abstract: "Makes objects.",
+    subcommands: [
+      CreateMigration.self, CreateMigrationSchedule.self, CreateSchedulePolicy.self, CreateClusterPair.self,
+    ])
 }
 
 struct CreateMigration: ParsableCommand {
@@ -11,11 +14,11 @@ struct CreateMigration: ParsableCommand {
     commandName: "migration", abstract: "Ships the volumes of namespaces to the peer of a ClusterPair.",
     aliases: ["migrations"])
 
-  @Argument(help: "Name of the Migration.") var name: String
+  @Argument(help: "Name of the Migration.") var names: [String] = []
   @Option(
     name: [.customShort("c"), .customLong("cluster-pair"), .customLong("clusterPair")], help: "Name of the ClusterPair."
   )
-  var clusterPair: String
+  var clusterPair = ""
   @Option(help: "Namespaces, separated by commas; the namespace of -n if not given.") var namespaces: String?
   @Option(
     name: [.customShort("r"), .customLong("include-resources"), .customLong("includeResources")],
@@ -32,16 +35,30 @@ struct CreateMigration: ParsableCommand {
   @Option(name: [.customLong("post-exec-rule"), .customLong("postExecRule")], help: "Rule to run afterwards.")
   var postExecRule = ""
   @Flag(help: "Take volumes along that have become smaller than at the peer.") var acceptShrink = false
+  @Flag(help: "Check what it needs and make nothing.") var dryRun = false
+  @Option(name: [.customShort("f"), .long], help: "Check the Migrations of a YAML file and make nothing.")
+  var file: String?
   @Flag(help: "Wait until it ends and show its progress.") var wait = false
   @Option(help: "Seconds to wait at most.") var timeout: Double = 1e8
   @OptionGroup var options: GlobalOptions
 
   func run() throws {
+    if let file {
+      let documents = try YAML.documents(try InputFile.text(file), name: file)
+      let migrations = documents.filter { $0["kind"]?.string == "Migration" }
+      if migrations.isEmpty { throw Failure(.failed, file, "the file holds no Migration") }
+      for migration in migrations { try MigrationCheck(options: options, migration: migration).run() }
+      return
+    }
+    guard names.count == 1, let name = names.first else {
+      throw Failure.usage("exactly one name needs to be provided for migration name")
+    }
+    guard !clusterPair.isEmpty else { throw Failure.usage("ClusterPair name needs to be provided for migration") }
     let client = options.client
     let migrations = try KindCatalog(client).kind("migrations")
     let list = namespaces.map { $0.split(separator: ",").map(String.init) } ?? [options.namespace]
     guard !list.isEmpty else {
-      throw Failure(.usage, "migration \(name)", "need to provide atleast one namespace to migrate")
+      throw Failure.usage("need to provide atleast one namespace to migrate")
     }
     var object = KubeObject(
       apiVersion: migrations.apiVersion, kind: migrations.kind, namespace: options.namespace, name: name)
@@ -52,6 +69,7 @@ struct CreateMigration: ParsableCommand {
       "startApplications": .bool(startApplications), "preExecRule": .string(preExecRule),
       "postExecRule": .string(postExecRule),
     ]
+    if dryRun { return try MigrationCheck(options: options, migration: object.json).run() }
     var result = try client.send("POST", migrations.path(namespace: options.namespace), body: object.json)
     let structured = options.output == .json || options.output == .yaml
     if !structured { Console.standard.line("Migration \(name) created successfully") }

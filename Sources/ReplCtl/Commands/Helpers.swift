@@ -63,6 +63,47 @@ struct Deletion {
           remedy: "see `replctl describe \(kind.singular) \(name) -n \(options.namespace)`")
       }
     }
-    Console.standard.line("\(kind.kind) \(name) deleted successfully")
+    let word = kind.kind == "SchedulePolicy" ? "Schedule policy" : kind.kind
+    Console.standard.line("\(word) \(name) deleted successfully")
+  }
+}
+
+/// Schedules that a policy drives: while there are any, it is not deleted.
+struct PolicyUse {
+  var client: AgentClient
+  var catalog: KindCatalog
+
+  func check(_ names: [String]) throws(Failure) {
+    let list = try client.send("GET", catalog.kind("migrationschedules").path(namespace: nil))
+    for name in names {
+      let users = (list["items"]?.array ?? []).filter { $0[at: "spec.schedulePolicyName"]?.string == name }
+        .map { "\(Field.text($0, "metadata.namespace"))/\(Field.text($0, "metadata.name"))" }
+      guard !users.isEmpty else { continue }
+      throw Failure(
+        .refused, "",
+        "cannot delete the schedule policy \(name).\nThe resource is linked to -> Migration Schedules : "
+          + users.joined(separator: " , "))
+    }
+  }
+}
+
+/// Files that commands read.
+enum InputFile {
+  /// The whole text of a file, or of standard input for `-`; a little more than 3 MiB at most.
+  static func text(_ name: String) throws(Failure) -> String {
+    let descriptor = name == "-" ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw Failure(.failed, name, String(cString: strerror(errno))) }
+    defer { if name != "-" { close(descriptor) } }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 65_536)
+    while bytes.count <= 3 << 20 {
+      let count = buffer.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, $0.count) }
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else { throw Failure(.failed, name, String(cString: strerror(errno))) }
+      if count == 0 { break }
+      bytes += buffer.prefix(count)
+    }
+    guard let text = String(validating: bytes, as: UTF8.self) else { throw Failure(.failed, name, "not UTF-8") }
+    return text
   }
 }

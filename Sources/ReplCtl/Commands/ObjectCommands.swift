@@ -6,7 +6,7 @@ struct DescribeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "describe", abstract: "Shows objects with all fields and their events.")
 
-  @Argument(help: "Kind, or KIND/NAME.") var kind: String
+  @Argument(help: "Kind, or KIND/NAME.", completion: KindWords.completion) var kind: String
   @Argument(help: "Names; all of the namespace if none is given.") var names: [String] = []
   @OptionGroup var options: GlobalOptions
 
@@ -49,7 +49,7 @@ struct DeleteCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "delete", abstract: "Deletes objects. Data is never deleted with an object.")
 
-  @Argument(help: "Kind, or KIND/NAME.") var kind: String
+  @Argument(help: "Kind, or KIND/NAME.", completion: KindWords.completion) var kind: String
   @Argument(help: "Names.") var names: [String] = []
   @Option(
     name: [.customShort("c"), .customLong("clusterPair"), .customLong("cluster-pair")], help: "All of this ClusterPair."
@@ -61,16 +61,11 @@ struct DeleteCommand: ParsableCommand {
 
   func run() throws {
     let client = options.client
-    var (kind, names) = Naming.split(kind, names)
-    let entry = try KindCatalog(client).kind(kind)
-    if let clusterPair {
-      let list = try client.send("GET", entry.path(namespace: options.namespace))
-      names += (list["items"]?.array ?? []).filter { $0[at: "spec.clusterPair"]?.string == clusterPair }
-        .map { Field.text($0, "metadata.name") }
-    } else if names.isEmpty {
-      throw Failure(
-        .usage, "delete \(kind)", "at least one argument needs to be provided for \(entry.singular) name")
-    }
+    let (kind, named) = Naming.split(kind, names)
+    let catalog = try KindCatalog(client)
+    let entry = try catalog.kind(kind)
+    let names = try Selection(kind: entry, names: named, clusterPair: clusterPair).names(client, options)
+    if entry.kind == "SchedulePolicy" { try PolicyUse(client: client, catalog: catalog).check(names) }
     let deletion = Deletion(options: options, kind: entry, timeout: wait ? timeout : 0)
     for name in names { try deletion.delete(name) }
   }

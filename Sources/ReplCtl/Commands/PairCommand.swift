@@ -4,7 +4,7 @@ import ArgumentParser
 struct PairCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pair", abstract: "Makes and ends trust with another cluster's agent.",
-    subcommands: [PairToken.self, PairCreate.self, PairList.self, PairDelete.self])
+    subcommands: [PairToken.self, PairCreate.self, PairList.self, PairDelete.self, PairRevoke.self])
 }
 
 struct PairToken: ParsableCommand {

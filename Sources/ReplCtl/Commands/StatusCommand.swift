@@ -41,6 +41,17 @@ struct StatusCommand: ParsableCommand {
       }
       parts.append(table.text)
     }
+    let peers = report["peers"]?.array ?? []
+    if !peers.isEmpty {
+      var table = TextTable(["TRUSTED-CLUSTER", "NODE", "INVITED", "PAIRS", "TRUST-ENDS"])
+      table.rows = peers.map { peer in
+        [
+          Field.text(peer, "cluster"), Field.text(peer, "node"), Field.text(peer, "invited"),
+          (peer["pairs"]?.array ?? []).compactMap(\.string).joined(separator: ","), Field.text(peer, "trustEndsAt"),
+        ]
+      }
+      parts.append(table.text)
+    }
     let volumes = report["volumes"]?.array ?? []
     if !volumes.isEmpty { parts.append(VolumeTable.text(volumes, wide: false)) }
     return parts.joined(separator: "\n\n")

@@ -31,11 +31,19 @@ enum Field {
   /// A time as the Stork tools show it, in the local zone: `05 Mar 24 02:20 PST`.
   static func time(_ value: JSONValue?, _ path: String) -> String {
     guard let seconds = Timestamp.seconds(text(value, path)) else { return "" }
+    return LocalTime.text(Int(seconds), "%d %b %y %H:%M %Z")
+  }
+}
+
+/// Times in the zone of the person.
+enum LocalTime {
+  /// A time in seconds since 1970 in the form of strftime(3).
+  static func text(_ seconds: Int, _ format: String) -> String {
     var moment = time_t(seconds)
     var parts = tm()
     guard localtime_r(&moment, &parts) != nil else { return "" }
     var buffer = [CChar](repeating: 0, count: 64)
-    let length = strftime(&buffer, buffer.count, "%d %b %y %H:%M %Z", &parts)
+    let length = strftime(&buffer, buffer.count, format, &parts)
     return String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 }

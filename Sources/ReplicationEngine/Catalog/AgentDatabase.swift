@@ -5,7 +5,7 @@ public import ReplModel
 /// an operator only after its commit.
 public struct AgentDatabase: Sendable {
   /// Version of the schema this program writes, kept in `PRAGMA user_version`.
-  public static let schemaVersion = 1
+  public static let schemaVersion = 2
   /// Serialised access; calls block and belong on dedicated threads.
   public let queue: DatabaseQueue
 
@@ -59,7 +59,7 @@ public struct AgentDatabase: Sendable {
         remedy: "run the newer program, or restore the copy \(path).v\(schemaVersion).bak")
     }
     if found > 0, found < schemaVersion { try keepCopy(queue, to: "\(path).v\(found).bak") }
-    if found < schemaVersion { try queue.write { try Schema.create($0) } }
+    if found < schemaVersion { try queue.write { try Schema.upgrade($0, from: found) } }
     try assertDurable(queue, path: path)
   }
 

@@ -2,12 +2,30 @@ import GRDB
 
 /// The tables of the agent's database, described in docs/on-disk-format.md.
 enum Schema {
-  static func create(_ database: Database) throws {
-    try database.execute(sql: source)
-    try database.execute(sql: target)
-    try database.execute(sql: trust)
+  static func create(_ database: Database) throws { try upgrade(database, from: 0) }
+
+  /// Brings a database of version `found` (0: an empty one) to the current version, within the caller's transaction.
+  static func upgrade(_ database: Database, from found: Int) throws {
+    if found < 1 {
+      try database.execute(sql: version1)
+    }
+    if found < 2 { try database.execute(sql: promotion + notices) }
     try database.execute(sql: "PRAGMA user_version = \(AgentDatabase.schemaVersion)")
   }
+
+  /// Notices about volumes, doubted and orphaned points, who was invited by a token of ours.
+  private static let notices = """
+    CREATE TABLE notice (
+      peer TEXT NOT NULL, volume TEXT NOT NULL, kind INTEGER NOT NULL, since INTEGER, reason TEXT,
+      PRIMARY KEY (peer, volume, kind));
+    CREATE TABLE cleanScrub (
+      volume TEXT NOT NULL, peer TEXT NOT NULL, takenAt INTEGER NOT NULL, PRIMARY KEY (volume, peer));
+    ALTER TABLE targetVolume ADD COLUMN deletedAt INTEGER;
+    ALTER TABLE point ADD COLUMN doubt TEXT;
+    ALTER TABLE peer ADD COLUMN invited INTEGER NOT NULL DEFAULT 0;
+    """
+
+  static let version1 = source + target + trust
 
   private static let source = """
     CREATE TABLE volume (
@@ -44,6 +62,14 @@ enum Schema {
       grp TEXT NOT NULL, cluster TEXT NOT NULL, volume TEXT NOT NULL, point TEXT NOT NULL, pool TEXT NOT NULL,
       seal BLOB NOT NULL, PRIMARY KEY (cluster, volume));
     CREATE TABLE committedGroup (grp TEXT PRIMARY KEY, cluster TEXT NOT NULL, sealedAt INTEGER NOT NULL, points BLOB NOT NULL);
+    """
+
+  /// Since version 2.
+  private static let promotion = """
+    CREATE TABLE promotion (
+      cluster TEXT NOT NULL, volume TEXT NOT NULL, point TEXT NOT NULL, path TEXT NOT NULL, site TEXT NOT NULL,
+      promotedAt INTEGER NOT NULL, branchEpoch INTEGER NOT NULL, branchID TEXT NOT NULL, isLive INTEGER NOT NULL,
+      PRIMARY KEY (cluster, volume));
     """
 
   private static let trust = """

@@ -15,6 +15,8 @@ struct TargetVolumeRecord: Hashable, Sendable {
   var role: VolumeRole
   /// Name of the pool that holds its points.
   var pool: String
+  /// When the source was found to have the volume no more; nil while it has it.
+  var deletedAt: Timestamp?
 
   var label: String { "volume \(namespace)/\(name) of \(cluster)" }
 }
@@ -29,24 +31,36 @@ extension TargetVolumeRecord {
     branch = Branch(epoch: UInt64(clamping: row["branchEpoch"] as Int64), id: try row.value("branchID"))
     role = VolumeRole(rawValue: row["role"]) ?? .target
     pool = row["pool"]
+    deletedAt = row["deletedAt"]
   }
 
-  /// Inserts, or brings names up to date.
+  /// Inserts, or brings names and branch up to date. The role of a volume that is known changes by promotion only.
   func save(_ database: Database) throws {
     try database.execute(
       sql: """
         INSERT INTO targetVolume (cluster, volume, namespace, name, lineage, branchEpoch, branchID, role, pool)
         VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (cluster, volume) DO UPDATE SET namespace = excluded.namespace,
-          name = excluded.name, branchEpoch = excluded.branchEpoch, branchID = excluded.branchID, role = excluded.role
+          name = excluded.name, branchEpoch = excluded.branchEpoch, branchID = excluded.branchID
         """,
       arguments: [
         cluster, volume, namespace, name, lineage, Int64(branch.epoch), branch.id, role.rawValue, pool,
       ])
   }
 
+  static func setRole(_ database: Database, _ source: SourceVolume, _ role: VolumeRole) throws {
+    try database.execute(
+      sql: "UPDATE targetVolume SET role = ? WHERE cluster = ? AND volume = ?",
+      arguments: [role.rawValue, source.cluster, source.volume])
+  }
+
   static func all(_ database: Database) throws -> [TargetVolumeRecord] {
     try Row.fetchAll(database, sql: "SELECT * FROM targetVolume ORDER BY namespace, name, cluster")
       .map(TargetVolumeRecord.init(row:))
+  }
+
+  func delete(_ database: Database) throws {
+    try database.execute(
+      sql: "DELETE FROM targetVolume WHERE cluster = ? AND volume = ?", arguments: [cluster, volume])
   }
 
   static func find(_ database: Database, cluster: String, volume: VolumeID) throws -> TargetVolumeRecord? {
@@ -70,6 +84,8 @@ struct CatalogPoint: Hashable, Sendable {
   var confirmed: Bool
   /// Segments a scrub found damaged.
   var damaged: [UInt64]
+  /// Why its source doubts it although it is what was sealed; reading it does not clear that.
+  var doubt: String?
 
   var point: PointID { seal.point }
   var volume: VolumeID { seal.volume }
@@ -86,17 +102,18 @@ extension CatalogPoint {
     state = PointState.allCases.first { $0.name == stored } ?? .suspect
     confirmed = row["confirmed"]
     damaged = (row["damaged"] as Data?).map(SegmentList.decode) ?? []
+    doubt = row["doubt"]
   }
 
   func insert(_ database: Database) throws {
     try database.execute(
       sql: """
         INSERT OR REPLACE INTO point (cluster, volume, point, generation, pool, seal, sealedAt, provenAt, state,
-          confirmed, damaged) VALUES (?,?,?,?,?,?,?,?,?,?,?)
+          confirmed, damaged, doubt) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)
         """,
       arguments: [
         cluster, volume, point, Int64(seal.generation), pool, Data(seal.encoded), sealedAt, provenAt, state.name,
-        confirmed, damaged.isEmpty ? nil : SegmentList.encode(damaged),
+        confirmed, damaged.isEmpty ? nil : SegmentList.encode(damaged), doubt,
       ])
   }
 

@@ -57,10 +57,14 @@ extension VolumeRecord {
       ])
   }
 
-  /// Sets or clears why the volume's next sessions are treated with care.
-  static func setCare(_ database: Database, _ id: VolumeID, distrust: String?, full: String?) throws {
-    try database.execute(
-      sql: "UPDATE volume SET distrustReason = ?, fullReason = ? WHERE id = ?", arguments: [distrust, full, id])
+  /// Sets why the volume's change source is not trusted; nil trusts it again.
+  static func setDistrust(_ database: Database, _ id: VolumeID, _ reason: String?) throws {
+    try database.execute(sql: "UPDATE volume SET distrustReason = ? WHERE id = ?", arguments: [reason, id])
+  }
+
+  /// Sets why the volume's next session copies everything; nil when it need not.
+  static func setFullReason(_ database: Database, _ id: VolumeID, _ reason: String?) throws {
+    try database.execute(sql: "UPDATE volume SET fullReason = ? WHERE id = ?", arguments: [reason, id])
   }
 
   static func all(_ database: Database) throws -> [VolumeRecord] {

@@ -29,6 +29,7 @@ public struct DatabaseRecovery: Sendable {
     var report = Report()
     for entry in pools.entries where entry.pool.supportsPoints { found += try read(entry, &report) }
     try adopt(found, database, &report)
+    for entry in pools.entries where entry.pool.supportsPoints { try adoptPromotions(entry, database, &report) }
     return report
   }
 
@@ -68,6 +69,28 @@ public struct DatabaseRecovery: Sendable {
       report.lines.append("adopted: group \(name): \(members.count) points")
     }
     if found.isEmpty { report.lines.append("no recovery points in the pools") }
+  }
+
+  /// A volume that was promoted stays so: nobody may write points of it. One whose live file was not there yet gets it at
+  /// the next start.
+  private func adoptPromotions(
+    _ entry: PoolSet.Entry, _ database: AgentDatabase, _ report: inout Report
+  ) throws(ReplError) {
+    let store = entry.pool.points
+    for source in try store.sources() {
+      guard let mark = try store.promotionMark(of: source) else { continue }
+      let isKnown = try database.write { database in
+        guard try TargetVolumeRecord.find(database, cluster: source.cluster, volume: source.volume) != nil else {
+          return false
+        }
+        try PromotionRecord(source: source, mark: mark).save(database)
+        try TargetVolumeRecord.setRole(database, source, .promoted)
+        if mark.isLive { try CatalogPoint.setState(database, source, mark.point, .promoted) }
+        return true
+      }
+      report.lines.append(
+        isKnown ? "promoted: \(source) at \(mark.path)" : "left out: the promotion of \(source): it has no points")
+    }
   }
 
   private func adopt(_ found: Found, _ database: AgentDatabase) throws(ReplError) {

@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import ReplModel
+import WireProtocol
 import WireTransport
 
 /// ClusterPair objects and the trust they share. Calls block.
@@ -51,13 +52,52 @@ struct PairService: Sendable {
       nanoseconds: clock.now().nanoseconds + Int64(now ? 0 : configuration.pairRetention * 1e9))
     try database.write { database in
       try database.execute(sql: "DELETE FROM pair WHERE uid = ?", arguments: [pair.reference.uid])
-      guard isLast else { return }
-      try database.execute(sql: "UPDATE peer SET expiresAt = ? WHERE cluster = ?", arguments: [expiry, pair.peer])
+      guard isLast, let peer = try PeerRecord.find(database, pair.peer) else { return }
+      // A peer that was invited by a token of ours may have a pair of its own, which is not ours to end by itself.
+      let staysInvited = peer.invited && !now
+      try PeerRecord.setTrust(
+        database, pair.peer, expiresAt: staysInvited ? nil : expiry, invited: staysInvited)
     }
     guard isLast else { return }
+    sayGoodbye(pair.peer)
     links.drop(pair.peer)
     // Only after the pin is gone: a handshake that is cut off finds none when it is tried again.
     if now { cutOff(pair.peer) }
+  }
+
+  /// Tells a peer that answers that the last pair with it is gone. One that does not keeps its trust in us, which is its
+  /// own affair.
+  private func sayGoodbye(_ cluster: String) {
+    guard let link = links.existing(cluster), link.lastError == nil, link.clockOffset != nil else { return }
+    _ = try? link.request(.unpair(Unpair()), timeout: 5)
+  }
+
+  /// Clusters whose authority is pinned here, whoever began it.
+  func peers() throws(ReplError) -> [PeerReport] {
+    let (peers, pairs) = try database.read { (try PeerRecord.all($0), try PairRecord.all($0)) }
+    return peers.map { peer in
+      PeerReport(
+        cluster: peer.cluster, node: peer.node, invited: peer.invited,
+        pairs: pairs.filter { $0.peer == peer.cluster }.map { "\($0.reference.namespace)/\($0.reference.name)" },
+        trustEndsAt: peer.expiresAt?.rfc3339 ?? "")
+    }
+  }
+
+  /// Ends all trust in a cluster at once: pin, invitation and connections. Pairs with it must be gone before.
+  func revoke(_ cluster: String) throws(ReplError) {
+    let (peer, pairs) = try database.read { (try PeerRecord.find($0, cluster), try PairRecord.all($0)) }
+    guard peer != nil else {
+      throw ReplError(.notFound, subject: "cluster \(cluster)", cause: "is not paired with this one")
+    }
+    if let pair = pairs.first(where: { $0.peer == cluster })?.reference {
+      throw ReplError(
+        .refused, subject: "cluster \(cluster)", cause: "ClusterPair \(pair.namespace)/\(pair.name) is with it",
+        remedy: "replctl pair delete \(pair.name) -n \(pair.namespace) --now")
+    }
+    let now = clock.now()
+    try database.write { try PeerRecord.setTrust($0, cluster, expiresAt: now, invited: false) }
+    links.drop(cluster)
+    cutOff(cluster)
   }
 
   private func isTrusted(_ cluster: String) throws(ReplError) -> Bool {

@@ -54,6 +54,10 @@ extension ReplicationEngine: ReplicationService {
     try await runOnThread("pairing") { [self] () throws(ReplError) in try pairService.remove(reference, now: now) }
   }
 
+  public func revokePeer(_ cluster: String) async throws(ReplError) {
+    try await runOnThread("pairing") { [self] () throws(ReplError) in try pairService.revoke(cluster) }
+  }
+
   // MARK: Migrations
 
   public func startMigration(_ request: MigrationRequest) async throws(ReplError) {
@@ -72,16 +76,30 @@ extension ReplicationEngine: ReplicationService {
   public func promote(
     volume: VolumeID, from cluster: String, point: PointID
   ) async throws(ReplError) -> VolumeReport {
-    throw ReplError(.refused, subject: "volume \(volume)", cause: "promotion is not possible yet")
+    try await runOnThread("promotion") { [self] () throws(ReplError) in
+      try target.promote(try SourceVolume(cluster: cluster, volume: volume), point: point)
+      guard
+        let record = try database.read({ try TargetVolumeRecord.find($0, cluster: cluster, volume: volume) })
+      else { throw ReplError(.notFound, subject: "volume \(volume) of \(cluster)", cause: "is not held here") }
+      return try report(record)
+    }
   }
 
   // MARK: Documents of control planes
 
   public func exchange(_ document: PeerDocument, pair: ObjectReference) async throws(ReplError) -> [UInt8] {
-    throw ReplError(.refused, subject: "document \(document.topic)", cause: "peers exchange no documents yet")
+    try await runOnThread("document") { [self] () throws(ReplError) in
+      let found = try database.read { try PairRecord.find($0, namespace: pair.namespace, name: pair.name) }
+      guard let found else {
+        throw ReplError(
+          .refused, subject: "clusterpair \(pair.namespace)/\(pair.name)", cause: "is not paired",
+          remedy: "replctl pair create")
+      }
+      return try DocumentExchange(link: try links.link(to: found.peer)).run(document)
+    }
   }
 
-  public func answerDocuments(with responder: (any PeerDocumentResponder)?) {}
+  public func answerDocuments(with responder: (any PeerDocumentResponder)?) { documents.answer(with: responder) }
 
   private func start(_ request: MigrationRequest) throws(ReplError) {
     if let known = try database.read({ try RunRecord.find($0, uid: request.reference.uid) }) {
@@ -154,7 +172,8 @@ extension ReplicationEngine: ReplicationService {
     try await runOnThread("status") { [self] () throws(ReplError) in
       AgentReport(
         clusterID: configuration.clusterID, node: configuration.node, version: configuration.version,
-        pools: try poolReports(), pairs: try pairService.all(), volumes: try volumeReports(),
+        pools: try poolReports(), pairs: try pairService.all(), peers: try pairService.peers(),
+        volumes: try volumeReports(),
         activeMigrations: runs.activeCount)
     }
   }

@@ -22,6 +22,7 @@ public final class ReplicationEngine: Sendable {
   let clock: any EngineClock
   let logger: Logger
   let repairs = RepairBoard()
+  let documents = DocumentDesk()
   private let server: PeerServer
   private let stateLock: any PoolLockHandle
   private let upkeep = Mutex<Upkeep?>(nil)
@@ -62,7 +63,8 @@ public final class ReplicationEngine: Sendable {
       context: TargetContext(
         configuration: configuration, database: database, storage: storage, pools: pools, clock: clock,
         elapsed: .system, events: hub, clockOffset: { [links] in links.clockOffset($0) },
-        background: { [background] in background.submit($0) }, repairs: repairs))
+        background: { [background] in background.submit($0) }, repairs: repairs,
+        clockSteps: ClockStepWatch(clock: clock)))
     runs = RunBoard(context: source, links: links, logger: logger)
     source.activity.ask { [weak runs] in runs?.isBusy($0) ?? false }
     let report = try TargetRecovery(context: target.context).run()
@@ -74,11 +76,14 @@ public final class ReplicationEngine: Sendable {
     for directory in report.missing {
       logger.error("the files of a recovery point are gone", metadata: ["directory": "\(directory)"])
     }
+    for promotion in report.unfinished {
+      logger.error("a promotion could not be finished: promote it again", metadata: ["volume": "\(promotion)"])
+    }
     try SnapshotKeeper(context: source).sweep()
     server = try PeerServer(
       configuration: configuration, trust: trust, service: target,
       pairing: PairingResponder(configuration: configuration, trust: trust, clock: clock, logger: logger),
-      repairs: repairs, clock: clock, logger: logger)
+      documents: documents, repairs: repairs, clock: clock, logger: logger)
   }
 
   private func start() throws(ReplError) {
@@ -91,6 +96,7 @@ public final class ReplicationEngine: Sendable {
   public func stop() {
     runs.stop()
     upkeep.withLock { $0 }?.stop()
+    documents.stop()
     server.stop()
     links.stop()
     target.stop()

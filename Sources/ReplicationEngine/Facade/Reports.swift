@@ -35,15 +35,32 @@ extension ReplicationEngine {
       : "no pool with reflinks lies on its file system; it is read whole and must hold still"
   }
 
-  private func report(_ volume: TargetVolumeRecord) throws(ReplError) -> VolumeReport {
+  func report(_ volume: TargetVolumeRecord) throws(ReplError) -> VolumeReport {
     let points = try database.read { try CatalogPoint.all($0, cluster: volume.cluster, volume: volume.volume) }
+    let source = try SourceVolume(cluster: volume.cluster, volume: volume.volume)
+    let promotion = try database.read { try PromotionRecord.find($0, source) }
+    if let promotion, promotion.mark.isLive { return promoted(volume, promotion, points) }
     let newest = points.first { $0.state == .sealed }
+    // One that is only intended to be promoted has no live file yet, and may be promoted again.
+    // The pool may be out of the configuration; then nothing can be promoted, and there is no path.
+    let path = pools.layout(named: volume.pool)?.live(source, namespace: volume.namespace, name: volume.name) ?? ""
     let offset = Double(links.clockOffset(volume.cluster)) / 1e9
     return VolumeReport(
-      id: volume.volume.description, namespace: volume.namespace, name: volume.name, path: "",
-      sizeBytes: newest?.seal.size ?? 0, role: volume.role, changeSource: "", changeSourceReason: "", pool: volume.pool,
+      id: volume.volume.description, namespace: volume.namespace, name: volume.name, path: path,
+      sizeBytes: newest?.seal.size ?? 0, role: promotion == nil ? volume.role : .target, changeSource: "",
+      changeSourceReason: "", pool: volume.pool,
       sourceCluster: volume.cluster,
       lagSeconds: newest.map { max(0, clock.now().seconds(since: $0.seal.takenAt) + offset) })
+  }
+
+  private func promoted(
+    _ volume: TargetVolumeRecord, _ promotion: PromotionRecord, _ points: [CatalogPoint]
+  ) -> VolumeReport {
+    let size = points.first { $0.point == promotion.mark.point }?.seal.size ?? 0
+    return VolumeReport(
+      id: volume.volume.description, namespace: volume.namespace, name: volume.name, path: promotion.mark.path,
+      sizeBytes: size, role: volume.role, changeSource: "", changeSourceReason: "", pool: volume.pool,
+      sourceCluster: volume.cluster, lagSeconds: nil)
   }
 
   func poolReports() throws(ReplError) -> [PoolReport] {
@@ -72,6 +89,12 @@ extension ReplicationEngine {
 }
 
 extension Timestamp {
+  /// RFC 3339 in UTC with whole seconds.
+  var rfc3339Seconds: String {
+    let date = Date(timeIntervalSince1970: Double(nanoseconds / 1_000_000_000))
+    return date.formatted(Date.ISO8601FormatStyle(timeZone: TimeZone(secondsFromGMT: 0) ?? .gmt))
+  }
+
   /// RFC 3339 in UTC with milliseconds.
   var rfc3339: String {
     let date = Date(timeIntervalSince1970: Double(nanoseconds) / 1e9)

@@ -75,7 +75,22 @@ final class PeerConnection: PeerLink {
   // MARK: Requests
 
   func request(_ request: ControlRequest, timeout: Double) throws(ReplError) -> ControlReply {
-    try send(request, over: try channel(), timeout: timeout)
+    let channel = try channel()
+    switch request {
+    case .sendDocument, .fetchAnswer: try require(Hello.documents, "documents of a control plane")
+    case .volumeNotice: try require(Hello.notices, "notices about volumes")
+    default: break
+    }
+    return try send(request, over: channel, timeout: timeout)
+  }
+
+  /// A peer that does not know these requests would close the connection.
+  private func require(_ feature: UInt64, _ what: String) throws(ReplError) {
+    let (features, software) = state.withLock { ($0.negotiation?.features ?? 0, $0.negotiation?.peerSoftware ?? "") }
+    guard features & feature == 0 else { return }
+    throw ReplError(
+      .refused, subject: "peer \(cluster)", cause: "takes no \(what) (\(software))",
+      remedy: "update the peer")
   }
 
   private func send(
@@ -183,7 +198,8 @@ enum Application {
   /// How we introduce ourselves.
   static func hello(_ configuration: EngineConfiguration) -> Hello {
     Hello(
-      major: Hello.protocolMajor, minor: Hello.protocolMinor, features: 0, clusterID: configuration.clusterID,
-      node: configuration.node, software: "repl-agent \(configuration.version)", maxChunk: 1 << 20, codecs: 0b11)
+      major: Hello.protocolMajor, minor: Hello.protocolMinor, features: Hello.documents | Hello.notices,
+      clusterID: configuration.clusterID, node: configuration.node, software: "repl-agent \(configuration.version)",
+      maxChunk: 1 << 20, codecs: 0b11)
   }
 }

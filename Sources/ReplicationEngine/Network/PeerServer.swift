@@ -11,7 +11,7 @@ final class PeerServer: Sendable {
 
   init(
     configuration: EngineConfiguration, trust: TrustStore, service: TargetService, pairing: PairingResponder,
-    repairs: RepairBoard, clock: any EngineClock, logger: Logger
+    documents: DocumentDesk, repairs: RepairBoard, clock: any EngineClock, logger: Logger
   ) throws(ReplError) {
     let pins: TLSTrust = .pinnedAuthorities { trust.pinnedAuthorities() }
     let identity: TLSSettings.IdentityProvider = { () throws(ReplError) in try trust.identity() }
@@ -29,7 +29,9 @@ final class PeerServer: Sendable {
       logger.warning("connection refused", metadata: ["remote": "\(remote)", "reason": "\(error)"])
     }
     let responder = ControlResponder(
-      configuration: configuration, service: service, repairs: repairs, clock: clock, logger: logger)
+      configuration: configuration, trust: trust, service: service, documents: documents, repairs: repairs,
+      clock: clock,
+      logger: logger)
     control = try TLSListener(
       address: configuration.listenAddress, port: configuration.controlPort, settings: controlSettings, log: refusals
     ) { connection in
@@ -62,20 +64,24 @@ final class PeerServer: Sendable {
 /// Answers the control connection of one peer.
 struct ControlResponder: Sendable {
   let configuration: EngineConfiguration
+  let trust: TrustStore
   let service: TargetService
+  let documents: DocumentDesk
   let repairs: RepairBoard
   let clock: any EngineClock
   let logger: Logger
 
   /// What the hello of one connection came to; nothing else is answered before.
   private final class Conversation: Sendable {
-    private let agreed = Mutex<StreamAgreement?>(nil)
+    private let agreed = Mutex<HelloNegotiation?>(nil)
 
-    var agreement: StreamAgreement? { agreed.withLock { $0 } }
-
-    func agree(_ negotiation: HelloNegotiation) {
-      agreed.withLock { $0 = StreamAgreement(maxChunk: negotiation.maxChunk, codecs: negotiation.codecs) }
+    var agreement: StreamAgreement? {
+      agreed.withLock { $0.map { StreamAgreement(maxChunk: $0.maxChunk, codecs: $0.codecs) } }
     }
+
+    func agree(_ negotiation: HelloNegotiation) { agreed.withLock { $0 = negotiation } }
+
+    func has(_ feature: UInt64) -> Bool { agreed.withLock { ($0?.features ?? 0) & feature != 0 } }
   }
 
   /// Serves until the connection ends.
@@ -119,16 +125,42 @@ struct ControlResponder: Sendable {
         HeartbeatReply(
           sentAt: heartbeat.sentAt, receivedAt: arrived, repliedAt: clock.now(),
           repairWanted: repairs.isWanted(from: peer)))
-    case .unpair: return .unpair
-    default:
-      let reply = service.handle(request, from: peer, agreement: agreement)
-      if case .refused(let error) = reply {
-        logger.log(
-          level: error.kind == .keyNeeded ? .info : .warning, "request refused",
-          metadata: ["peer": "\(peer)", "reason": "\(error)"])
+    case .unpair:
+      do throws(ReplError) { try trust.takeBackInvitation(of: peer) } catch { return .refused(error) }
+      return .unpair
+    case .sendDocument, .fetchAnswer:
+      guard conversation.has(Hello.documents) else {
+        throw WireError(.outOfOrder, "sent a document without having announced that it does")
       }
-      return reply
+      return logged(exchange(request, peer), peer)
+    case .volumeNotice:
+      guard conversation.has(Hello.notices) else {
+        throw WireError(.outOfOrder, "sent a notice without having announced that it does")
+      }
+      return logged(service.handle(request, from: peer, agreement: agreement), peer)
+    default: return logged(service.handle(request, from: peer, agreement: agreement), peer)
     }
+  }
+
+  private func exchange(_ request: ControlRequest, _ peer: String) -> ControlReply {
+    do throws(ReplError) {
+      switch request {
+      case .sendDocument(let part): return .sendDocument(try documents.take(part, from: peer))
+      case .fetchAnswer(let part): return .fetchAnswer(try documents.fetch(part, from: peer))
+      default: throw ReplError(.bug, subject: "peer \(peer)", cause: "not a document")
+      }
+    } catch {
+      return .refused(error)
+    }
+  }
+
+  private func logged(_ reply: ControlReply, _ peer: String) -> ControlReply {
+    if case .refused(let error) = reply {
+      logger.log(
+        level: error.kind == .keyNeeded ? .info : .warning, "request refused",
+        metadata: ["peer": "\(peer)", "reason": "\(error)"])
+    }
+    return reply
   }
 
   /// A hello that is refused closes the connection with its reason.

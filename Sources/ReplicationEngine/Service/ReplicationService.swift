@@ -22,11 +22,14 @@ public protocol ReplicationService: Sendable {
   /// Ends a pair. Pins, keys and points stay for `pairRetention` unless `now`.
   func removePair(reference: ObjectReference, now: Bool) async throws(ReplError)
 
+  /// Ends all trust in a cluster that has paired with this one, at once. Refused while a ClusterPair is with it.
+  func revokePeer(_ cluster: String) async throws(ReplError)
+
   /// Starts the run of a Migration, or finds the run that was started under its uid before a restart. Idempotent.
   func startMigration(_ request: MigrationRequest) async throws(ReplError)
   /// Progress of a run; nil if the engine never heard of the uid.
   func migration(uid: String) async throws(ReplError) -> MigrationReport?
-  /// Ends a run that is under way. What was shipped stays resumable; nothing sealed is touched.
+  /// Ends a run that is under way and throws away what it had staged; nothing sealed is touched.
   func cancelMigration(uid: String) async throws(ReplError)
 
   /// Points of a volume, newest first, whether it is held as a target here or its twin is pinned here as a source.
@@ -204,6 +207,25 @@ public struct PairReport: Hashable, Sendable, Codable {
     self.ready = ready
     self.reason = reason
     self.clockOffsetSeconds = clockOffsetSeconds
+  }
+}
+
+/// A cluster whose authority is pinned here.
+public struct PeerReport: Hashable, Sendable, Codable {
+  public var cluster: String
+  public var node: String
+  /// It has proved a token of this agent: it may be a source of volumes held here.
+  public var invited: Bool
+  /// ClusterPairs of this side with it, as `namespace/name`.
+  public var pairs: [String]
+  /// RFC 3339 in UTC; empty while there is no end in sight.
+  public var trustEndsAt: String
+  public init(cluster: String, node: String, invited: Bool, pairs: [String], trustEndsAt: String) {
+    self.cluster = cluster
+    self.node = node
+    self.invited = invited
+    self.pairs = pairs
+    self.trustEndsAt = trustEndsAt
   }
 }
 
@@ -406,18 +428,21 @@ public struct AgentReport: Hashable, Sendable, Codable {
   public var version: String
   public var pools: [PoolReport]
   public var pairs: [PairReport]
+  /// Clusters trusted here, also those without a ClusterPair on this side.
+  public var peers: [PeerReport]
   public var volumes: [VolumeReport]
   /// Runs that are not final.
   public var activeMigrations: Int
   public init(
     clusterID: String, node: String, version: String, pools: [PoolReport], pairs: [PairReport],
-    volumes: [VolumeReport], activeMigrations: Int
+    peers: [PeerReport] = [], volumes: [VolumeReport], activeMigrations: Int
   ) {
     self.clusterID = clusterID
     self.node = node
     self.version = version
     self.pools = pools
     self.pairs = pairs
+    self.peers = peers
     self.volumes = volumes
     self.activeMigrations = activeMigrations
   }

@@ -121,7 +121,9 @@ final class GroupRun: Sendable {
       .filter { $0.state == .inDoubt && $0.point != own }
     for snapshot in doubtful {
       let query = QueryPoint(volume: volume.id, point: snapshot.point)
-      let reply = try link.ask(.queryPoint(query)) { if case .queryPoint(let reply) = $0 { reply } else { nil } }
+      let reply = try askPatiently(.queryPoint(query), mayCancel: true) {
+        if case .queryPoint(let reply) = $0 { reply } else { nil }
+      }
       switch reply {
       case .sealed(let seal, _):
         try context.database.write { try SnapshotRecord.setState($0, snapshot.point, .sealed, seal: seal) }
@@ -173,7 +175,7 @@ final class GroupRun: Sendable {
     _ = try? link.request(.abortSession(discard), timeout: RequestTimeout.short)
     guard error.kind == .damaged else { return error }
     try? context.database.write {
-      try VolumeRecord.setCare($0, task.volume.id, distrust: task.volume.distrustReason, full: "\(error.cause)")
+      try VolumeRecord.setFullReason($0, task.volume.id, error.cause)
     }
     return error
   }
@@ -193,7 +195,7 @@ final class GroupRun: Sendable {
       for (task, outcome) in zip(tasks, outcomes) {
         try SnapshotRecord.setState(database, task.snapshot.point, .sealed, seal: outcome.seal)
         try PairCount.increment(database, pair: self.record.request.pair.uid, volume: task.volume.id)
-        try VolumeRecord.setCare(database, task.volume.id, distrust: task.volume.distrustReason, full: nil)
+        try VolumeRecord.setFullReason(database, task.volume.id, nil)
       }
     }
     // Only now may the target let go of the point before; should this get lost, the next begin says the same.
@@ -210,17 +212,27 @@ final class GroupRun: Sendable {
 
   /// Sends the commit until its outcome is known: while it is not, both the new snapshot and the base stay.
   private func sendCommit() throws(ReplError) {
+    _ = try askPatiently(
+      .commitGroup(CommitGroup(group: record.group)), timeout: RequestTimeout.long, mayCancel: false
+    ) { if case .commitGroup(let reply) = $0 { reply } else { nil } }
+  }
+
+  /// Asks again while the peer cannot be reached, as long as a session would.
+  private func askPatiently<Reply>(
+    _ request: ControlRequest, timeout: Double = RequestTimeout.short, mayCancel: Bool,
+    _ pick: (ControlReply) -> Reply?
+  ) throws(ReplError) -> Reply {
     var patience = Patience(clock: context.clock)
     while true {
       do throws(ReplError) {
-        _ = try link.ask(.commitGroup(CommitGroup(group: record.group)), timeout: RequestTimeout.long) {
-          if case .commitGroup(let reply) = $0 { reply } else { nil }
-        }
-        return
+        return try link.ask(request, timeout: timeout, pick)
       } catch {
         guard error.kind == .transient, patience.mayTryAgain(done: 0) else { throw error }
-        context.clock.sleep(seconds: patience.nextPause())
       }
+      if mayCancel, members.values.contains(where: \.ship.isCancelled) {
+        throw ReplError(.cancelled, subject: "migration \(record.uid)", cause: "the run was cancelled")
+      }
+      context.clock.sleep(seconds: patience.nextPause())
     }
   }
 

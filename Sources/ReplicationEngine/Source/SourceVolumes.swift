@@ -63,8 +63,10 @@ struct SourceVolumes: Sendable {
     if data { try requireUnused(volume) }
     let snapshots = try context.database.read { try SnapshotRecord.all($0, volume: id) }
     try context.database.write { database in
+      try NoticeRecord.tell(database, of: id) { _ in .deleted }
       for snapshot in snapshots { try SnapshotRecord.delete(database, snapshot.point) }
       try database.execute(sql: "DELETE FROM volume WHERE id = ?", arguments: [id])
+      try database.execute(sql: "DELETE FROM cleanScrub WHERE volume = ?", arguments: [id])
     }
     for snapshot in snapshots { try? context.storage.removeTree(snapshot.directory) }
     guard data, !volume.isDevice else { return }

@@ -31,7 +31,9 @@ struct BaseChoice: Sendable {
       }
       if try isIntact(point) { return .base(point.point) }
     }
-    for point in points where point.state == .sealed && point.seal.lineage == begin.lineage {
+    // Contents are read on both sides then, so a point that is only doubted by its source will do.
+    let comparable = points.filter { $0.state == .sealed } + points.filter { $0.state == .suspect && $0.doubt != nil }
+    for point in comparable where point.seal.lineage == begin.lineage && point.damaged.isEmpty {
       if try isIntact(point) { return .compareWith(point.point) }
     }
     return .full(reason: points.isEmpty ? "first copy of the volume" : "no intact point of the volume is held here")

@@ -20,16 +20,28 @@ struct GroupPublisher: Sendable {
     guard let cluster = prepared.first?.cluster else { return reply }
     try context.database.write { database in
       for member in prepared {
-        let point = CatalogPoint(
-          cluster: member.cluster, seal: member.seal, pool: member.pool, sealedAt: now,
-          provenAt: member.seal.proof == .full ? now : nil, state: .sealed, confirmed: false, damaged: [])
-        try point.insert(database)
+        try Self.point(of: member, sealedAt: now, database).insert(database)
         try member.delete(database)
       }
       try CommittedGroup.insert(database, group, cluster: cluster, reply)
     }
     prepareClones(prepared)
     return reply
+  }
+
+  /// A delta is as good as its base: on one that has become suspect since, the point is suspect too until it is read.
+  private static func point(of member: PreparedRecord, sealedAt now: Timestamp, _ database: Database) throws
+    -> CatalogPoint
+  {
+    var point = CatalogPoint(
+      cluster: member.cluster, seal: member.seal, pool: member.pool, sealedAt: now,
+      provenAt: member.seal.proof == .full ? now : nil, state: .sealed, confirmed: false, damaged: [])
+    guard member.seal.proof == .delta, let id = member.seal.base,
+      let base = try CatalogPoint.find(database, cluster: member.cluster, volume: member.seal.volume, point: id),
+      base.state == .suspect
+    else { return point }
+    (point.state, point.doubt) = (.suspect, base.doubt)
+    return point
   }
 
   /// The next staging areas are cloned now, off the critical path.

@@ -16,6 +16,8 @@ struct TargetContext: Sendable {
   var background: @Sendable (@escaping @Sendable () -> Void) -> Void
   /// Whose points are damaged, told to the peers with their heartbeats.
   var repairs = RepairBoard()
+  /// Ages mean nothing for a while after the clock has stepped.
+  var clockSteps: ClockStepWatch
 
   /// The points of a pool by its name; `notFound` when the configuration has no such pool any more.
   func store(pool name: String) throws(ReplError) -> PointStore {

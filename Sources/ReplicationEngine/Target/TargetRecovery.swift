@@ -12,12 +12,15 @@ struct TargetRecovery: Sendable {
     var unrecorded: [String] = []
     /// Points whose files are gone.
     var missing: [String] = []
+    /// Promotions that could not be finished, as sentences.
+    var unfinished: [String] = []
   }
 
   func run() throws(ReplError) -> Report {
     var report = Report()
     try adoptSealedStaging()
     try rollForward(&report)
+    report.unfinished = try Promotion(context: context).finishAll()
     for entry in context.pools.entries where entry.pool.supportsPoints {
       let found = try entry.pool.sweep(keeping: try contents(of: entry))
       report.unrecorded += found.unrecorded.map(\.directory)

@@ -14,6 +14,7 @@ final class TargetService: Sendable {
   private let sessions = Mutex<[SourceVolume: TargetSession]>([:])
   private let tickets = Mutex(StreamTicketBook())
   private let commits = Mutex(())
+  private let promotions = Mutex(())
 
   init(context: TargetContext) { self.context = context }
 
@@ -80,6 +81,11 @@ final class TargetService: Sendable {
       return .abortSession
     case .queryPoint(let request): return .queryPoint(try query(request, peer))
     case .verifyPoint(let request): return .verifyPoint(try verify(request, peer))
+    case .sendDocument, .fetchAnswer:
+      throw ReplError(.refused, subject: "peer \(peer)", cause: "documents are not for the target")
+    case .volumeNotice(let notice):
+      try NoticeKeeper(context: context).take(notice, from: peer)
+      return .volumeNotice
     }
   }
 
@@ -117,7 +123,31 @@ final class TargetService: Sendable {
       peer: peer, source: source, begin: begin, outcome: outcome, volume: volume, key: key, store: store,
       context: context, agreement: agreement)
     sessions.withLock { $0[source] = session }
+    do throws(ReplError) {
+      // A promotion either finds the session in the table, or has recorded its intent before this looks.
+      try TargetVolumes(context: context).requireTarget(begin, from: peer)
+    } catch {
+      forget(session)
+      end(session)
+      throw error
+    }
     return reply(to: session)
+  }
+
+  // MARK: Promotion
+
+  /// Makes a point of a volume the live file and refuses its sessions from then on. Idempotent for the same point.
+  func promote(_ source: SourceVolume, point: PointID) throws(ReplError) {
+    try promotions.withLock { _ throws(ReplError) in
+      if let running = sessions.withLock({ $0[source] }), running.isSealing {
+        throw ReplError(
+          .transient, subject: running.label, cause: "is being proven", remedy: "try again when it is done")
+      }
+      let promotion = Promotion(context: context)
+      let record = try promotion.intend(source, point: point)
+      if let running = sessions.withLock({ $0.removeValue(forKey: source) }) { end(running) }
+      try promotion.complete(record)
+    }
   }
 
   /// What is being proven is not disturbed, and a repair waits for a session of the same volume; the source tries again.

@@ -14,6 +14,10 @@ struct TargetVolumes: Sendable {
     }
     guard var record = found else { return try create(begin, peer) }
     try checkAuthority(begin, record)
+    if record.deletedAt != nil {
+      record.deletedAt = nil
+      try context.database.write { try TargetVolumeRecord.adopt($0, cluster: peer, volume: begin.volume) }
+    }
     guard record.namespace != begin.namespace || record.name != begin.name else { return record }
     record.namespace = begin.namespace
     record.name = begin.name
@@ -21,17 +25,26 @@ struct TargetVolumes: Sendable {
     return record
   }
 
+  /// Refuses a session that was admitted while the volume was being promoted.
+  func requireTarget(_ begin: BeginSession, from peer: String) throws(ReplError) {
+    let found = try context.database.read {
+      try TargetVolumeRecord.find($0, cluster: peer, volume: begin.volume)
+    }
+    if let found { try checkAuthority(begin, found) }
+  }
+
   private func create(_ begin: BeginSession, _ peer: String) throws(ReplError) -> TargetVolumeRecord {
     let pool = try context.pools.poolForPoints()
+    let now = context.clock.now()
     let record = TargetVolumeRecord(
       cluster: peer, volume: begin.volume, namespace: begin.namespace, name: begin.name, lineage: begin.lineage,
       branch: begin.branch, role: .target, pool: pool.name)
     try context.database.write { database in
       // An older volume of the same name keeps its points under its own id.
-      try database.execute(
-        sql: "UPDATE point SET state = 'orphaned' WHERE cluster = ? AND state = 'sealed' AND volume IN "
-          + "(SELECT volume FROM targetVolume WHERE cluster = ? AND namespace = ? AND name = ?)",
-        arguments: [peer, peer, begin.namespace, begin.name])
+      for old in try TargetVolumeRecord.all(database)
+      where (old.cluster, old.namespace, old.name) == (peer, begin.namespace, begin.name) {
+        try TargetVolumeRecord.orphan(database, cluster: peer, volume: old.volume, at: now)
+      }
       try record.save(database)
     }
     return record
@@ -39,8 +52,11 @@ struct TargetVolumes: Sendable {
 
   private func checkAuthority(_ begin: BeginSession, _ record: TargetVolumeRecord) throws(ReplError) {
     guard record.role == .target else {
+      let source = try SourceVolume(cluster: record.cluster, volume: record.volume)
+      let promotion = try context.database.read { try PromotionRecord.find($0, source) }
       throw ReplError(
-        .refused, subject: record.label, cause: "volume in use: it is \(record.role.rawValue) at this site",
+        .refused, subject: record.label,
+        cause: promotion?.inUse ?? "volume in use: it is \(record.role.rawValue) at this site",
         remedy: "fail back, or delete the promoted volume")
     }
     guard begin.lineage == record.lineage else {

@@ -120,8 +120,9 @@ private final class PairingConversation: Sendable {
     do throws(ReplError) {
       let (peer, answer) = try machine.receive(proof, token: &token, at: responder.clock.now())
       // The client's address is not known here: this side never dials it before a pair names one.
-      let record = try PairingSide.record(
+      var record = try PairingSide.record(
         peer, spkiHash: nil, host: "", port: peer.controlPort, at: responder.clock.now())
+      record.invited = true
       if let token { try responder.trust.save(token, peer: record) }
       return answer
     } catch {

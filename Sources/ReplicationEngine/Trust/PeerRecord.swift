@@ -10,8 +10,10 @@ struct PeerRecord: Hashable, Sendable {
   var authority: [UInt8]
   var host: String
   var port: UInt16
-  /// When trust ends because the last pair is gone; nil while there is one, or while we are the target.
+  /// When trust ends because the last pair is gone; nil while there is one on either side.
   var expiresAt: Timestamp?
+  /// Whether it has proved a token of ours and not taken its pair back since: it may be our source.
+  var invited = false
 }
 
 extension PeerRecord {
@@ -22,21 +24,28 @@ extension PeerRecord {
     host = row["host"]
     port = UInt16(clamping: row["port"] as Int64)
     expiresAt = row["expiresAt"]
+    invited = row["invited"]
   }
 
   /// Inserts, or replaces what was known of the cluster.
   func save(_ database: Database) throws {
     try database.execute(
       sql: """
-        INSERT INTO peer (cluster, node, authority, host, port, expiresAt) VALUES (?,?,?,?,?,?)
+        INSERT INTO peer (cluster, node, authority, host, port, expiresAt, invited) VALUES (?,?,?,?,?,?,?)
         ON CONFLICT (cluster) DO UPDATE SET node = excluded.node, authority = excluded.authority,
           host = CASE excluded.host WHEN '' THEN host ELSE excluded.host END, port = excluded.port,
-          expiresAt = excluded.expiresAt
-        """, arguments: [cluster, node, Data(authority), host, Int64(port), expiresAt])
+          expiresAt = excluded.expiresAt, invited = MAX(invited, excluded.invited)
+        """, arguments: [cluster, node, Data(authority), host, Int64(port), expiresAt, invited])
   }
 
   static func all(_ database: Database) throws -> [PeerRecord] {
     try Row.fetchAll(database, sql: "SELECT * FROM peer ORDER BY cluster").map(PeerRecord.init(row:))
+  }
+
+  /// Sets when trust in a cluster ends, and whether it is still invited.
+  static func setTrust(_ database: Database, _ cluster: String, expiresAt: Timestamp?, invited: Bool) throws {
+    try database.execute(
+      sql: "UPDATE peer SET expiresAt = ?, invited = ? WHERE cluster = ?", arguments: [expiresAt, invited, cluster])
   }
 
   static func find(_ database: Database, _ cluster: String) throws -> PeerRecord? {

@@ -72,6 +72,23 @@ final class TrustStore: Sendable {
       .map { PinnedAuthority(clusterID: $0.cluster, caDER: $0.authority) }
   }
 
+  /// A peer has taken back its last pair with us: it is trusted only as long as we have one with it, and a while longer.
+  func takeBackInvitation(of cluster: String) throws(ReplError) {
+    let end = Timestamp(nanoseconds: clock.now().nanoseconds + Int64(configuration.pairRetention * 1e9))
+    try database.write { database in
+      guard let peer = try PeerRecord.find(database, cluster), peer.invited else { return }
+      let hasPair = try PairRecord.all(database).contains { $0.peer == cluster }
+      try PeerRecord.setTrust(database, cluster, expiresAt: hasPair ? nil : end, invited: false)
+    }
+  }
+
+  /// Clusters whose trust has run out.
+  func expiredPeers() throws(ReplError) -> [String] {
+    let now = clock.now()
+    return try database.read { try PeerRecord.all($0) }.filter { $0.expiresAt.map { $0 <= now } ?? false }.map(
+      \.cluster)
+  }
+
   // MARK: Tokens
 
   /// Makes a token and keeps its secret; its text form is shown once.

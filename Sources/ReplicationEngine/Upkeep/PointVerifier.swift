@@ -67,7 +67,8 @@ struct PointVerifier: Sendable {
     return segments
   }
 
-  /// A point that was read and found equal is proven, suspect or not; one that differs is suspect, with where.
+  /// A point that was read and found equal is proven, suspect or not, unless its source doubts what it sealed; one that
+  /// differs is suspect, with where.
   private func note(
     _ result: Verification, _ damaged: [UInt64], of point: CatalogPoint, _ source: SourceVolume
   ) throws(ReplError) -> PointState {
@@ -75,7 +76,7 @@ struct PointVerifier: Sendable {
     updated.damaged = damaged
     if result.matchesSeal {
       updated.provenAt = context.clock.now()
-      if point.state == .suspect { updated.state = .sealed }
+      if point.state == .suspect, point.doubt == nil { updated.state = .sealed }
     } else if point.state == .sealed {
       updated.state = .suspect
     }

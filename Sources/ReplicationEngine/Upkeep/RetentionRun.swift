@@ -5,17 +5,43 @@ import ReplModel
 struct RetentionRun: Sendable {
   let context: TargetContext
 
+  /// Seconds for which the points of a volume that is gone at its source are kept.
+  static let orphanLife: Double = 30 * 86400
+
+  /// Prunes every volume held here: points age also when none are added.
+  func pruneAll() {
+    for volume in (try? context.database.read { try TargetVolumeRecord.all($0) }) ?? [] {
+      guard let source = try? SourceVolume(cluster: volume.cluster, volume: volume.volume) else { continue }
+      if volume.deletedAt == nil { prune(source) } else { pruneOrphans(volume, source) }
+    }
+  }
+
   /// Prunes by policy. Failures are left for the next time: nothing depends on a point being gone.
   func prune(_ source: SourceVolume) {
-    guard let points = try? points(of: source) else { return }
-    let doomed = context.configuration.retention.pointsToDelete(candidates(points), secondsSinceClockStep: nil)
+    guard !isPinned(source), let points = try? points(of: source) else { return }
+    let doomed = context.configuration.retention.pointsToDelete(
+      candidates(points), secondsSinceClockStep: context.clockSteps.secondsSinceStep())
     delete(points.filter { doomed.contains($0.point) }, of: source)
+  }
+
+  /// The points of a volume that was deleted at its source go together, after their time. Quarantined and promoted ones
+  /// stay, and the volume's record with them.
+  private func pruneOrphans(_ volume: TargetVolumeRecord, _ source: SourceVolume) {
+    guard !isPinned(source), let deletedAt = volume.deletedAt,
+      context.clock.now().seconds(since: deletedAt) >= Self.orphanLife,
+      (context.clockSteps.secondsSinceStep() ?? .infinity) >= RetentionPolicy.stepPause,
+      let points = try? points(of: source)
+    else { return }
+    delete(points.filter { $0.state == .orphaned || $0.state == .suspect }, of: source)
+    guard let rest = try? self.points(of: source), rest.isEmpty else { return }
+    _ = try? context.database.write { try volume.delete($0) }
   }
 
   /// The file system is full: staging went first; now every point above the floor may go.
   func makeRoom(for source: SourceVolume) {
-    guard let points = try? points(of: source) else { return }
+    guard !isPinned(source), let points = try? points(of: source) else { return }
     let policy = RetentionPolicy(keepLast: 1, floor: context.configuration.retention.floor)
+    // By count alone: a full pool does not wait for the clock.
     let doomed = policy.pointsToDelete(candidates(points), secondsSinceClockStep: nil)
     let going = points.filter { doomed.contains($0.point) }
     guard !going.isEmpty else { return }
@@ -23,6 +49,12 @@ struct RetentionRun: Sendable {
       ObjectReference(kind: "Volume", namespace: "", name: source.volume.description, uid: ""), warning: true,
       "PoolFull", "the pool is full: \(going.count) points above the floor are deleted")
     delete(going, of: source)
+  }
+
+  /// All points of a promoted volume stay: a failback begins from the newest that both sides hold. When that cannot be
+  /// told, they stay too.
+  private func isPinned(_ source: SourceVolume) -> Bool {
+    (try? context.database.read { try PromotionRecord.find($0, source) != nil }) ?? true
   }
 
   private func points(of source: SourceVolume) throws(ReplError) -> [CatalogPoint] {

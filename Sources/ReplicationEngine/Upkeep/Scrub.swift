@@ -76,17 +76,23 @@ struct TwinScrub: Sendable {
       try database.execute(
         sql: "UPDATE snapshot SET scrubbedAt = ? WHERE point = ?", arguments: [now, snapshot.point])
       if differing.isEmpty {
-        try VolumeRecord.setCare(database, volume.id, distrust: nil, full: volume.fullReason)
+        try VolumeRecord.setDistrust(database, volume.id, nil)
+        try CleanScrub.record(database, snapshot)
       } else {
         let reason = "a scrub found \(differing.count) segments of snapshot \(snapshot.point) that differ from its sums"
-        try VolumeRecord.setCare(database, volume.id, distrust: reason, full: volume.fullReason)
+        try VolumeRecord.setDistrust(database, volume.id, reason)
+        try NoticeRecord.tell(database, of: volume.id) { peer in
+          let clean = try CleanScrub.find(database, volume.id, peer: peer) ?? Timestamp(nanoseconds: 0)
+          return .doubted(since: clean, reason: reason)
+        }
       }
     }
     guard !differing.isEmpty else { return }
     context.events.post(
       namespace: volume.namespace, volume: volume.name, warning: true, "MissedChange",
       "\(differing.count) segments of the twin of point \(snapshot.point) differ from what was sealed; "
-        + "they are in the next session, and segment sums are compared until a whole scrub is clean")
+        + "they are in the next session, segment sums are compared until a whole scrub is clean, and the points made "
+        + "since the last clean one are suspect")
   }
 
   private func compare(_ snapshot: SnapshotRecord, _ key: FingerprintKey, _ pace: Pace) throws(ReplError) -> [UInt64] {

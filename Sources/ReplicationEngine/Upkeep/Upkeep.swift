@@ -2,7 +2,8 @@ import ReplModel
 import Synchronization
 import WireTransport
 
-/// The engine's timers, each on a thread of its own: ledger ticks, heartbeats, scrub, room in the pools.
+/// The engine's timers, each on a thread of its own: ledger ticks, heartbeats, scrub, room in the pools,
+/// retention.
 final class Upkeep: Sendable {
   private let stopSignal = Atomic<Bool>(false)
   private let threads: Mutex<[WorkerThread]>
@@ -10,7 +11,10 @@ final class Upkeep: Sendable {
   init(engine: ReplicationEngine) throws(ReplError) {
     threads = Mutex([])
     let ticks = try WorkerThread(name: "ledger-tick") { [self, weak engine] in
-      every(1) { engine?.target.tick() }
+      every(1) {
+        engine?.target.tick()
+        _ = engine?.target.context.clockSteps.secondsSinceStep()
+      }
     }
     let heartbeats = try WorkerThread(name: "heartbeat") { [self, weak engine] in
       every(5) { engine?.sendHeartbeats() }
@@ -21,7 +25,10 @@ final class Upkeep: Sendable {
     let space = try WorkerThread(name: "space") { [self, weak engine] in
       every(10) { if let engine { SpaceKeeper(context: engine.source).run() } }
     }
-    threads.withLock { $0 = [ticks, heartbeats, scrubs, space] }
+    let retention = try WorkerThread(name: "retention") { [self, weak engine] in
+      every(600) { if let engine { RetentionRun(context: engine.target.context).pruneAll() } }
+    }
+    threads.withLock { $0 = [ticks, heartbeats, scrubs, space, retention] }
   }
 
   var isStopped: Bool { stopSignal.load(ordering: .relaxed) }
@@ -47,6 +54,7 @@ final class Upkeep: Sendable {
 extension ReplicationEngine {
   /// Asks every paired peer whether it lives, and repairs what it found damaged.
   func sendHeartbeats() {
+    for cluster in (try? trust.expiredPeers()) ?? [] { pairService.cutOff(cluster) }
     let clusters = Set(((try? database.read { try PairRecord.all($0) }) ?? []).map(\.peer))
     for cluster in clusters {
       guard let link = try? links.link(to: cluster) else { continue }
@@ -57,6 +65,7 @@ extension ReplicationEngine {
         if let offset = link.clockOffset, abs(offset) > ClockWarning.nanoseconds {
           logger.warning("clocks differ", metadata: ["peer": "\(cluster)", "seconds": "\(Double(offset) / 1e9)"])
         }
+        sendNotices(link)
         if repairWanted { startRepairs(link) }
       } catch {
         if wasReady { logger.warning("peer does not answer", metadata: ["peer": "\(cluster)", "reason": "\(error)"]) }
@@ -66,6 +75,15 @@ extension ReplicationEngine {
 }
 
 extension ReplicationEngine {
+  /// What is not answered now is said again with the next heartbeat.
+  private func sendNotices(_ link: PeerConnection) {
+    do throws(ReplError) {
+      try NoticeSender(context: source).send(over: link)
+    } catch {
+      logger.debug("notices wait", metadata: ["peer": "\(link.cluster)", "reason": "\(error)"])
+    }
+  }
+
   /// Repairs on a thread of their own, so that heartbeats go on; a run that is under way is not joined by another. The
   /// thread holds nothing that is not durable: it need not be waited for at the end.
   private func startRepairs(_ link: PeerConnection) {

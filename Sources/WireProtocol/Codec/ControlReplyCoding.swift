@@ -25,6 +25,9 @@ extension ControlReply {
     case .queryPoint: .queryPoint
     case .verifyPoint: .verifyPoint
     case .unpair: .unpair
+    case .sendDocument: .sendDocument
+    case .fetchAnswer: .fetchAnswer
+    case .volumeNotice: .volumeNotice
     case .refused: nil
     }
   }
@@ -46,9 +49,11 @@ extension ControlReply {
     case .segmentSums(let message): message
     case .sealSession(let message): message
     case .commitGroup(let message): message
-    case .confirmGroup, .abortSession, .unpair: Nothing()
+    case .confirmGroup, .abortSession, .unpair, .volumeNotice: Nothing()
     case .queryPoint(let message): message
     case .verifyPoint(let message): message
+    case .sendDocument(let message): message
+    case .fetchAnswer(let message): message
     case .refused(let error): error
     }
   }
@@ -84,6 +89,9 @@ extension ControlReply {
     case .queryPoint: self = .queryPoint(try QueryPointReply(body: body, what))
     case .verifyPoint: self = .verifyPoint(try VerifyReply(body: body, what))
     case .unpair: self = try Self.empty(.unpair, body, what)
+    case .sendDocument: self = .sendDocument(try DocumentReply(body: body, what))
+    case .fetchAnswer: self = .fetchAnswer(try AnswerPart(body: body, what))
+    case .volumeNotice: self = try Self.empty(.volumeNotice, body, what)
     case .close, .pairHello, .pairProof:
       throw WireError(.outOfOrder, "\(known) is not a reply of a control connection")
     }

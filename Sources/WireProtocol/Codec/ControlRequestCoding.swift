@@ -18,6 +18,9 @@ extension ControlRequest {
     case .queryPoint: .queryPoint
     case .verifyPoint: .verifyPoint
     case .unpair: .unpair
+    case .sendDocument: .sendDocument
+    case .fetchAnswer: .fetchAnswer
+    case .volumeNotice: .volumeNotice
     }
   }
 
@@ -37,6 +40,9 @@ extension ControlRequest {
     case .queryPoint(let message): message
     case .verifyPoint(let message): message
     case .unpair(let message): message
+    case .sendDocument(let message): message
+    case .fetchAnswer(let message): message
+    case .volumeNotice(let message): message
     }
   }
 
@@ -66,6 +72,9 @@ extension ControlRequest {
     case .queryPoint: self = .queryPoint(try QueryPoint(body: body, what))
     case .verifyPoint: self = .verifyPoint(try VerifyPoint(body: body, what))
     case .unpair: self = .unpair(try Unpair(body: body, what))
+    case .sendDocument: self = .sendDocument(try DocumentPart(body: body, what))
+    case .fetchAnswer: self = .fetchAnswer(try AnswerRequest(body: body, what))
+    case .volumeNotice: self = .volumeNotice(try VolumeNotice(body: body, what))
     case .close, .pairHello, .pairProof:
       throw WireError(.outOfOrder, "\(known) is not a request of a control connection")
     }

@@ -15,6 +15,9 @@ public enum FrameType: UInt16, Sendable, CaseIterable {
   case queryPoint = 12
   case verifyPoint = 13
   case unpair = 14
+  case sendDocument = 15
+  case fetchAnswer = 16
+  case volumeNotice = 17
   /// The sender closes the connection; never answered. The body is a ``CloseNotice``.
   case close = 255
   /// On pairing connections only.
@@ -31,7 +34,7 @@ public enum FrameType: UInt16, Sendable, CaseIterable {
 
   private var requestLimit: UInt32 {
     switch self {
-    case .beginSession, .sealSession: 1 << 20
+    case .beginSession, .sealSession, .sendDocument: 1 << 20
     case .close: 8 << 10
     case .pairProof: 32 << 10
     default: 4 << 10
@@ -40,7 +43,7 @@ public enum FrameType: UInt16, Sendable, CaseIterable {
 
   private var replyLimit: UInt32 {
     switch self {
-    case .inventory, .beginSession, .queryPoint, .verifyPoint: 1 << 20
+    case .inventory, .beginSession, .queryPoint, .verifyPoint, .sendDocument, .fetchAnswer: 1 << 20
     case .sealSession: 2 << 20
     case .resumeExtents, .segmentSums: 128 << 10
     case .commitGroup: 32 << 10

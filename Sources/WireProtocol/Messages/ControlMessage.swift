@@ -17,6 +17,9 @@ public enum ControlRequest: Hashable, Sendable {
   case queryPoint(QueryPoint)
   case verifyPoint(VerifyPoint)
   case unpair(Unpair)
+  case sendDocument(DocumentPart)
+  case fetchAnswer(AnswerRequest)
+  case volumeNotice(VolumeNotice)
 }
 
 /// The answer to a request of the same name, or a refusal.
@@ -35,6 +38,9 @@ public enum ControlReply: Hashable, Sendable {
   case queryPoint(QueryPointReply)
   case verifyPoint(VerifyReply)
   case unpair
+  case sendDocument(DocumentReply)
+  case fetchAnswer(AnswerPart)
+  case volumeNotice
   case refused(ReplError)
 }
 
@@ -43,6 +49,10 @@ public enum ControlReply: Hashable, Sendable {
 public struct Hello: Hashable, Sendable {
   public static let protocolMajor: UInt16 = 1
   public static let protocolMinor: UInt16 = 0
+  /// Bit of ``features``: documents of control planes are taken (sendDocument, fetchAnswer).
+  public static let documents: UInt64 = 1 << 0
+  /// Bit of ``features``: notices about volumes are taken (volumeNotice).
+  public static let notices: UInt64 = 1 << 1
   public var major: UInt16
   public var minor: UInt16
   /// Bit set of optional features; unknown bits are ignored.

@@ -88,11 +88,17 @@ public final class CertificateAuthority: Sendable {
     uri: String?, purposes: UInt32, notBefore: Int64, notAfter: Int64
   ) throws(ReplError) -> LeafIdentity {
     let key = try PKI.generateKey()
-    let leaf = try PKI.certify(
+    return try issue(
       PKI.Request(
-        commonName: "repl-agent", uri: uri, notBefore: notBefore, notAfter: notAfter, purposes: purposes, keyPEM: key,
-        issuer: (keyPEM: keyPEM, certificate: certificateDER)))
-    return LeafIdentity(certificateChain: [leaf, certificateDER], privateKeyPEM: key)
+        commonName: "repl-agent", uri: uri, notBefore: notBefore, notAfter: notAfter, purposes: purposes, keyPEM: key))
+  }
+
+  /// Signs what is asked for, whoever its issuer was to be.
+  func issue(_ request: PKI.Request) throws(ReplError) -> LeafIdentity {
+    var request = request
+    request.issuer = (keyPEM: keyPEM, certificate: certificateDER)
+    let leaf = try PKI.certify(request)
+    return LeafIdentity(certificateChain: [leaf, certificateDER], privateKeyPEM: request.keyPEM)
   }
 
   /// The name carries part of the key's hash: two authorities never have one name.

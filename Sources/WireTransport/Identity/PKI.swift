@@ -6,7 +6,10 @@ enum PKI {
   /// What to certify. `issuer` nil: signed with its own key.
   struct Request {
     var commonName: String
+    var organization: String?
     var uri: String?
+    /// Other names, as css_pki_request has them.
+    var alternativeNames: String?
     var notBefore: Int64
     var notAfter: Int64
     var isAuthority = false
@@ -29,12 +32,17 @@ enum PKI {
         withSlice(request.issuer?.keyPEM ?? []) { issuerKey in
           withSlice(request.issuer?.certificate ?? []) { issuer in
             request.commonName.withCString { name in
-              withOptionalCString(request.uri) { uri in
-                var wish = css_pki_request(
-                  common_name: name, uri: uri, not_before: request.notBefore, not_after: request.notAfter,
-                  authority: request.isAuthority, purposes: request.purposes, subject_key_pem: key,
-                  issuer_key_pem: issuerKey, issuer_certificate: issuer)
-                return css_pki_certify(&wish, certificate, error)
+              withOptionalCString(request.organization) { organization in
+                withOptionalCString(request.uri) { uri in
+                  withOptionalCString(request.alternativeNames) { names in
+                    var wish = css_pki_request(
+                      common_name: name, organization: organization, uri: uri, alternative_names: names,
+                      not_before: request.notBefore, not_after: request.notAfter, authority: request.isAuthority,
+                      purposes: request.purposes, subject_key_pem: key, issuer_key_pem: issuerKey,
+                      issuer_certificate: issuer)
+                    return css_pki_certify(&wish, certificate, error)
+                  }
+                }
               }
             }
           }

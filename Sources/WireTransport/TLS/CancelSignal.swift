@@ -4,7 +4,8 @@ import Synchronization
 
 /// Ends waits from any thread: an eventfd that becomes readable once and stays so.
 public final class CancelSignal: Sendable {
-  private let descriptor: Int32
+  /// Readable once cancelled; negative when there was none to be had.
+  let descriptor: Int32
   private let fired = Atomic(false)
 
   public init() { descriptor = css_event_new() }

@@ -98,7 +98,8 @@ final class World: @unchecked Sendable {
     configuration.retention = retention
     return TargetContext(
       configuration: configuration, database: machine.database, storage: machine.disk, pools: machine.pools,
-      clock: clock, elapsed: clock.elapsedClock, events: EventHub(), clockOffset: { _ in 0 }, background: { $0() })
+      clock: clock, elapsed: clock.elapsedClock, events: EventHub(), clockOffset: { _ in 0 }, background: { $0() },
+      clockSteps: ClockStepWatch(clock: clock))
   }
 
   var targetContext: TargetContext { Self.targetContext(target, clock, retention) }

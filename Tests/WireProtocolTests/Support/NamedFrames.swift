@@ -29,6 +29,13 @@ enum NamedFrames {
       "query-point": .queryPoint(QueryPoint(volume: Samples.volume, point: Samples.point)),
       "verify-point": .verifyPoint(VerifyPoint(volume: Samples.volume, point: Samples.point, quick: false)),
       "unpair": .unpair(Unpair()),
+      "send-document": .sendDocument(
+        DocumentPart(
+          exchange: Samples.exchange, topic: "resources", total: 13, index: 0, bytes: Array(#"{"version":1}"#.utf8))),
+      "fetch-answer": .fetchAnswer(AnswerRequest(exchange: Samples.exchange, index: 1)),
+      "volume-notice-deleted": .volumeNotice(VolumeNotice(volume: Samples.volume, content: .deleted)),
+      "volume-notice-doubted": .volumeNotice(
+        VolumeNotice(volume: Samples.volume, content: .doubted(since: Samples.taken, reason: "segment 3 differs"))),
     ]
   }
 
@@ -59,6 +66,11 @@ enum NamedFrames {
         VerifyReply(
           seal: Samples.fullSeal, computed: Samples.digest, bytesRead: 5000, damagedSegments: [0], state: .suspect)),
       "unpair-reply": .unpair,
+      "send-document-reply-taken": .sendDocument(.taken),
+      "send-document-reply-answer": .sendDocument(.answer(AnswerPart(total: 2, index: 0, bytes: Array("{}".utf8)))),
+      "fetch-answer-reply": .fetchAnswer(
+        AnswerPart(total: UInt32(WireLimits.documentPart) + 3, index: 1, bytes: Array("\"}}".utf8))),
+      "volume-notice-reply": .volumeNotice,
     ]) { first, _ in first }
   }
 

@@ -113,7 +113,7 @@ struct RandomMessages {
   }
 
   mutating func request(_ number: Int) -> ControlRequest {
-    switch number % 14 {
+    switch number % 17 {
     case 0: .hello(hello())
     case 1: .heartbeat(Heartbeat(sentAt: instant()))
     case 2: .inventory(InventoryRequest(volume: id()))
@@ -134,12 +134,19 @@ struct RandomMessages {
     case 10: .abortSession(AbortSession(session: id(), discard: random.chance(50)))
     case 11: .queryPoint(QueryPoint(volume: id(), point: id()))
     case 12: .verifyPoint(VerifyPoint(volume: id(), point: id(), quick: random.chance(50)))
-    default: .unpair(Unpair())
+    case 13: .unpair(Unpair())
+    case 14: .sendDocument(documentPart())
+    case 15: .fetchAnswer(AnswerRequest(exchange: id(), index: UInt16(1 + random.below(65_535))))
+    default:
+      .volumeNotice(
+        VolumeNotice(
+          volume: id(),
+          content: random.chance(30) ? .deleted : .doubted(since: instant(), reason: text(WireLimits.reason))))
     }
   }
 
   mutating func reply(_ number: Int) -> ControlReply {
-    switch number % 15 {
+    switch number % 18 {
     case 0: .hello(hello())
     case 1:
       .heartbeat(
@@ -161,8 +168,29 @@ struct RandomMessages {
           seal: seal(), computed: optional(sum()), bytesRead: size(), damagedSegments: segments(20),
           state: element(PointState.allCases, .sealed)))
     case 13: .unpair
+    case 14: .sendDocument(random.chance(30) ? .taken : .answer(answerPart()))
+    case 15: .fetchAnswer(answerPart())
+    case 16: .volumeNotice
     default: .refused(error())
     }
+  }
+
+  /// Mostly a short document of one part, sometimes the short end of a longer one.
+  private mutating func part() -> (total: UInt32, index: UInt16, bytes: [UInt8]) {
+    let bytes = random.bytes(random.below(300) + 1)
+    let index = random.chance(30) ? 1 + random.below(15) : 0
+    return (UInt32(index * WireLimits.documentPart + bytes.count), UInt16(index), bytes)
+  }
+
+  private mutating func documentPart() -> DocumentPart {
+    let part = part()
+    return DocumentPart(
+      exchange: id(), topic: "t" + text(60), total: part.total, index: part.index, bytes: part.bytes)
+  }
+
+  private mutating func answerPart() -> AnswerPart {
+    let part = part()
+    return AnswerPart(total: part.total, index: part.index, bytes: part.bytes)
   }
 
   private mutating func queryReply() -> QueryPointReply {

@@ -11,6 +11,7 @@ enum Samples {
   }
 
   static let volume: VolumeID = id(0x10)
+  static let exchange: ExchangeID = id(0x90)
   static let session: SessionID = id(0x20)
   static let point: PointID = id(0x30)
   static let base: PointID = id(0x40)

@@ -3,32 +3,17 @@ import APIModel
 /// The events of one watch request: which changes concern it and how they are written.
 struct WatchStream: Sendable {
   var query: ListQuery
-  var table: TableWriter?
-  /// Objects sent as ADDED before anything else.
-  var initial: [KubeObject]
-  /// Version the initial objects stand for; a bookmark with this version follows them if asked for.
-  var initialBookmark: Int64?
+  var form: ObjectForm
+  /// Where the objects are.
+  var store: any ObjectStore
+  /// Whether the objects there are come first, as ADDED.
+  var initial: Bool
+  /// Whether a bookmark tells the end of these.
+  var endOfInitial: Bool
   var bookmarks: Bool
   /// When the server ends the stream.
   var seconds: Int64
   var watch: ObjectWatch
-
-  /// The lines that come first.
-  func opening() -> [UInt8] {
-    var lines = initial.flatMap { line("ADDED", $0) }
-    if let initialBookmark {
-      lines += bookmark(initialBookmark, annotations: ["k8s.io/initial-events-end": "true"])
-    }
-    return lines
-  }
-
-  /// The lines of some changes; empty when none of them concerns this watch.
-  func lines(_ changes: [StoreChange]) -> [UInt8] {
-    changes.flatMap { change -> [UInt8] in
-      guard let (type, object) = Self.event(change, query) else { return [] }
-      return line(type, object)
-    }
-  }
 
   /// What a change looks like through a selection: an object that stops matching is deleted, in its old state with the
   /// new version; one that starts matching is added.
@@ -47,30 +32,42 @@ struct WatchStream: Sendable {
     }
   }
 
+  /// The line of a change; empty when it does not concern this watch.
+  func line(_ change: StoreChange) -> [UInt8] {
+    guard let (type, object) = Self.event(change, query) else { return [] }
+    // What was written for the store is what goes out, the same for every watcher.
+    if form.form == .json, let text = change.text, type != "DELETED" || change.action == .deleted {
+      return Self.line(type, text: text)
+    }
+    return line(type, object)
+  }
+
+  /// The line of an object that is there already.
+  func line(_ object: ObjectText) throws(StatusError) -> [UInt8] {
+    if form.form == .json { return Self.line("ADDED", text: object.text) }
+    return line("ADDED", try object.decoded())
+  }
+
   /// A bookmark line.
   func bookmark(_ version: Int64, annotations: [String: JSONValue] = [:]) -> [UInt8] {
     var metadata: JSONValue = ["resourceVersion": .string(String(version))]
     if !annotations.isEmpty { metadata["annotations"] = .object(annotations) }
-    if let table {
-      return Self.line("BOOKMARK", table.table([], metadata: metadata))
-    }
-    return Self.line(
-      "BOOKMARK",
-      ["apiVersion": .string(query.kind.apiVersion), "kind": .string(query.kind.kind), "metadata": metadata])
+    return Self.line("BOOKMARK", text: JSONWriter.bytes(form.bookmark(metadata)))
   }
 
   /// An error line; the stream ends after it.
-  func failure(_ error: StatusError) -> [UInt8] { Self.line("ERROR", error.json) }
+  func failure(_ error: StatusError) -> [UInt8] { Self.line("ERROR", text: JSONWriter.bytes(error.json)) }
 
   private func line(_ type: String, _ object: KubeObject) -> [UInt8] {
-    if let table {
-      let metadata: JSONValue = ["resourceVersion": .string(object.resourceVersion)]
-      return Self.line(type, table.table([object], metadata: metadata))
-    }
-    return Self.line(type, object.json)
+    Self.line(type, text: JSONWriter.bytes(form.one(object)))
   }
 
-  private static func line(_ type: String, _ object: JSONValue) -> [UInt8] {
-    JSONWriter.bytes(["type": .string(type), "object": object]) + [0x0A]
+  private static func line(_ type: String, text: [UInt8]) -> [UInt8] {
+    var line: [UInt8] = []
+    line.reserveCapacity(text.count + 40)
+    line += "{\"type\":\"\(type)\",\"object\":".utf8
+    line += text
+    line += "}\n".utf8
+    return line
   }
 }

@@ -1,0 +1,85 @@
+import APIModel
+import Hummingbird
+import NIOCore
+import Synchronization
+
+/// Times of a watch.
+struct WatchLimits: Sendable {
+  /// Between bookmarks, when nothing else is sent.
+  var bookmarkInterval: Duration = .seconds(60)
+  /// How long a client may take to read what was sent; one that takes longer is cut off.
+  var stall: Duration = .seconds(30)
+}
+
+/// Writes a watch stream to a connection until its time is up, the client goes or the server stops.
+struct WatchWriter {
+  var stream: WatchStream
+  var limits: WatchLimits
+  /// Closes the connection at once.
+  var cut: @Sendable () -> Void
+
+  func write(to writer: inout any ResponseBodyWriter, request: Hummingbird.RequestBody) async throws {
+    // Tasks beside the one that writes; all they do comes down to waking or stopping the watch, or cutting the
+    // connection, so that the loop below stays simple.
+    let (stream, limits, cut) = (stream, limits, cut)
+    let pulse = Pulse()
+    let ender = Task {
+      _ = try? await request.consumeWithInboundCloseHandler { _ in
+        try await Task.sleep(for: .seconds(stream.seconds))
+      } onInboundClosed: {
+        stream.watch.stop()
+      }
+      stream.watch.stop()
+    }
+    let ticker = Task {
+      while (try? await Task.sleep(for: min(limits.bookmarkInterval, limits.stall / 2))) != nil {
+        if pulse.isStalled(for: limits.stall) { return cut() }
+        if stream.bookmarks { stream.watch.wake() }
+      }
+    }
+    defer {
+      ender.cancel()
+      ticker.cancel()
+    }
+    try await follow(&writer, pulse)
+    try await writer.finish(nil)
+  }
+
+  private func follow(_ writer: inout any ResponseBodyWriter, _ pulse: Pulse) async throws {
+    var feed = WatchFeed(stream)
+    var lastWrite = ContinuousClock.now
+    while true {
+      var lines: [UInt8] = []
+      var over = false
+      switch await feed.next() {
+      case .lines(let found): lines = found
+      case .last(let found): (lines, over) = (found, true)
+      case .end:
+        if stream.bookmarks { lines = stream.bookmark(feed.version) }
+        over = true
+      }
+      if lines.isEmpty, stream.bookmarks, .now - lastWrite >= limits.bookmarkInterval {
+        lines = stream.bookmark(feed.version)
+      }
+      if !lines.isEmpty {
+        pulse.begin()
+        try await writer.write(ByteBuffer(bytes: lines))
+        pulse.end()
+        lastWrite = .now
+      }
+      if over { return }
+    }
+  }
+}
+
+/// Since when a write has been waiting for the client.
+private final class Pulse: Sendable {
+  private let since = Mutex<ContinuousClock.Instant?>(nil)
+
+  func begin() { since.withLock { $0 = .now } }
+  func end() { since.withLock { $0 = nil } }
+
+  func isStalled(for limit: Duration) -> Bool {
+    since.withLock { since in since.map { .now - $0 >= limit } ?? false }
+  }
+}

@@ -1,0 +1,116 @@
+import APIModel
+import ReplModel
+import ReplicationEngine
+
+/// The copies that a peer's MigrationSchedules keep here. A copy never triggers: it tells the source whether its
+/// applications run here, and is what a failover starts from. It may lie in the admin namespace, since it does nothing.
+struct ScheduleCopies: Sendable {
+  enum Operation: String, Sendable {
+    case state, put
+  }
+
+  var store: any ObjectStore
+  var cluster: String
+
+  private static let subject = "document of schedules"
+
+  func answer(_ body: [UInt8]) async throws(ReplError) -> [UInt8] {
+    let json = try PeerTopic.json(body, Self.subject)
+    do throws(StatusError) {
+      switch json["operation"]?.string.flatMap(Operation.init) {
+      case .state:
+        return Self.bytes(
+          try await state(namespace: json["namespace"]?.string ?? "", name: json["name"]?.string ?? ""))
+      case .put:
+        let schedule = KubeObject(json["schedule"] ?? .object([:]))
+        try await put(schedule, namespace: KubeObject(json["namespace"] ?? .object([:])))
+        return Self.bytes(PeerScheduleState(copy: .copy, applicationActivated: false))
+      case nil: throw StatusError(400, "BadRequest", "asks for an operation this agent does not know")
+      }
+    } catch { throw Self.error(error) }
+  }
+
+  private static func bytes(_ state: PeerScheduleState) -> [UInt8] {
+    JSONWriter.bytes([
+      "version": .integer(PeerTopic.version), "copy": .string("\(state.copy)"),
+      "applicationActivated": .bool(state.applicationActivated),
+    ])
+  }
+
+  private static func error(_ error: StatusError) -> ReplError {
+    let kind: ReplError.Kind =
+      switch error.code {
+      case 500...: .io
+      case 400, 422: .invalid
+      default: .refused
+      }
+    return ReplError(kind, subject: "schedule at the peer", cause: error.message)
+  }
+
+  private func state(namespace: String, name: String) async throws(StatusError) -> PeerScheduleState {
+    do throws(StatusError) {
+      let object = try await store.get(.migrationSchedule, namespace: namespace, name: name)
+      return PeerScheduleState(
+        copy: isCopy(object) ? .copy : .foreign,
+        applicationActivated: object.status["applicationActivated"]?.bool ?? false)
+    } catch {
+      guard error.code == 404 else { throw error }
+      return PeerScheduleState(copy: .missing, applicationActivated: false)
+    }
+  }
+
+  /// Whether an object is a copy that this very peer has put here.
+  func isCopy(_ object: KubeObject) -> Bool {
+    object.annotations[MigrationMark.staticCopy] == "true" && object.annotations[MigrationMark.origin] == cluster
+      && !object.isDeleting
+  }
+
+  private func put(_ schedule: KubeObject, namespace: KubeObject) async throws(StatusError) {
+    guard schedule.kind == ResourceKind.migrationSchedule.kind, !schedule.namespace.isEmpty, !schedule.name.isEmpty
+    else { throw StatusError(400, "BadRequest", "the document holds no MigrationSchedule with namespace and name") }
+    let copy = Self.copy(of: schedule, cluster: cluster)
+    if namespace.name == copy.namespace {
+      let rules = ReceivingRules(cluster: cluster, acceptsClusterResources: false, namespaces: [])
+      try await ResourceApplier(store: store, rules: rules).ensureNamespace(namespace)
+    }
+    do throws(StatusError) {
+      _ = try await store.create(.migrationSchedule, copy, dryRun: false)
+      return
+    } catch {
+      guard error.reason == "AlreadyExists" else { throw error }
+    }
+    _ = try await store.update(
+      .migrationSchedule, namespace: copy.namespace, name: copy.name, part: .whole, dryRun: false
+    ) { old throws(StatusError) in
+      guard isCopy(old) else {
+        throw StatusError(
+          409, "Refused",
+          "a non static-copy migrationSchedule with the same name and namespace found in the remote cluster")
+      }
+      return Self.renewed(old, with: copy)
+    }
+  }
+
+  /// A schedule as it is kept at the other end: suspended, marked, without a history of its own. Pure.
+  static func copy(of schedule: KubeObject, cluster: String) -> KubeObject {
+    var copy = ResourceKind.migrationSchedule.object(namespace: schedule.namespace, name: schedule.name)
+    copy.setMap("labels", MigrationMark.travelling(labels: schedule.labels))
+    var annotations = MigrationMark.travelling(schedule.annotations)
+    annotations[MigrationMark.staticCopy] = "true"
+    annotations[MigrationMark.origin] = cluster
+    annotations[MigrationMark.hash] = ResourceHash.text(of: schedule.spec["template"] ?? .null)
+    copy.setMap("annotations", annotations)
+    copy.json["spec"] = schedule.spec
+    copy.json[at: "spec.suspend"] = true
+    copy.json["status"] = ["items": .null, "applicationActivated": false]
+    return copy
+  }
+
+  /// A copy brought up to date: what was activated here stays known. Pure.
+  static func renewed(_ old: KubeObject, with copy: KubeObject) -> KubeObject {
+    var new = old
+    new.json["spec"] = copy.json["spec"]
+    for key in ["labels", "annotations"] { new[metadata: key] = copy.metadata[key] }
+    return new
+  }
+}

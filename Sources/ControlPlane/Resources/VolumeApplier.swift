@@ -1,0 +1,259 @@
+import APIModel
+import ReplModel
+import ReplicationEngine
+
+/// The PersistentVolumes and claims of volumes that this agent holds for a peer.
+///
+/// Path, capacity, storage class and binding are this end's own; the peer gives labels, annotations and access modes.
+/// A volume that is not live here is `standby`: an annotation of both objects and the reason in the volume's status.
+struct VolumeApplier: Sendable {
+  var store: any ObjectStore
+  var service: any ReplicationService
+  var applier: ResourceApplier
+  /// By the id of the volume: those held for the peer, live ones among them.
+  private var held: [VolumeID: VolumeReport] = [:]
+  private let cluster: String
+
+  static let standbyReason = "standby"
+
+  /// What came of making the volumes of a Migration live.
+  struct Promotions: Sendable {
+    var reports: [VolumeID: VolumeReport] = [:]
+    var failures: [VolumeID: String] = [:]
+    /// Why applications must not start; nil if they may.
+    var failure: String?
+  }
+
+  init(
+    store: any ObjectStore, service: any ReplicationService, applier: ResourceApplier, held: [VolumeReport],
+    cluster: String
+  ) {
+    self.store = store
+    self.service = service
+    self.applier = applier
+    self.cluster = cluster
+    for report in held where report.sourceCluster == cluster && report.role != .source {
+      if let id = VolumeID(report.id) { self.held[id] = report }
+    }
+  }
+
+  /// Makes the volumes live if the applications are to start; those that are live already stay as they are.
+  func promote(_ document: ResourceDocument) async -> Promotions {
+    var promotions = Promotions(reports: held)
+    guard document.startApplications else { return promotions }
+    for wanted in document.volumes where promotions.reports[wanted.volume]?.role != .promoted {
+      do throws(ReplError) {
+        promotions.reports[wanted.volume] = try await promote(wanted)
+      } catch {
+        promotions.failures[wanted.volume] = "\(error)"
+        promotions.failure = promotions.failure ?? "\(error)"
+      }
+    }
+    return promotions
+  }
+
+  private func promote(_ wanted: TravellingVolume) async throws(ReplError) -> VolumeReport {
+    guard let point = wanted.point else {
+      throw ReplError(
+        .refused, subject: "volume \(wanted.volume) of \(cluster)",
+        cause: held[wanted.volume] == nil
+          ? "is not held here" : "is standby here, and this migration has no point of it",
+        remedy: "migrate it with includeVolumes")
+    }
+    return try await service.promote(volume: wanted.volume, from: cluster, point: point)
+  }
+
+  /// Applies a volume or a claim.
+  func apply(_ item: TravellingObject, _ live: Promotions) async -> ResourceResult {
+    guard let id = item.volume, let report = live.reports[id], report.sizeBytes > 0 else {
+      return .failed(item.object, "no recovery point of its volume is held here: migrate it with its volumes first")
+    }
+    do throws(StatusError) {
+      if item.object.kind == ResourceKind.persistentVolume.kind {
+        try await applyVolume(item, report)
+      } else {
+        try await applyClaim(item.object, report)
+      }
+    } catch {
+      return .failed(item.object, error.message)
+    }
+    if let failure = live.failures[id] { return .failed(item.object, "is not live: \(failure)") }
+    return .migrated(item.object)
+  }
+
+  // MARK: Volumes
+
+  private func applyVolume(_ item: TravellingObject, _ report: VolumeReport) async throws(StatusError) {
+    let claim = item.claim ?? ObjectName(kind: "", namespace: report.namespace, name: report.name)
+    try checkNamespace(claim.namespace)
+    try await checkClaim(claim)
+    let wanted = volume(item.object, claim, report)
+    let rules = applier.rules
+    do throws(StatusError) {
+      _ = try await store.create(.persistentVolume, wanted, dryRun: false)
+    } catch {
+      guard error.reason == "AlreadyExists" else { throw error }
+    }
+    let reason = report.role == .promoted ? "" : Self.standbyReason
+    _ = try await store.update(.persistentVolume, namespace: "", name: wanted.name, part: .whole, dryRun: false) {
+      old throws(StatusError) in
+      if let refusal = rules.overwriteRefusal(old) {
+        throw ResourceApplier.refused(.persistentVolume, old, refusal)
+      }
+      var new = ResourceApplier.merged(old, wanted)
+      // The binding stays as long as it is to the same claim.
+      if Self.names(old, claim) { new.json[at: "spec.claimRef"] = old.spec["claimRef"] }
+      new.json[at: "status.reason"] = reason.isEmpty ? nil : .string(reason)
+      return new
+    }
+  }
+
+  /// A claim of this end's own must not find a volume reserved for it that somebody else has brought.
+  private func checkClaim(_ claim: ObjectName) async throws(StatusError) {
+    let existing: KubeObject
+    do throws(StatusError) {
+      existing = try await store.get(.persistentVolumeClaim, namespace: claim.namespace, name: claim.name)
+    } catch {
+      if error.code == 404 { return }
+      throw error
+    }
+    if let refusal = applier.rules.overwriteRefusal(existing) {
+      throw ResourceApplier.refused(.persistentVolumeClaim, existing, refusal)
+    }
+  }
+
+  /// The volume as it will be here. Pure.
+  func volume(_ sent: KubeObject, _ claim: ObjectName, _ report: VolumeReport) -> KubeObject {
+    var object = VolumeObjects.persistentVolume(report)
+    object.setMap("labels", sent.labels)
+    object.json[at: "spec.claimRef"] = [
+      "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": .string(claim.namespace),
+      "name": .string(claim.name),
+    ]
+    if report.path.isEmpty { object.json[at: "spec.local"] = nil }
+    for key in ["accessModes", "volumeMode"] { object.json[path: ["spec", key]] = sent.spec[key] ?? object.spec[key] }
+    stamp(&object, sent.annotations, report)
+    return object
+  }
+
+  // MARK: Claims
+
+  private func applyClaim(_ sent: KubeObject, _ report: VolumeReport) async throws(StatusError) {
+    try checkNamespace(sent.namespace)
+    let wanted = claim(sent, report)
+    if let bound = try await boundElsewhere(wanted) {
+      guard bound.annotations[MigrationMark.standby] == "true" else {
+        throw ResourceApplier.refused(
+          .persistentVolumeClaim, bound, "is bound to another volume here, \(bound.spec["volumeName"]?.text ?? "")")
+      }
+      // The source has made the volume anew. The claim is a name; the volume it named, and its points, stay.
+      _ = try await store.delete(
+        .persistentVolumeClaim, namespace: bound.namespace, name: bound.name,
+        options: DeleteOptions(propagation: .orphan, uid: bound.uid))
+    }
+    let stored = try await put(wanted)
+    try await bind(stored, to: VolumeObjects.name(report))
+  }
+
+  /// The claim as it will be here. Pure.
+  func claim(_ sent: KubeObject, _ report: VolumeReport) -> KubeObject {
+    var object = ResourceApplier.reduced(sent)
+    object.json[at: "spec.volumeName"] = .string(VolumeObjects.name(report))
+    object.json[at: "spec.storageClassName"] = .string(VolumeObjects.storageClass)
+    stamp(&object, sent.annotations, report)
+    object.setMap("annotations", object.annotations.filter { $0.key != VolumeObjects.volumeID })
+    return object
+  }
+
+  private func boundElsewhere(_ wanted: KubeObject) async throws(StatusError) -> KubeObject? {
+    do throws(StatusError) {
+      let old = try await store.get(.persistentVolumeClaim, namespace: wanted.namespace, name: wanted.name)
+      if let refusal = applier.rules.overwriteRefusal(old) {
+        throw ResourceApplier.refused(.persistentVolumeClaim, old, refusal)
+      }
+      return old.spec["volumeName"] == wanted.spec["volumeName"] ? nil : old
+    } catch {
+      if error.code == 404 { return nil }
+      throw error
+    }
+  }
+
+  private func put(_ wanted: KubeObject) async throws(StatusError) -> KubeObject {
+    do throws(StatusError) {
+      return try await store.create(.persistentVolumeClaim, wanted, dryRun: false)
+    } catch {
+      guard error.reason == "AlreadyExists" else { throw error }
+    }
+    let rules = applier.rules
+    return try await store.update(
+      .persistentVolumeClaim, namespace: wanted.namespace, name: wanted.name, part: .main, dryRun: false
+    ) { old throws(StatusError) in
+      if let refusal = rules.overwriteRefusal(old) {
+        throw ResourceApplier.refused(.persistentVolumeClaim, old, refusal)
+      }
+      return ResourceApplier.merged(old, wanted)
+    }
+  }
+
+  /// Writes the binding into both objects, as the volume controller would.
+  private func bind(_ claim: KubeObject, to name: String) async throws(StatusError) {
+    let target = ObjectName(kind: claim.kind, namespace: claim.namespace, name: claim.name)
+    let rules = applier.rules
+    let volume: KubeObject
+    do throws(StatusError) {
+      volume = try await store.update(.persistentVolume, namespace: "", name: name, part: .whole, dryRun: false) {
+        old throws(StatusError) in
+        guard rules.overwriteRefusal(old) == nil, Self.names(old, target) else { return old }
+        var new = old
+        new.json[at: "spec.claimRef.uid"] = .string(claim.uid)
+        new.json[at: "status.phase"] = "Bound"
+        return new
+      }
+    } catch {
+      // The volume did not come along; the claim waits for it.
+      if error.code == 404 { return }
+      throw error
+    }
+    guard Self.names(volume, target) else { return }
+    let capacity = volume.json[at: "spec.capacity"] ?? .object([:])
+    _ = try await store.update(
+      .persistentVolumeClaim, namespace: claim.namespace, name: claim.name, part: .whole, dryRun: false
+    ) { old in
+      guard old.uid == claim.uid else { return old }
+      var new = old
+      var annotations = old.annotations
+      annotations["pv.kubernetes.io/bind-completed"] = "yes"
+      new.setMap("annotations", annotations)
+      new.json["status"] = ["phase": "Bound", "accessModes": old.spec["accessModes"] ?? [], "capacity": capacity]
+      return new
+    }
+  }
+
+  private static func names(_ volume: KubeObject, _ claim: ObjectName) -> Bool {
+    let reference = volume.spec["claimRef"]
+    return reference?["namespace"]?.string == claim.namespace && reference?["name"]?.string == claim.name
+  }
+
+  // MARK: Both
+
+  private func checkNamespace(_ namespace: String) throws(StatusError) {
+    if let refusal = applier.rules.namespaceRefusal(namespace) {
+      throw StatusError(403, "Forbidden", "\(refusal)")
+    }
+  }
+
+  /// Annotations of the sender's and this end's own, with a hash over what is made of both.
+  private func stamp(_ object: inout KubeObject, _ sent: [String: String], _ report: VolumeReport) {
+    var annotations = sent
+    for key in [MigrationMark.hash, MigrationMark.migrationName, MigrationMark.migrationTime] { annotations[key] = nil }
+    object.setMap("annotations", annotations)
+    applier.mark(&object)
+    annotations = object.annotations
+    annotations[VolumeObjects.volumeID] = report.id
+    annotations[MigrationMark.standby] = report.role == .promoted ? nil : "true"
+    object.setMap("annotations", annotations)
+    annotations[MigrationMark.hash] = ResourceHash.text(of: object)
+    for key in [MigrationMark.migrationName, MigrationMark.migrationTime] { annotations[key] = sent[key] }
+    object.setMap("annotations", annotations)
+  }
+}

@@ -1,0 +1,86 @@
+/// What every kind has.
+extension Schema {
+  static let metadata = Schema.object(
+    "Standard object's metadata: identity, labels, owners and life cycle.",
+    [
+      .string("name", "Name, unique among the objects of one kind in one namespace. Cannot be changed."),
+      .string(
+        "generateName",
+        "Prefix of a name that the server makes unique, when name is left out. Both are kept in the object."),
+      .string("namespace", "Namespace the object is in. Cluster-scoped kinds have none."),
+      .string("uid", "Identity given by the server, never used twice."),
+      .string(
+        "resourceVersion",
+        "Version of the object, from one counter for the whole server. A write that carries an older one is refused."),
+      .integer("generation", "Counts the changes outside metadata."),
+      .time("creationTimestamp", "When the server accepted the object, in UTC."),
+      .time("deletionTimestamp", "When deletion was asked for; the object goes when its finalizers are done."),
+      .integer("deletionGracePeriodSeconds", "Always 0: nothing here waits before it is deleted."),
+      .map("labels", "Keys and values to select objects by."),
+      .map("annotations", "Keys and values that are kept and not interpreted by the server."),
+      .set("finalizers", "Names of those who must clean up before the object may go."),
+      .objects(
+        "ownerReferences", "Objects this one belongs to: it is deleted with the last of them.", key: "uid",
+        [
+          .string("apiVersion", "API version of the owner."), .string("kind", "Kind of the owner."),
+          .string("name", "Name of the owner."), .string("uid", "UID of the owner."),
+          .boolean("controller", "Whether this owner manages the object."),
+          .boolean("blockOwnerDeletion", "Whether a foreground deletion of the owner waits for this object."),
+        ]),
+      .objects("managedFields", "Accepted and not kept: this server does not track field ownership.", []),
+      .string("selfLink", "Accepted and not kept."),
+    ])
+
+  static let apiVersion = Schema(
+    form: .string, text: "Group and version of the schema this object is written in.")
+  static let kind = Schema(form: .string, text: "Kind of the object, in CamelCase.")
+
+  /// Conditions as most built-in kinds have them.
+  static func conditions(_ text: String) -> Schema.Field {
+    .objects(
+      "conditions", text, key: "type",
+      [
+        .string("type", "Name of the condition."), .string("status", "True, False or Unknown."),
+        .string("reason", "One word for why."), .string("message", "Why, for people."),
+        .time("lastTransitionTime", "When the status last changed."),
+        .time("lastUpdateTime", "When the condition was last looked at."),
+        .time("lastHeartbeatTime", "When the condition was last reported."),
+        .time("lastProbeTime", "When the condition was last checked."),
+      ])
+  }
+
+  /// A reference to an object by name and identity.
+  static let objectReference: [Schema.Field] = [
+    .string("kind", "Kind of the object."), .string("namespace", "Namespace of the object."),
+    .string("name", "Name of the object."), .string("uid", "UID of the object."),
+    .string("apiVersion", "API version of the object."), .string("resourceVersion", "Version of the object."),
+    .string("fieldPath", "Part of the object that is meant."),
+  ]
+
+  /// Labels an object must have.
+  static func labelSelector(_ name: String, _ text: String) -> Schema.Field {
+    .object(
+      name, text,
+      [
+        .map("matchLabels", "Labels that must be there with these values."),
+        .objects(
+          "matchExpressions", "Requirements that must all hold.",
+          [
+            .string("key", "Label key."), .string("operator", "In, NotIn, Exists or DoesNotExist."),
+            .strings("values", "Values for In and NotIn."),
+          ]),
+      ])
+  }
+}
+
+extension ResourceKind {
+  /// Description of a whole object of this kind.
+  var schema: Schema {
+    .object(
+      description,
+      [
+        Schema.Field(name: "apiVersion", schema: .apiVersion), Schema.Field(name: "kind", schema: .kind),
+        Schema.Field(name: "metadata", schema: .metadata),
+      ] + fields)
+  }
+}

@@ -1,0 +1,57 @@
+extension Schema {
+  /// Fields of a PersistentVolume.
+  static let persistentVolume: [Field] = [
+    .object(
+      "spec", "The volume and where it is.",
+      [
+        .mapOf("capacity", "Its size under storage.", Schema(form: .quantity, text: "")),
+        .strings("accessModes", "ReadWriteOnce, ReadOnlyMany, ReadWriteMany or ReadWriteOncePod."),
+        .string("persistentVolumeReclaimPolicy", "Retain, Delete or Recycle. Retain unless given."),
+        .string("storageClassName", "Name of its StorageClass."),
+        .string("volumeMode", "Filesystem or Block. Filesystem unless given."),
+        .object(
+          "local", "A file or device of this node.",
+          [.string("path", "Absolute path. Cannot be changed."), .string("fsType", "File system inside.")]),
+        .object("claimRef", "Claim it is bound to.", objectReference),
+        .any("csi", "A volume of a CSI driver. Cannot be changed."), .any("nfs", "An NFS export. Cannot be changed."),
+        .any("hostPath", "A directory of the node. Cannot be changed."), .any("nodeAffinity", "Nodes that reach it."),
+        .strings("mountOptions", "Options for mounting."),
+        .string("volumeAttributesClassName", "Name of a VolumeAttributesClass."),
+      ]),
+    .object(
+      "status", "Whether it is bound.",
+      [
+        .string("phase", "Pending, Available, Bound, Released or Failed."), .string("message", "Why, for people."),
+        .string("reason", "Why, in a word."), .time("lastPhaseTransitionTime", "When the phase last changed."),
+      ]),
+  ]
+
+  /// Fields of a PersistentVolumeClaim.
+  static let persistentVolumeClaim: [Field] = [
+    .object("spec", "What is wanted.", claimSpec), .object("status", "What was found.", claimStatus),
+  ]
+
+  static let claimSpec: [Field] = [
+    .strings("accessModes", "ReadWriteOnce, ReadOnlyMany, ReadWriteMany or ReadWriteOncePod."),
+    labelSelector("selector", "Labels the volume must have."),
+    .object(
+      "resources", "How large.",
+      [
+        .mapOf("requests", "Smallest size under storage.", Schema(form: .quantity, text: "")),
+        .mapOf("limits", "Largest size under storage.", Schema(form: .quantity, text: "")),
+      ]),
+    .string("volumeName", "Name of the PersistentVolume. May be set once."),
+    .string("storageClassName", "Name of the StorageClass."),
+    .string("volumeMode", "Filesystem or Block. Filesystem unless given."),
+    .any("dataSource", "What it begins as."), .any("dataSourceRef", "What it begins as."),
+    .string("volumeAttributesClassName", "Name of a VolumeAttributesClass."),
+  ]
+
+  private static let claimStatus: [Field] = [
+    .string("phase", "Pending, Bound or Lost."), .strings("accessModes", "Access modes of the volume."),
+    .mapOf("capacity", "Size of the volume under storage.", Schema(form: .quantity, text: "")),
+    conditions("State of the claim."),
+    .any("allocatedResources", "What is set aside."), .any("allocatedResourceStatuses", "How resizing stands."),
+    .string("currentVolumeAttributesClassName", "Class in effect."), .any("modifyVolumeStatus", "How a change stands."),
+  ]
+}

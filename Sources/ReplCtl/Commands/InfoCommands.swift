@@ -1,0 +1,42 @@
+import APIModel
+import ArgumentParser
+
+struct VersionCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "version", abstract: "Shows the versions of this program and of the agent.")
+
+  @OptionGroup var options: GlobalOptions
+
+  func run() throws {
+    Console.standard.line("replctl Version: \(ReplCtl.version)")
+    let status = try options.client.send("GET", ["agent", "v1", "status"])
+    Console.standard.line("repl-agent Version: \(Field.text(status, "version"))")
+  }
+}
+
+struct CompletionCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "completion", abstract: "Prints a completion script for a shell.",
+    discussion: """
+      bash: source <(replctl completion bash)
+      zsh:  replctl completion zsh > "${fpath[1]}/_replctl"
+      fish: replctl completion fish > ~/.config/fish/completions/replctl.fish
+      """)
+
+  enum Shell: String, ExpressibleByArgument, CaseIterable {
+    case bash, zsh, fish
+
+    var known: CompletionShell {
+      switch self {
+      case .bash: .bash
+      case .zsh: .zsh
+      case .fish: .fish
+      }
+    }
+  }
+
+  @Argument(help: "bash, zsh or fish.") var shell: Shell
+  @OptionGroup var options: GlobalOptions
+
+  func run() { Console.standard.line(ReplCtl.completionScript(for: shell.known)) }
+}

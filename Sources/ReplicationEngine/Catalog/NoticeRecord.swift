@@ -1,0 +1,78 @@
+import GRDB
+import ReplModel
+import WireProtocol
+
+/// Something a peer has to be told of a volume of ours; kept until the peer has answered it.
+struct NoticeRecord: Hashable, Sendable {
+  var peer: String
+  var notice: VolumeNotice
+}
+
+extension NoticeRecord {
+  private enum Kind: Int {
+    case deleted = 1
+    case doubted = 2
+  }
+
+  private var kind: Kind {
+    switch notice.content {
+    case .deleted: .deleted
+    case .doubted: .doubted
+    }
+  }
+
+  init(row: Row) throws {
+    peer = row["peer"]
+    notice = VolumeNotice(volume: try row.value("volume"), content: .deleted)
+    if Kind(rawValue: row["kind"]) == .doubted {
+      notice.content = .doubted(since: try row.value("since"), reason: row["reason"] ?? "")
+    }
+  }
+
+  /// Keeps it; one of the same kind about the same volume is replaced.
+  func insert(_ database: Database) throws {
+    var since: Timestamp?
+    var reason: String?
+    if case .doubted(let instant, let text) = notice.content { (since, reason) = (instant, text) }
+    try database.execute(
+      sql: "INSERT OR REPLACE INTO notice (peer, volume, kind, since, reason) VALUES (?,?,?,?,?)",
+      arguments: [peer, notice.volume, kind.rawValue, since, reason])
+  }
+
+  static func all(_ database: Database, peer: String) throws -> [NoticeRecord] {
+    try Row.fetchAll(database, sql: "SELECT * FROM notice WHERE peer = ? ORDER BY volume, kind", arguments: [peer])
+      .map(NoticeRecord.init(row:))
+  }
+
+  func delete(_ database: Database) throws {
+    try database.execute(
+      sql: "DELETE FROM notice WHERE peer = ? AND volume = ? AND kind = ?",
+      arguments: [peer, notice.volume, kind.rawValue])
+  }
+
+  /// Keeps one for every peer that holds, or may hold, points of a volume.
+  static func tell(_ database: Database, of volume: VolumeID, _ content: (String) throws -> VolumeNotice.Content) throws
+  {
+    let peers = try String.fetchAll(
+      database, sql: "SELECT DISTINCT peer FROM snapshot WHERE volume = ? ORDER BY peer", arguments: [volume])
+    for peer in peers {
+      try NoticeRecord(peer: peer, notice: VolumeNotice(volume: volume, content: content(peer))).insert(database)
+    }
+  }
+}
+
+/// Until when the points of a volume at a peer are known to miss nothing: the instant of the newest twin that a whole
+/// scrub found clean.
+enum CleanScrub {
+  static func find(_ database: Database, _ volume: VolumeID, peer: String) throws -> Timestamp? {
+    try Row.fetchOne(
+      database, sql: "SELECT takenAt FROM cleanScrub WHERE volume = ? AND peer = ?", arguments: [volume, peer]
+    ).map { try $0.value("takenAt") }
+  }
+
+  static func record(_ database: Database, _ snapshot: SnapshotRecord) throws {
+    try database.execute(
+      sql: "INSERT OR REPLACE INTO cleanScrub (volume, peer, takenAt) VALUES (?,?,?)",
+      arguments: [snapshot.volume, snapshot.peer, snapshot.takenAt])
+  }
+}

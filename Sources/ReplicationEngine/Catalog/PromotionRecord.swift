@@ -1,0 +1,52 @@
+import BlockDiff
+import GRDB
+import ReplModel
+
+/// The promotion of a volume held for another cluster: an intent until the live file is there.
+struct PromotionRecord: Hashable, Sendable {
+  var source: SourceVolume
+  var mark: PromotionMark
+
+  /// What a later session of the volume is told.
+  var inUse: String { "volume in use: promoted at \(mark.site) at \(mark.promotedAt.rfc3339Seconds)" }
+}
+
+extension PromotionRecord {
+  init(row: Row) throws {
+    source = try SourceVolume(cluster: row["cluster"], volume: try row.value("volume"))
+    mark = PromotionMark(
+      point: try row.value("point"), path: row["path"], site: row["site"], promotedAt: try row.value("promotedAt"),
+      branch: Branch(epoch: UInt64(clamping: row["branchEpoch"] as Int64), id: try row.value("branchID")),
+      isLive: row["isLive"])
+  }
+
+  func save(_ database: Database) throws {
+    try database.execute(
+      sql: """
+        INSERT OR REPLACE INTO promotion (cluster, volume, point, path, site, promotedAt, branchEpoch, branchID, isLive)
+        VALUES (?,?,?,?,?,?,?,?,?)
+        """,
+      arguments: [
+        source.cluster, source.volume, mark.point, mark.path, mark.site, mark.promotedAt,
+        Int64(clamping: mark.branch.epoch), mark.branch.id, mark.isLive,
+      ])
+  }
+
+  static func find(_ database: Database, _ source: SourceVolume) throws -> PromotionRecord? {
+    try Row.fetchOne(
+      database, sql: "SELECT * FROM promotion WHERE cluster = ? AND volume = ?",
+      arguments: [source.cluster, source.volume]
+    ).map(PromotionRecord.init(row:))
+  }
+
+  /// Those whose live file is not known to be there.
+  static func unfinished(_ database: Database) throws -> [PromotionRecord] {
+    try Row.fetchAll(database, sql: "SELECT * FROM promotion WHERE isLive = 0 ORDER BY cluster, volume")
+      .map(PromotionRecord.init(row:))
+  }
+
+  func delete(_ database: Database) throws {
+    try database.execute(
+      sql: "DELETE FROM promotion WHERE cluster = ? AND volume = ?", arguments: [source.cluster, source.volume])
+  }
+}

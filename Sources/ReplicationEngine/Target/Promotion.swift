@@ -1,0 +1,142 @@
+import BlockDiff
+import ReplModel
+import WireProtocol
+
+/// Makes a point of a volume held for another cluster the live file: an intent, durable first, made of steps that may
+/// be repeated. `docs/architecture.md` has the table.
+struct Promotion: Sendable {
+  let context: TargetContext
+
+  /// Records the intent: from its commit on, sessions of the volume are refused. The same point again is no error.
+  func intend(_ source: SourceVolume, point: PointID) throws(ReplError) -> PromotionRecord {
+    let (volume, known, held) = try context.database.read { database in
+      (
+        try TargetVolumeRecord.find(database, cluster: source.cluster, volume: source.volume),
+        try PromotionRecord.find(database, source),
+        try CatalogPoint.find(database, cluster: source.cluster, volume: source.volume, point: point)
+      )
+    }
+    guard let volume else {
+      throw ReplError(.notFound, subject: "\(source)", cause: "is not held here")
+    }
+    if let known { return try again(known, point, volume) }
+    guard volume.role == .target else {
+      throw ReplError(.refused, subject: volume.label, cause: "is \(volume.role.rawValue) at this site")
+    }
+    try requirePromotable(held, point, source)
+    let record = PromotionRecord(source: source, mark: try mark(volume, source, point))
+    try context.database.write { database in
+      try record.save(database)
+      try TargetVolumeRecord.setRole(database, source, .promoted)
+    }
+    return record
+  }
+
+  /// Makes the live file and records that it is there. After a failure the intent is taken back if nothing was made;
+  /// otherwise it stays, to be finished when it is asked for again or at start-up.
+  func complete(_ record: PromotionRecord) throws(ReplError) {
+    guard !record.mark.isLive else { return }
+    do throws(ReplError) {
+      try finish(record)
+    } catch {
+      try? undo(record)
+      throw error
+    }
+  }
+
+  /// The steps after the intent, each of which may be repeated.
+  func finish(_ record: PromotionRecord) throws(ReplError) {
+    let held = try context.database.read {
+      try CatalogPoint.find(
+        $0, cluster: record.source.cluster, volume: record.source.volume, point: record.mark.point)
+    }
+    guard let held else { throw missing(record.mark.point) }
+    let store = try context.store(pool: held.pool)
+    try store.write(record.mark, of: record.source)
+    try store.makeLive(try store.point(record.mark.point, of: record.source), at: record.mark.path)
+    var done = record
+    done.mark.isLive = true
+    try store.write(done.mark, of: record.source)
+    try context.database.write { [done] database in
+      try done.save(database)
+      try CatalogPoint.setState(database, record.source, record.mark.point, .promoted)
+    }
+    context.events.post(
+      ObjectReference(kind: "RecoveryPoint", namespace: "", name: record.mark.point.description, uid: ""), "Promoted",
+      "\(record.source) is live here at \(record.mark.path): made of point \(record.mark.point)")
+  }
+
+  /// Finishes what a crash has left; returns what could not be finished.
+  func finishAll() throws(ReplError) -> [String] {
+    var left: [String] = []
+    for record in try context.database.read({ try PromotionRecord.unfinished($0) }) {
+      do throws(ReplError) {
+        try finish(record)
+      } catch {
+        // One volume must not keep the others from their service.
+        left.append("\(record.source): \(error)")
+      }
+    }
+    return left
+  }
+
+  // MARK: Checks
+
+  private func again(
+    _ known: PromotionRecord, _ point: PointID, _ volume: TargetVolumeRecord
+  ) throws(ReplError) -> PromotionRecord {
+    guard known.mark.point == point else {
+      throw ReplError(
+        .refused, subject: volume.label, cause: "\(known.inUse), from point \(known.mark.point)",
+        remedy: "replctl recovery-points clone makes a file of another point")
+    }
+    return known
+  }
+
+  private func requirePromotable(
+    _ held: CatalogPoint?, _ point: PointID, _ source: SourceVolume
+  ) throws(ReplError) {
+    guard let held else { throw missing(point) }
+    let remedy = "verify it by reading, or promote another point"
+    guard held.state == .sealed, held.damaged.isEmpty else {
+      throw ReplError(
+        .refused, subject: "recovery point \(point)",
+        cause: held.damaged.isEmpty ? "is \(held.state.name)" : "is damaged", remedy: remedy)
+    }
+    let store = try context.store(pool: held.pool)
+    if let difference = try store.checkStamp(try store.point(point, of: source)) {
+      throw ReplError(
+        .refused, subject: "recovery point \(point)", cause: "is suspect: \(difference)", remedy: remedy)
+    }
+  }
+
+  private func missing(_ point: PointID) -> ReplError {
+    ReplError(.notFound, subject: "recovery point \(point)", cause: "is not held here")
+  }
+
+  private func mark(
+    _ volume: TargetVolumeRecord, _ source: SourceVolume, _ point: PointID
+  ) throws(ReplError) -> PromotionMark {
+    let path = try context.store(pool: volume.pool).layout.live(source, namespace: volume.namespace, name: volume.name)
+    guard try !context.storage.exists(path) else {
+      throw ReplError(.exists, subject: path, cause: "is there already", remedy: "move the file away")
+    }
+    return PromotionMark(
+      point: point, path: path, site: context.configuration.clusterID, promotedAt: context.clock.now(),
+      branch: Branch(epoch: volume.branch.epoch + 1, id: .random()), isLive: false)
+  }
+
+  /// Only while there is no live file: what was made may be in use already.
+  private func undo(_ record: PromotionRecord) throws(ReplError) {
+    guard try !context.storage.exists(record.mark.path) else { return }
+    let volume = try context.database.read {
+      try TargetVolumeRecord.find($0, cluster: record.source.cluster, volume: record.source.volume)
+    }
+    guard let volume else { return }
+    try context.store(pool: volume.pool).removePromotionMark(of: record.source)
+    try context.database.write { database in
+      try record.delete(database)
+      try TargetVolumeRecord.setRole(database, record.source, .target)
+    }
+  }
+}

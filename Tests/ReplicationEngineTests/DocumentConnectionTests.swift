@@ -1,0 +1,152 @@
+import BlockDiff
+import Logging
+import ReplModel
+import TestSupport
+import Testing
+import WireProtocol
+import WireTransport
+
+@testable import ReplicationEngine
+
+/// Documents over real connections: what both hellos agreed on decides.
+@Suite("Documents on control connections")
+struct DocumentConnectionTests {
+  /// An agent's trust, without the rest of it.
+  private final class Site: Sendable {
+    let configuration: EngineConfiguration
+    let database: AgentDatabase
+    let trust: TrustStore
+    private let directory: TemporaryDirectory
+
+    init(_ cluster: String) throws {
+      directory = try TemporaryDirectory()
+      try LinuxStorage().makeDirectory(directory.path + "/pki")
+      configuration = EngineConfiguration(
+        clusterID: cluster, node: "node", stateDirectory: directory.path, pools: [], allowedPaths: [])
+      database = try AgentDatabase.inMemory()
+      trust = try TrustStore(configuration: configuration, database: database, clock: SystemClock())
+    }
+
+    func pin(_ other: Site) throws {
+      let record = PeerRecord(
+        cluster: other.configuration.clusterID, node: "node", authority: other.trust.authority.certificateDER,
+        host: "127.0.0.1", port: 1, expiresAt: nil)
+      try database.write { try record.save($0) }
+    }
+
+    func settings(_ role: TLSRole) -> TLSSettings {
+      TLSSettings(
+        role: role, alpn: [Application.control], trust: .pinnedAuthorities { [trust] in trust.pinnedAuthorities() }
+      ) { [trust] () throws(ReplError) in try trust.identity() }
+    }
+
+    func connection(to cluster: String, port: UInt16) -> PeerConnection {
+      PeerConnection(
+        cluster: cluster, host: "127.0.0.1", port: port, configuration: configuration, trust: trust,
+        clock: SystemClock())
+    }
+  }
+
+  private struct Echo: PeerDocumentResponder {
+    func answer(_ document: PeerDocument, from cluster: String) async throws(ReplError) -> [UInt8] {
+      Array("\(cluster) says ".utf8) + document.body
+    }
+  }
+
+  private let east: Site
+  private let west: Site
+
+  init() throws {
+    east = try Site("east")
+    west = try Site("west")
+    try east.pin(west)
+    try west.pin(east)
+  }
+
+  private func listen(_ handler: @escaping TLSListener.Handler) throws(ReplError) -> TLSListener {
+    try TLSListener(
+      address: "127.0.0.1", port: 0, settings: west.settings(.server), log: { _, _ in }, handler: handler)
+  }
+
+  /// The agent's own control port, with an echo for a control plane.
+  private func agent() throws -> TLSListener {
+    let documents = DocumentDesk()
+    documents.answer(with: Echo())
+    let context = TargetContext(
+      configuration: west.configuration, database: west.database, storage: LinuxStorage(),
+      pools: PoolSet(entries: [], storage: LinuxStorage()), clock: SystemClock(), elapsed: .system,
+      events: EventHub(), clockOffset: { _ in 0 }, background: { $0() },
+      clockSteps: ClockStepWatch(clock: SystemClock()))
+    let responder = ControlResponder(
+      configuration: west.configuration, trust: west.trust, service: TargetService(context: context),
+      documents: documents, repairs: RepairBoard(), clock: SystemClock(),
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    return try listen { responder.serve($0) }
+  }
+
+  @Test("A document of several parts and its answer, with the sender TLS has proven")
+  func exchange() async throws {
+    let listener = try agent()
+    defer { listener.stop() }
+    let link = east.connection(to: "west", port: listener.boundPort)
+    defer { link.stop() }
+    let body = [UInt8](repeating: 0x61, count: WireLimits.documentPart * 2 + 9)
+    let answer = try await runOnThread("test") { () throws(ReplError) in
+      try DocumentExchange(link: link).run(PeerDocument(topic: "resources", body: body))
+    }
+    #expect(answer == Array("east says ".utf8) + body)
+  }
+
+  @Test("A peer that does not know documents is not sent any: it has to be updated")
+  func olderPeer() async throws {
+    let own = west.configuration
+    let listener = try listen { connection in
+      let channel = try? FrameChannel(connection: connection) { (request) throws(ReplError) in
+        var hello = Application.hello(own)
+        hello.features = 0
+        guard request.type == FrameType.hello.rawValue else {
+          throw ReplError(.bug, subject: "test", cause: "request \(request.type) was sent to a peer without it")
+        }
+        let (flags, body) = ControlReply.hello(hello).encode()
+        return .reply(flags: flags, body: body)
+      }
+      channel?.waitUntilClosed()
+    }
+    defer { listener.stop() }
+    let link = east.connection(to: "west", port: listener.boundPort)
+    defer { link.stop() }
+    do throws(ReplError) {
+      _ = try await runOnThread("test") { () throws(ReplError) in
+        try DocumentExchange(link: link).run(PeerDocument(topic: "resources", body: [1]))
+      }
+      Issue.record("it was answered")
+    } catch {
+      #expect(error.kind == .refused)
+      #expect(error.remedy == "update the peer")
+    }
+  }
+
+  @Test("A client that sends a document without having announced it is cut off")
+  func notAnnounced() async throws {
+    let listener = try agent()
+    defer { listener.stop() }
+    let (settings, configuration, port) = (east.settings(.client), east.configuration, listener.boundPort)
+    let kind = try await runOnThread("test") { () throws(ReplError) -> ReplError.Kind? in
+      let connection = try TLSConnection.connect(host: "127.0.0.1", port: port, settings: settings)
+      let channel = try FrameChannel(connection: connection)
+      defer { channel.close() }
+      var hello = Application.hello(configuration)
+      hello.features = 0
+      let greeting = ControlRequest.hello(hello).encode()
+      _ = try channel.request(type: greeting.type, body: greeting.body, timeout: .seconds(30))
+      let part = ControlRequest.sendDocument(
+        DocumentPart(exchange: .random(), topic: "t", total: 0, index: 0, bytes: [])
+      ).encode()
+      do throws(ReplError) {
+        _ = try channel.request(type: part.type, body: part.body, timeout: .seconds(30))
+        return nil
+      } catch { return error.kind }
+    }
+    #expect(kind == .protocolViolation)
+  }
+}

@@ -1,0 +1,173 @@
+import ReplModel
+import Testing
+import WireProtocol
+import WireTransport
+
+@testable import ReplicationEngine
+
+/// Documents from one control plane to the other, without a network.
+@Suite("Documents between control planes")
+struct DocumentExchangeTests {
+  /// Hands requests to a desk, as the peer's control connection would.
+  private final class DeskLink: PeerLink {
+    let cluster = "west"
+    let maxChunk: UInt32 = 1 << 20
+    let desk: DocumentDesk
+    /// Called with each request before the desk sees it; throwing loses it.
+    let before: @Sendable (ControlRequest) throws(ReplError) -> Void
+
+    init(
+      _ desk: DocumentDesk, before: @escaping @Sendable (ControlRequest) throws(ReplError) -> Void = { _ in }
+    ) {
+      self.desk = desk
+      self.before = before
+    }
+
+    func request(_ request: ControlRequest, timeout: Double) throws(ReplError) -> ControlReply {
+      try before(request)
+      // Through the codec, so that what is too long for a frame is found.
+      let (type, body) = request.encode()
+      #expect(body.count <= Int(FrameType.bodyLimit(type: type, flags: [])))
+      do throws(ReplError) {
+        switch request {
+        case .sendDocument(let part): return .sendDocument(try desk.take(part, from: "east"))
+        case .fetchAnswer(let part): return .fetchAnswer(try desk.fetch(part, from: "east"))
+        default: return .unpair
+        }
+      } catch { return .refused(error) }
+    }
+
+    func openStream(
+      _ begin: BeginReply, session: SessionID, ticket: StreamTicket
+    ) throws(ReplError) -> any ChunkLink {
+      throw ReplError(.bug, subject: "test", cause: "documents need no stream")
+    }
+  }
+
+  /// Answers with the document turned round, with who sent it before.
+  private struct Mirror: PeerDocumentResponder {
+    func answer(_ document: PeerDocument, from cluster: String) async throws(ReplError) -> [UInt8] {
+      guard document.topic != "refuse" else {
+        throw ReplError(.diverged, subject: "document", cause: "is refused", remedy: "ask for less")
+      }
+      return Array("\(cluster) \(document.topic) ".utf8) + document.body.reversed()
+    }
+  }
+
+  private func desk(_ responder: (any PeerDocumentResponder)? = Mirror()) -> DocumentDesk {
+    let desk = DocumentDesk()
+    desk.answer(with: responder)
+    return desk
+  }
+
+  private func exchange(_ link: DeskLink, _ document: PeerDocument) async throws(ReplError) -> [UInt8] {
+    try await runOnThread("test") { () throws(ReplError) in try DocumentExchange(link: link).run(document) }
+  }
+
+  @Test(
+    "A document of any length arrives whole, and so does its answer",
+    arguments: [0, 1, WireLimits.documentPart - 1, WireLimits.documentPart, 3 * WireLimits.documentPart + 7])
+  func lengths(count: Int) async throws {
+    let body = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
+    let answer = try await exchange(DeskLink(desk()), PeerDocument(topic: "resources", body: body))
+    #expect(answer == Array("east resources ".utf8) + body.reversed())
+  }
+
+  @Test("The sender gets the receiver's refusal with its remedy")
+  func refusal() async throws {
+    let document = PeerDocument(topic: "refuse", body: [1])
+    await #expect(throws: ReplError(.diverged, subject: "document", cause: "is refused", remedy: "ask for less")) {
+      try await exchange(DeskLink(desk()), document)
+    }
+  }
+
+  @Test("What is too long, or has no topic, is refused before anything is sent")
+  func limits() async throws {
+    let link = DeskLink(desk()) { (_) throws(ReplError) in
+      throw ReplError(.bug, subject: "test", cause: "something was sent")
+    }
+    let long = [UInt8](repeating: 0, count: WireLimits.document + 1)
+    for document in [
+      PeerDocument(topic: "t", body: long), PeerDocument(topic: "", body: []),
+      PeerDocument(topic: String(repeating: "t", count: 65), body: []),
+    ] {
+      do throws(ReplError) {
+        _ = try await exchange(link, document)
+        Issue.record("\(document.topic) was sent")
+      } catch { #expect(error.kind == .invalid) }
+    }
+  }
+
+  @Test("Without a control plane, and with one that answers too much, documents are refused")
+  func responders() async throws {
+    struct Flood: PeerDocumentResponder {
+      func answer(_ document: PeerDocument, from cluster: String) async throws(ReplError) -> [UInt8] {
+        [UInt8](repeating: 0, count: WireLimits.document + 1)
+      }
+    }
+    for (responder, kind) in [(nil, .transient), (Flood(), .bug)] as [((any PeerDocumentResponder)?, ReplError.Kind)] {
+      do throws(ReplError) {
+        _ = try await exchange(DeskLink(desk(responder)), PeerDocument(topic: "t", body: []))
+        Issue.record("it was answered")
+      } catch { #expect(error.kind == kind) }
+    }
+  }
+
+  @Test("More documents at once than may be answered are refused as busy, and taken again later")
+  func concurrency() async throws {
+    let gate = Gate()
+    let desk = desk(gate)
+    let link = DeskLink(desk)
+    let document = PeerDocument(topic: "t", body: [7])
+    try await withThrowingTaskGroup(of: [UInt8].self) { group in
+      for _ in 0..<DocumentDesk.concurrent { group.addTask { try await exchange(link, document) } }
+      await gate.waitForQuestions(DocumentDesk.concurrent)
+      do throws(ReplError) {
+        _ = try await exchange(link, document)
+        Issue.record("one too many was taken")
+      } catch { #expect(error.kind == .transient) }
+      await gate.open()
+      for try await answer in group { #expect(answer == [7]) }
+    }
+    #expect(try await exchange(link, document) == [7])
+  }
+
+  @Test("Stopping lets go whoever waits")
+  func stop() async throws {
+    let gate = Gate()
+    let desk = desk(gate)
+    let waiting = Task { () throws(ReplError) -> [UInt8] in
+      try await exchange(DeskLink(desk), PeerDocument(topic: "t", body: []))
+    }
+    await gate.waitForQuestions(1)
+    desk.stop()
+    await #expect(throws: ReplError.self) { try await waiting.value }
+    await gate.open()
+  }
+
+  /// Answers once it is open.
+  private actor Gate: PeerDocumentResponder {
+    private var isOpen = false
+    private var questions = 0
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+    private var watchers: [(Int, CheckedContinuation<Void, Never>)] = []
+
+    func answer(_ document: PeerDocument, from cluster: String) async throws(ReplError) -> [UInt8] {
+      questions += 1
+      for (count, watcher) in watchers where count <= questions { watcher.resume() }
+      watchers.removeAll { $0.0 <= questions }
+      if !isOpen { await withCheckedContinuation { waiting.append($0) } }
+      return document.body
+    }
+
+    func waitForQuestions(_ count: Int) async {
+      if questions < count { await withCheckedContinuation { watchers.append((count, $0)) } }
+    }
+
+    func open() {
+      isOpen = true
+      for continuation in waiting { continuation.resume() }
+      waiting = []
+    }
+  }
+}

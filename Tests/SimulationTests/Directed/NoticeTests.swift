@@ -1,0 +1,138 @@
+import BlockDiff
+import ReplModel
+import TestSupport
+import Testing
+import WireProtocol
+
+@testable import ReplicationEngine
+
+/// What the target learns of a volume outside of sessions.
+@Suite struct NoticeTests {
+  private static func tell(_ world: World) throws {
+    try NoticeSender(context: world.sourceContext).send(over: SimulatedLink(world))
+  }
+
+  private static func notices(_ world: World) throws -> Int {
+    try world.source.database.read { try NoticeRecord.all($0, peer: "target") }.count
+  }
+
+  /// A volume with a full point and two deltas; the second delta's twin is damaged at the source and scrubbed.
+  private static func doubtedWorld(scrubFirst: Bool) throws -> World {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    world.clock.advance(seconds: 60)
+    try world.live(steps: 1)
+    #expect(try world.migrate()?.state == .succeeded)
+    if scrubFirst {
+      let clean = try #require(try world.twins().first)
+      try TwinScrub(context: world.sourceContext).run(clean, pace: { (_) in })
+    }
+    world.clock.advance(seconds: 60)
+    try world.live(steps: 1)
+    #expect(try world.migrate()?.state == .succeeded)
+    let twin = try #require(try world.twins().first)
+    #expect(world.source.disk.corrupt(twin.imagePath, at: 300_000))
+    try TwinScrub(context: world.sourceContext).run(twin, pace: { (_) in })
+    return world
+  }
+
+  @Test("points made since the last clean scrub are suspect after a missed change, those with a full proof are not")
+  func doubted() throws {
+    let world = try Self.doubtedWorld(scrubFirst: false)
+    #expect(try Self.notices(world) == 1)
+    try Self.tell(world)
+    #expect(try Self.notices(world) == 0)
+    let points = try world.points(world.volumes[0])
+    #expect(points.map(\.state) == [.suspect, .suspect, .sealed])
+    #expect(points.map(\.seal.proof) == [.delta, .delta, .full])
+    #expect(points[0].doubt?.contains("a scrub found") == true)
+  }
+
+  @Test("a clean scrub bounds the doubt")
+  func bounded() throws {
+    let world = try Self.doubtedWorld(scrubFirst: true)
+    try Self.tell(world)
+    #expect(try world.points(world.volumes[0]).map(\.state) == [.suspect, .sealed, .sealed])
+  }
+
+  @Test("reading a doubted point at the target does not clear it")
+  func readingIsNoProof() throws {
+    let world = try Self.doubtedWorld(scrubFirst: false)
+    try Self.tell(world)
+    let source = try SourceVolume(cluster: "source", volume: world.volumes[0].id)
+    let newest = try #require(try world.points(world.volumes[0]).first)
+    let reply = try PointVerifier(context: world.targetContext).verify(source, newest.point, quick: false)
+    #expect(reply.computed == newest.seal.fingerprint)
+    #expect(reply.state == .suspect)
+  }
+
+  @Test("the next session builds on nothing doubted, ships what differs, and ends with a full proof")
+  func nextSession() throws {
+    let world = try Self.doubtedWorld(scrubFirst: false)
+    try Self.tell(world)
+    try world.live(steps: 1)
+    let before = world.shippedBytes
+    #expect(try world.migrate()?.state == .succeeded)
+    let newest = try #require(try world.points(world.volumes[0]).first)
+    #expect(newest.state == .sealed)
+    #expect(newest.seal.proof == .full)
+    #expect(world.lastReport?.volumes.first?.changeSource == "compare")
+    #expect(world.shippedBytes - before < 3 << 19)
+  }
+
+  @Test("a delta whose base became suspect while it was shipped is suspect too")
+  func inFlight() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    let base = try #require(try world.points(world.volumes[0]).first)
+    let source = try SourceVolume(cluster: "source", volume: world.volumes[0].id)
+    world.onRequest = { request in
+      guard case .commitGroup = request else { return }
+      try? world.target.database.write { try CatalogPoint.setState($0, source, base.point, .suspect) }
+    }
+    try world.live(steps: 1)
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(try world.points(world.volumes[0]).map(\.state) == [.suspect, .suspect])
+  }
+
+  @Test("a notice is kept until the target has answered it")
+  func keptUntilAnswered() throws {
+    let world = try Self.doubtedWorld(scrubFirst: false)
+    world.cutAfter = { if case .volumeNotice = $0 { true } else { false } }
+    #expect(throws: ReplError.self) { try Self.tell(world) }
+    #expect(try Self.notices(world) == 1)
+    world.cutAfter = { _ in false }
+    try Self.tell(world)
+    #expect(try Self.notices(world) == 0)
+  }
+
+  @Test("the points of a volume deleted at its source are orphaned, and go after thirty days")
+  func orphaned() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    try world.source.database.write { try NoticeRecord.tell($0, of: world.volumes[0].id) { _ in .deleted } }
+    try Self.tell(world)
+    let retention = RetentionRun(context: world.targetContext)
+    #expect(try world.points(world.volumes[0]).map(\.state) == [.orphaned])
+    world.clock.advance(seconds: 29 * 86400)
+    retention.pruneAll()
+    #expect(try world.points(world.volumes[0]).count == 1)
+    world.clock.advance(seconds: 2 * 86400)
+    retention.pruneAll()
+    #expect(try world.points(world.volumes[0]).isEmpty)
+    #expect(try world.target.database.read { try TargetVolumeRecord.all($0) }.isEmpty)
+  }
+
+  @Test("a source that has the volume after all gets its points back")
+  func adopted() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    try world.source.database.write { try NoticeRecord.tell($0, of: world.volumes[0].id) { _ in .deleted } }
+    try Self.tell(world)
+    try world.live(steps: 1)
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(try world.points(world.volumes[0]).map(\.state) == [.sealed, .sealed])
+    #expect(world.lastReport?.volumes.first?.changeSource == "reflink")
+    try world.check()
+  }
+}
