@@ -124,6 +124,25 @@ struct MigrationRuleTests {
     #expect(try await status(world)["status"] == "Successful")
   }
 
+  @Test("a process that ends at any write lets writers go on in the end, and the Migration succeeds")
+  func everyWrite() async throws {
+    for written in [false, true] {
+      for last in 1...8 {
+        let (world, trace) = try await world()
+        world.door.live(until: last, written: written)
+        try await world.settle()
+        world.door.live(until: nil)
+        world.restart()
+        try await world.settle()
+        let calls = lines(trace).map { $0.prefix(4) }
+        let place = "write \(last), \(written ? "durable" : "lost"): \(calls)"
+        #expect(try await status(world)["status"] == "Successful", "\(place)")
+        #expect(calls.first == "pre " && calls.last == "post" && calls.count <= 3, "\(place)")
+        #expect(await world.service.started.count <= 2, "asked again for the same run: \(place)")
+      }
+    }
+  }
+
   @Test("a rule that is missing ends the Migration before anything is touched, by the right name")
   func missingRule() async throws {
     let (world, trace) = try await world(post: "nosuch")

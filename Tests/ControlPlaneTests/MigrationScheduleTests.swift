@@ -154,6 +154,21 @@ struct MigrationScheduleTests {
     #expect(await world.service.started.isEmpty)
   }
 
+  @Test("a policy that is given an hour which has passed today has missed nothing")
+  func changedPolicy() async throws {
+    let world = try await ScheduleWorld(at: "2026-03-01T00:00:00Z")
+    try await world.prepare(policy: ["daily": ["time": "10:14PM"]])
+    try await world.schedule()
+    try await world.settle()
+    try world.set("2026-03-01T15:00:00Z")
+    try await world.change(.schedulePolicy, "testpolicy", "policy.daily.time", "8:00AM")
+    try await world.run(seconds: 60)
+    #expect(try await world.told(name).isEmpty)
+    try world.set("2026-03-02T08:00:05Z")
+    try await world.settle()
+    #expect(try await world.items("Daily").count == 1)
+  }
+
   @Test("a missing or invalid policy is told of on the schedule")
   func badPolicy() async throws {
     let world = try await ScheduleWorld()

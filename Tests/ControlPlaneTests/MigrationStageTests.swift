@@ -173,11 +173,11 @@ struct MigrationStageTests {
   func resourceErrors() async throws {
     let world = try await world()
     let transient = ReplError(.transient, subject: "peer", cause: "no answer")
-    world.resources.fail([transient, transient])
+    world.resources.fail(Array(repeating: transient, count: 8))
     try await world.settle()
     #expect(try await status(world)["stage"] == "Applications")
     #expect(try await status(world)["reason"] == "Error migrating resources: peer: no answer")
-    try await world.run(seconds: 20)
+    try await world.run(seconds: 60)
     #expect(try await status(world)["status"] == "Successful")
 
     let refused = try await self.world()

@@ -125,7 +125,7 @@ final class MigrationReconciler: Reconciler {
         if let now = try await service.migration(uid: object.uid), !now.state.isFinal { return Self.pollInterval }
       } catch { throw StatusError(error) }
     }
-    await release(object)
+    try await release(object)
     memory.withLock { $0[object.uid] = nil }
     try await update(object) { new in
       let rest = new.finalizers.filter { $0 != Stork.finalizer }
@@ -209,7 +209,7 @@ final class MigrationReconciler: Reconciler {
 
   /// Ends a Migration that cannot go on.
   func fail(_ object: KubeObject, _ cause: String, volumes: [JSONValue]?) async throws(StatusError) {
-    await release(object)
+    try await release(object)
     try await finish(object, status: "Failed", reason: cause, volumes: volumes)
     await events.record(object, warning: true, reason: "Failed", message: cause)
   }

@@ -80,8 +80,8 @@ extension MigrationReconciler {
   private func waitForPeer(_ object: KubeObject, _ cause: String) async throws(StatusError) -> Duration? {
     if object.status["reason"]?.string != cause {
       try await update(object) { $0.json[at: "status.reason"] = .string(cause) }
-      // A pair is not contacted yet right after a start of the agent: nothing to warn of.
-      if !cause.hasSuffix("Status: Pending") {
+      // A pair that is new, or not contacted yet after a start of the agent, is nothing to warn of.
+      if !cause.hasSuffix("Status: Pending"), !cause.hasSuffix("Status: ") {
         await events.record(object, warning: true, reason: "Failed", message: cause)
       }
     }

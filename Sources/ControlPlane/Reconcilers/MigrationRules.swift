@@ -6,12 +6,9 @@ import ReplicationEngine
 extension MigrationReconciler {
   /// Why a rule that the spec names cannot be run; nil when all can.
   func ruleFault(_ object: KubeObject) async throws(StatusError) -> String? {
-    for phase in [RulePhase.pre, .post] {
-      let name = Self.rule(object, phase)
-      guard !name.isEmpty else { continue }
-      do { _ = try await calls(object, phase, namespaces: [""]) } catch {
-        if error.kind == .io { throw StatusError(error) }
-        return "Error getting \(phase.word) \(name): \(error)"
+    for phase in [RulePhase.pre, .post] where !Self.rule(object, phase).isEmpty {
+      if case .failure(let error) = try await hooks(object, phase) {
+        return "Error getting \(phase.word) \(Self.rule(object, phase)): \(error)"
       }
     }
     return nil
@@ -21,41 +18,47 @@ extension MigrationReconciler {
     object.spec[phase == .pre ? "preExecRule" : "postExecRule"]?.string ?? ""
   }
 
-  /// What a rule runs, namespace by namespace; every hook is checked.
-  private func calls(_ object: KubeObject, _ phase: RulePhase, namespaces: [String]) async throws(ReplError)
-    -> [HookCall]
+  /// The hooks of a rule, all of them checked.
+  private func hooks(_ object: KubeObject, _ phase: RulePhase) async throws(StatusError) -> Result<[String], ReplError>
   {
     let name = Self.rule(object, phase)
     let rule: KubeObject
     do { rule = try await store.get(.rule, namespace: object.namespace, name: name) } catch {
-      throw ReplError(
-        error.code == 404 ? .notFound : .io, subject: "rule \(object.namespace)/\(name)", cause: error.message)
+      guard error.code == 404 else { throw error }
+      return .failure(
+        ReplError(.notFound, subject: "rule \(object.namespace)/\(name)", cause: error.message))
     }
-    let hooks = try RuleHooks.names(rule, directory: hooksDirectory)
-    for hook in hooks { try runner.check(hook) }
-    return namespaces.flatMap { namespace in
-      hooks.map { hook in
-        HookCall(
-          hook: hook, rule: name, phase: phase, namespace: namespace, migrationNamespace: object.namespace,
-          migrationName: object.name)
-      }
-    }
+    do throws(ReplError) {
+      let hooks = try RuleHooks.names(rule, directory: hooksDirectory)
+      for hook in hooks { try runner.check(hook) }
+      return .success(hooks)
+    } catch { return .failure(error) }
   }
 
   /// Runs a rule in every namespace; how it failed, as the text of an event, or nil.
-  private func run(_ object: KubeObject, _ phase: RulePhase) async -> String? {
-    let namespaces: [String]
-    do { namespaces = try await self.namespaces(object).found } catch {
-      return "Error running \(phase.word): \(error.message)"
-    }
-    for namespace in namespaces {
-      do {
-        for call in try await calls(object, phase, namespaces: [namespace]) { try await runner.run(call) }
-      } catch {
+  private func run(_ object: KubeObject, _ phase: RulePhase) async throws(StatusError) -> String? {
+    for namespace in try await namespaces(object).found {
+      if let error = try await run(object, phase, in: namespace) {
         return "Error running \(phase.word): error executing \(phase.word) for namespace \(namespace): \(error)"
       }
     }
     return nil
+  }
+
+  private func run(_ object: KubeObject, _ phase: RulePhase, in namespace: String) async throws(StatusError)
+    -> ReplError?
+  {
+    switch try await hooks(object, phase) {
+    case .failure(let error): return error
+    case .success(let hooks):
+      for hook in hooks {
+        let call = HookCall(
+          hook: hook, rule: Self.rule(object, phase), phase: phase, namespace: namespace,
+          migrationNamespace: object.namespace, migrationName: object.name)
+        do throws(ReplError) { try await runner.run(call) } catch { return error }
+      }
+      return nil
+    }
   }
 
   /// The stage PreExecRule. A rule that a restart cut short is run again: hooks must bear that.
@@ -66,7 +69,7 @@ extension MigrationReconciler {
       ExecRules.write(.pre, "Running", to: &new)
     }
     guard !begun.isDeleting else { return nil }
-    if let failure = await run(begun, .pre) {
+    if let failure = try await run(begun, .pre) {
       try await fail(begun, failure, volumes: nil)
       return nil
     }
@@ -80,7 +83,7 @@ extension MigrationReconciler {
 
   /// The post rule, once the snapshots are there. Its failure is the Migration's: the application may stand still.
   func runPostRule(_ object: KubeObject, _ report: MigrationReport) async throws(StatusError) -> Duration? {
-    if let failure = await run(object, .post) {
+    if let failure = try await run(object, .post) {
       do { try await service.cancelMigration(uid: object.uid) } catch {
         if error.kind != .notFound { throw StatusError(error) }
       }
@@ -95,8 +98,8 @@ extension MigrationReconciler {
   }
 
   /// Lets writers go on that a pre rule may have stopped, when the Migration ends before its snapshots were taken.
-  func release(_ object: KubeObject) async {
-    guard ExecRules(object).mustRelease, let failure = await run(object, .post) else { return }
+  func release(_ object: KubeObject) async throws(StatusError) {
+    guard ExecRules(object).mustRelease, let failure = try await run(object, .post) else { return }
     await events.record(object, warning: true, reason: "Failed", message: failure)
   }
 }

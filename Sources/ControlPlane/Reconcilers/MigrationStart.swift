@@ -74,6 +74,7 @@ extension MigrationReconciler {
     return (found.sorted(), missing.sorted())
   }
 
+  /// Chooses the volumes, records them and starts their run.
   func start(_ object: KubeObject) async throws(StatusError) -> Duration? {
     let spec = MigrationSpec(object)
     let pair: KubeObject
@@ -88,17 +89,11 @@ extension MigrationReconciler {
       await events.record(object, warning: true, reason: "Skipped", message: skipped)
     }
     guard choice.refused.isEmpty else {
-      let names = choice.refused.map {
-        "\($0["namespace"]?.string ?? "")/\($0["persistentVolumeClaim"]?.string ?? ""): \($0["reason"]?.string ?? "")"
-      }
-      let cause = "Error migrating volumes: error starting migration for volume: \(names.joined(separator: "; "))"
-      let untouched = choice.entries.map { MigrationStatus.abandoned($0, because: "the Migration was refused") }
-      try await fail(object, cause, volumes: choice.refused + untouched)
-      await announce(object, before: choice.refused.map { _ in .null }, after: choice.refused)
+      try await refuse(object, choice)
       return nil
     }
     guard !choice.entries.isEmpty else {
-      await release(object)
+      try await release(object)
       let next = try await volumesDone(object, volumes: [])
       return next.isDeleting ? nil : try await applyResources(next, nil)
     }
@@ -111,6 +106,17 @@ extension MigrationReconciler {
     }
     guard !recorded.isDeleting else { return nil }
     return try await run(object, pair: pair, entries: choice.entries)
+  }
+
+  /// Ends a Migration some of whose volumes cannot be taken along: a group is whole or it is not.
+  private func refuse(_ object: KubeObject, _ choice: Choice) async throws(StatusError) {
+    let names = choice.refused.map {
+      "\($0["namespace"]?.string ?? "")/\($0["persistentVolumeClaim"]?.string ?? ""): \($0["reason"]?.string ?? "")"
+    }
+    let cause = "Error migrating volumes: error starting migration for volume: \(names.joined(separator: "; "))"
+    let untouched = choice.entries.map { MigrationStatus.abandoned($0, because: "the Migration was refused") }
+    try await fail(object, cause, volumes: choice.refused + untouched)
+    await announce(object, before: choice.refused.map { _ in .null }, after: choice.refused)
   }
 
   /// The run of the recorded volumes, asked for again. Where the writers that a pre rule stopped may have gone on
@@ -167,7 +173,7 @@ extension MigrationReconciler {
   /// Tells why nothing happens, and looks again later. After a pre rule everything begins again, with the rule: nobody
   /// is kept waiting for an absent peer.
   private func wait(_ object: KubeObject, _ cause: String) async throws(StatusError) -> Duration? {
-    await release(object)
+    try await release(object)
     let withRule = !Self.rule(object, .pre).isEmpty
     if object.status["reason"]?.string != cause || !ExecRules(object).pre.isEmpty {
       try await update(object) { new in
@@ -178,8 +184,9 @@ extension MigrationReconciler {
         if withRule { new.json[at: "status.volumes"] = .null }
       }
     }
-    // A pair is not contacted yet right after a start of the agent: nothing to warn of.
-    if object.status["reason"]?.string != cause, !cause.hasSuffix("Status: Pending Err: <nil>") {
+    // A pair that is new, or not contacted yet after a start of the agent, is nothing to warn of.
+    let quiet = ["Status:  Err: <nil>", "Status: Pending Err: <nil>"].contains { cause.hasSuffix($0) }
+    if object.status["reason"]?.string != cause, !quiet {
       await events.record(object, warning: true, reason: "Failed", message: cause)
     }
     return waitLonger(object)

@@ -21,6 +21,9 @@ final class MigrationScheduleReconciler: Reconciler {
     var peerAsked: Int64?
     /// The template that the copy has.
     var template: JSONValue?
+    /// The policy as it was last seen, and since when it is so, if this process saw it change.
+    var policy: JSONValue?
+    var policySince: Int64?
   }
 
   /// Longest time between two looks: steps of the clock are noticed within it.

@@ -79,6 +79,7 @@ extension MigrationScheduleReconciler {
     }
     let now = clock()
     let trigger = Trigger(policy: policy, zone: zone)
+    let since = max(schedule.created ?? now, source.created ?? now, policySince(schedule, source, now: now))
     var missed: [String] = []
     var delay = Self.pollSeconds
     for type in PolicyType.allCases {
@@ -88,7 +89,7 @@ extension MigrationScheduleReconciler {
       case .waiting(let until): if let until { delay = min(delay, until - now) }
       case .missed(let instant, let next):
         // What lies before the schedule or its policy was nobody's to run.
-        guard instant > max(schedule.created ?? now, source.created ?? now) else { continue }
+        guard instant > since else { continue }
         status.settle(type, instant)
         missed.append(Self.missed(type, instant, next: next))
       }
@@ -98,6 +99,16 @@ extension MigrationScheduleReconciler {
       await events.record(schedule, warning: true, reason: "Missed", message: message)
     }
     return (written, delay)
+  }
+
+  /// When a policy became what it is, as far as this process has seen.
+  private func policySince(_ schedule: KubeObject, _ source: KubeObject, now: Int64) -> Int64 {
+    memory.withLock { memory in
+      let before = memory[schedule.uid, default: Memory()].policy
+      memory[schedule.uid]?.policy = source.json["policy"]
+      if let before, before != source.json["policy"] { memory[schedule.uid]?.policySince = now }
+      return memory[schedule.uid]?.policySince ?? .min
+    }
   }
 
   static func missed(_ type: PolicyType, _ instant: Int64, next: Int64) -> String {

@@ -16,7 +16,7 @@ public struct ControlPlaneConfiguration: Sendable {
   /// IANA name of the zone that schedule policies are read in; nil: the node's local zone as it was at the start.
   public var timeZone: String?
   /// Where the programs are that rules may name.
-  public var hooksDirectory = "/etc/repl-agent/hooks.d"
+  public var hooksDirectory = HookDirectory.defaultPath
   /// User id that must own them.
   public var hooksOwner: UInt32 = 0
   /// Seconds that one of them may run.
