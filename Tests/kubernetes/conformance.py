@@ -150,6 +150,9 @@ class Stream:
         return found
 
     def close(self):
+        # Closing would wait for the thread that reads; shutting down ends its read.
+        self.response.shutdown()
+        self.thread.join(SECONDS)
         self.response.close()
 
 
