@@ -121,11 +121,56 @@ struct ProtobufBytes {
     #expect(options["propagationPolicy"] == "Foreground" && options["dryRun"] == ["All"])
   }
 
-  @Test("A kind without a table is named, so that its refusal can say what to do")
-  func unknownKind() {
-    #expect(throws: ProtobufBody.Refusal.unknown(apiVersion: "apps/v1", kind: "Deployment")) {
-      try ProtobufBody.decode(ProtobufBytes.body("apps/v1", "Deployment") { $0.text(1, "x") })
+  @Test("What has no table is named, so that its refusal can say what to do; what is empty is skipped")
+  func unknown() throws {
+    #expect(throws: ProtobufBody.Refusal.unknown("Pod of v1")) {
+      try ProtobufBody.decode(ProtobufBytes.body("v1", "Pod") { $0.text(1, "x") })
     }
+    func deployment(_ affinity: String) -> [UInt8] {
+      ProtobufBytes.body("apps/v1", "Deployment") { deployment in
+        deployment.message(2) { spec in
+          spec.number(1, 0)
+          spec.message(3) { template in
+            template.message(2) { pod in
+              pod.text(18, affinity)
+              pod.number(11, 0)
+            }
+          }
+          spec.message(4) { strategy in
+            strategy.text(1, "RollingUpdate")
+            strategy.message(2) { rolling in
+              rolling.message(2) { surge in
+                surge.number(1, 1)
+                surge.number(2, 0)
+                surge.text(3, "50%")
+              }
+            }
+          }
+        }
+      }
+    }
+    #expect(throws: ProtobufBody.Refusal.unknown("field 18")) { try ProtobufBody.decode(deployment("x")) }
+    let read = try ProtobufBody.decode(deployment(""))
+    #expect(
+      read["spec"] == [
+        "replicas": 0, "template": ["spec": [:]],
+        "strategy": ["type": "RollingUpdate", "rollingUpdate": ["maxSurge": "50%"]],
+      ])
+  }
+
+  @Test("Fields of embedded messages belong to the object around them; sizes are texts")
+  func volumes() throws {
+    let volume = try ProtobufBody.decode(
+      ProtobufBytes.body("v1", "PersistentVolume") { volume in
+        volume.message(2) { spec in
+          spec.message(1) { entry in
+            entry.text(1, "storage")
+            entry.message(2) { $0.text(1, "4Gi") }
+          }
+          spec.message(2) { source in source.message(20) { $0.text(1, "/x") } }
+        }
+      })
+    #expect(volume["spec"] == ["capacity": ["storage": "4Gi"], "local": ["path": "/x"]])
   }
 
   @Test(

@@ -108,9 +108,8 @@ private func migration(_ metadata: String) -> String {
     let made = try await api.send(
       "POST", "\(core)/configmaps", query: "fieldValidation=Strict", bytes: body, type: type)
     #expect(made.code == 201 && made.json["data"] == ["k": "v"])
-    let deployment = ProtobufBytes.body("apps/v1", "Deployment") { $0.message(1) { $0.text(1, "d") } }
-    let refused = try await api.send(
-      "POST", "apis/apps/v1/namespaces/default/deployments", bytes: deployment, type: type)
+    let unread = ProtobufBytes.body("v1", "Node") { $0.message(1) { $0.text(1, "n") } }
+    let refused = try await api.send("POST", "api/v1/nodes", bytes: unread, type: type)
     #expect(refused.code == 415 && refused.message.contains("--dry-run=client -o yaml | kubectl apply -f -"))
     #expect(try await api.send("POST", migrations, bytes: body, type: type).code == 415)
     #expect(try await api.send("POST", "\(core)/secrets", bytes: body, type: type).code == 422, "another kind")

@@ -150,6 +150,9 @@ class Stream:
         return found
 
     def close(self):
+        # Closing would wait for the thread that reads; shutting down ends its read.
+        self.response.shutdown()
+        self.thread.join(SECONDS)
         self.response.close()
 
 
@@ -364,8 +367,7 @@ def protobuf_bodies(server):
         answer = server.send("POST", f"{root}/namespaces/{namespace}/{plural}", protobuf(
             version, name, lambda f: f(1, f(1, b"pb"))), kind=kind)
         need(answer.code == 201, f"{plural}: {answer.data}")
-    refused = server.send("POST", f"/apis/apps/v1/namespaces/{namespace}/deployments", protobuf(
-        "apps/v1", "Deployment", lambda f: f(1, f(1, b"pb"))), kind=kind)
+    refused = server.send("POST", "/api/v1/nodes", protobuf("v1", "Node", lambda f: f(1, f(1, b"pb"))), kind=kind)
     need(refused.code == 415 and "kubectl apply" in refused.json["message"], refused.data)
     options = protobuf("v1", "DeleteOptions", lambda f: f(4, b"Background"))
     need(server.send("DELETE", f"/api/v1/namespaces/{namespace}", options, kind=kind).code == 200, "delete")

@@ -79,8 +79,10 @@ struct APIServer: HTTPResponder {
       return response
     case .watch(let stream):
       let (body, limits) = (request.body, watchLimits)
+      // Following the connection to see the client go takes it up: it is closed afterwards, and clients must know.
       return Response(
-        status: .ok, headers: [.contentType: "application/json", .cacheControl: "no-cache, private"],
+        status: .ok,
+        headers: [.contentType: "application/json", .cacheControl: "no-cache, private", .connection: "close"],
         body: ResponseBody { writer in
           try await WatchWriter(stream: stream, limits: limits) { channel.close(promise: nil) }
             .write(to: &writer, request: body)

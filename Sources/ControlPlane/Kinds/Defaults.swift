@@ -65,7 +65,7 @@ enum Defaults {
       setDefault(&template, "kind", "PersistentVolumeClaim")
       setDefault(&template, "apiVersion", "v1")
       if template[at: "spec.volumeMode"] == nil { template[at: "spec.volumeMode"] = "Filesystem" }
-      setDefault(&template, "status", ["phase": "Pending"])
+      if template[at: "status.phase"] == nil { template[at: "status.phase"] = "Pending" }
     }
     pod(&object, "spec.template", restart: "Always")
   }

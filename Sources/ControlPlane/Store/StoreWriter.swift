@@ -12,7 +12,7 @@ final class StoreWriter {
   let dryRun: Bool
   private(set) var changes: [StoreChange] = []
   /// The namespace whose contents are being deleted as a whole, which is looked at once at the end.
-  private var emptying: String?
+  var emptying: String?
 
   init(db: Database, registry: ResourceRegistry, now: Int64, dryRun: Bool) {
     self.db = db
@@ -68,7 +68,7 @@ final class StoreWriter {
     return try delete(kind, object, propagation: options.propagation ?? Self.policy(kind, object))
   }
 
-  private func delete(_ kind: ResourceKind, _ object: KubeObject, propagation: PropagationPolicy) throws
+  func delete(_ kind: ResourceKind, _ object: KubeObject, propagation: PropagationPolicy) throws
     -> DeleteOutcome
   {
     var finalizers = object.finalizers
@@ -122,7 +122,7 @@ final class StoreWriter {
   }
 
   /// Writes an object under the next version and remembers the change.
-  private func store(_ kind: ResourceKind, _ object: inout KubeObject, old: KubeObject?) throws {
+  func store(_ kind: ResourceKind, _ object: inout KubeObject, old: KubeObject?) throws {
     let version = try nextVersion()
     if !dryRun { object[metadata: "resourceVersion"] = .string(String(version)) }
     let text = JSONWriter.bytes(object.json)
@@ -139,7 +139,7 @@ final class StoreWriter {
   }
 
   /// Deletes the row, then what depended on it, then what was waiting for it.
-  private func remove(_ kind: ResourceKind, _ object: KubeObject) throws {
+  func remove(_ kind: ResourceKind, _ object: KubeObject) throws {
     let version = try nextVersion()
     try db.execute(
       sql: "DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?",
@@ -241,90 +241,5 @@ extension StoreWriter {
       var freed = ObjectRules(kind: kind).marked(owner, finalizers: rest, now: now)
       if rest.isEmpty { try remove(kind, owner) } else { try store(kind, &freed, old: owner) }
     }
-  }
-}
-
-// Namespaces.
-extension StoreWriter {
-  private static let fixed: Set<String> = ["default", "kube-system", "kube-public"]
-
-  private func checkNotFixed(_ kind: ResourceKind, _ name: String) throws {
-    guard Self.fixed.contains(name) else { return }
-    throw StatusError(
-      403, "Forbidden", "namespaces \"\(name)\" is forbidden: this namespace may not be deleted", name: name,
-      kind: kind.plural)
-  }
-
-  private func checkNamespace(_ kind: ResourceKind, _ object: KubeObject) throws {
-    let name = object.namespace
-    guard let namespace = try Self.fetch(db, .namespace, namespace: "", name: name) else {
-      throw ResourceKind.namespace.notFound(name)
-    }
-    guard namespace.isDeleting else { return }
-    throw StatusError(
-      403, "Forbidden",
-      "\(kind.resource) \"\(object.name)\" is forbidden: unable to create new content in namespace \(name) because it "
-        + "is being terminated", name: object.name, group: kind.group, kind: kind.plural,
-      causes: [
-        StatusError.Cause(
-          reason: "NamespaceTerminating", message: "namespace \(name) is being terminated", field: "metadata.namespace")
-      ])
-  }
-
-  private func hasContents(_ kind: ResourceKind, _ object: KubeObject) throws -> Bool {
-    guard kind.resource == ResourceKind.namespace.resource else { return false }
-    return try Self.fetch(db, kind, namespace: "", name: object.name) != nil
-      && Int.fetchOne(db, sql: "SELECT 1 FROM objects WHERE namespace = ? LIMIT 1", arguments: [object.name]) != nil
-  }
-
-  private func deleteContents(of namespace: String) throws {
-    emptying = namespace
-    let rows = try Row.fetchAll(
-      db, sql: "SELECT resource, name FROM objects WHERE namespace = ?", arguments: [namespace])
-    for row in rows {
-      guard let kind = registry.kind(resource: row[0]),
-        let object = try Self.fetch(db, kind, namespace: namespace, name: row[1])
-      else { continue }
-      _ = try delete(kind, object, propagation: .background)
-    }
-    emptying = nil
-    try finishNamespace(namespace)
-  }
-
-  /// Removes a namespace that is being deleted and is empty now, or says in its status what is left.
-  private func finishNamespace(_ name: String) throws {
-    guard emptying != name, let namespace = try Self.fetch(db, .namespace, namespace: "", name: name),
-      namespace.isDeleting
-    else { return }
-    guard try hasContents(.namespace, namespace) else {
-      if namespace.finalizers.isEmpty { try remove(.namespace, namespace) }
-      return
-    }
-    // Counting all that is left after each of many objects would take the square of their number.
-    if namespace.status["conditions"] != nil, try hasMore(than: Self.countedContents, in: name) { return }
-    var told = namespace
-    let conditions = NamespaceConditions.conditions(
-      try remaining(name), old: namespace.status["conditions"]?.array ?? [], now: now)
-    told.json[at: "status.conditions"] = .array(conditions)
-    if told != namespace { try store(.namespace, &told, old: namespace) }
-  }
-
-  /// What is left of a namespace is told anew with each object that goes, when there are no more than these.
-  private static let countedContents = 100
-
-  private func hasMore(than count: Int, in namespace: String) throws -> Bool {
-    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM objects WHERE namespace = ? LIMIT ?)"
-    return try Int.fetchOne(db, sql: sql, arguments: [namespace, count + 1]) ?? 0 > count
-  }
-
-  private func remaining(_ namespace: String) throws -> NamespaceConditions.Remaining {
-    var remaining = NamespaceConditions.Remaining()
-    let rows = try Row.fetchCursor(
-      db, sql: "SELECT resource, document FROM objects WHERE namespace = ?", arguments: [namespace])
-    while let row = try rows.next() {
-      remaining.resources[row[0], default: 0] += 1
-      for finalizer in try Self.decode(row[1]).finalizers { remaining.finalizers[finalizer, default: 0] += 1 }
-    }
-    return remaining
   }
 }

@@ -27,10 +27,10 @@ enum RequestBody {
     do { return KubeObject(try ProtobufBody.decode(request.body)) } catch {
       switch error {
       case .malformed(let why): throw unrecognized(kind, why)
-      case .unknown:
+      case .unknown(let what):
         throw StatusError(
           415, "UnsupportedMediaType",
-          "\(kind.kind) is not read as protobuf here: use kubectl create ... --dry-run=client -o yaml | "
+          "\(what) is not read as protobuf here: use kubectl create ... --dry-run=client -o yaml | "
             + "kubectl apply -f -, or a client that sends JSON")
       }
     }

@@ -9,7 +9,9 @@ struct ProtobufMessage: Sendable {
     case optionalText
     /// Base64 in JSON.
     case bytes
+    /// Written even if false: false means absent.
     case flag
+    case optionalFlag
     /// Written even if zero: zero means absent.
     case number
     case optionalNumber
@@ -18,10 +20,21 @@ struct ProtobufMessage: Sendable {
     /// With microseconds in JSON.
     case microTime
     case message(ProtobufMessage)
+    /// A message whose fields JSON has in the object around it.
+    case inline(ProtobufMessage)
+    /// A size: a message of one text.
+    case quantity
+    /// A number or a text; zero means absent.
+    case intOrString
+    case optionalIntOrString
+    /// Known, and of no use here.
+    case ignored
     /// A map entry: text to text.
     case textMap
     /// A map entry: text to bytes.
     case bytesMap
+    /// A map entry: text to size.
+    case quantityMap
   }
 
   struct Field: Sendable {
@@ -41,6 +54,14 @@ extension ProtobufMessage.Field {
   static func texts(_ name: String) -> Self { Self(name: name, kind: .text, repeated: true) }
   static func optionalText(_ name: String) -> Self { Self(name: name, kind: .optionalText) }
   static func flag(_ name: String) -> Self { Self(name: name, kind: .flag) }
+  static func optionalFlag(_ name: String) -> Self { Self(name: name, kind: .optionalFlag) }
+  static func numbers(_ name: String) -> Self { Self(name: name, kind: .optionalNumber, repeated: true) }
+  static func quantity(_ name: String) -> Self { Self(name: name, kind: .quantity) }
+  static func quantityMap(_ name: String) -> Self { Self(name: name, kind: .quantityMap) }
+  static func intOrString(_ name: String) -> Self { Self(name: name, kind: .intOrString) }
+  static func optionalIntOrString(_ name: String) -> Self { Self(name: name, kind: .optionalIntOrString) }
+  static func inline(_ message: ProtobufMessage) -> Self { Self(name: "", kind: .inline(message)) }
+  static let ignored = Self(name: "", kind: .ignored)
   static func number(_ name: String) -> Self { Self(name: name, kind: .number) }
   static func optionalNumber(_ name: String) -> Self { Self(name: name, kind: .optionalNumber) }
   static func time(_ name: String) -> Self { Self(name: name, kind: .time) }

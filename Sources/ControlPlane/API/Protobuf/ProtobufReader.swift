@@ -13,6 +13,15 @@ struct ProtobufReader {
     /// Fixed-size numbers; none of the messages here has one.
     case fixed
     case bytes(ArraySlice<UInt8>)
+
+    /// Whether it may as well not be there.
+    var isEmpty: Bool {
+      switch self {
+      case .varint(let number): number == 0
+      case .fixed: false
+      case .bytes(let bytes): bytes.isEmpty
+      }
+    }
   }
 
   private let bytes: ArraySlice<UInt8>

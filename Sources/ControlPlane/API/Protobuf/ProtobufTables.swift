@@ -1,4 +1,6 @@
 /// Field numbers of the messages clients send as protobuf, from the published definitions of the Kubernetes API.
+///
+/// A table may leave fields out: a body that uses one of them is refused, so that nothing is lost silently.
 extension ProtobufMessage {
   /// The message of a kind; nil for kinds whose protobuf form is not read here.
   static func of(apiVersion: String, kind: String) -> ProtobufMessage? {
@@ -9,24 +11,32 @@ extension ProtobufMessage {
     case ("v1", "ServiceAccount"): serviceAccount
     case ("v1", "Event"): event
     case ("coordination.k8s.io/v1", "Lease"): lease
+    case ("v1", "Service"): service
+    case ("v1", "PersistentVolume"): persistentVolume
+    case ("v1", "PersistentVolumeClaim"): persistentVolumeClaim
+    case ("storage.k8s.io/v1", "StorageClass"): storageClass
+    case ("apps/v1", "Deployment"): deployment
+    case ("apps/v1", "StatefulSet"): statefulSet
+    case ("batch/v1", "Job"): job
+    case ("batch/v1", "CronJob"): cronJob
     case (_, "DeleteOptions"): deleteOptions
     default: nil
     }
   }
 
   private static let ownerReference = ProtobufMessage([
-    1: .text("kind"), 3: .text("name"), 4: .text("uid"), 5: .text("apiVersion"), 6: .flag("controller"),
-    7: .flag("blockOwnerDeletion"),
+    1: .text("kind"), 3: .text("name"), 4: .text("uid"), 5: .text("apiVersion"), 6: .optionalFlag("controller"),
+    7: .optionalFlag("blockOwnerDeletion"),
   ])
 
-  private static let objectMeta = ProtobufMessage([
+  static let objectMeta = ProtobufMessage([
     1: .text("name"), 2: .text("generateName"), 3: .text("namespace"), 5: .text("uid"), 6: .text("resourceVersion"),
     7: .number("generation"), 8: .time("creationTimestamp"), 9: .time("deletionTimestamp"),
     10: .optionalNumber("deletionGracePeriodSeconds"), 11: .textMap("labels"), 12: .textMap("annotations"),
-    13: .messages("ownerReferences", ownerReference), 14: .texts("finalizers"),
+    13: .messages("ownerReferences", ownerReference), 14: .texts("finalizers"), 4: .ignored, 17: .ignored,
   ])
 
-  private static let objectReference = ProtobufMessage([
+  static let objectReference = ProtobufMessage([
     1: .text("kind"), 2: .text("namespace"), 3: .text("name"), 4: .text("uid"), 5: .text("apiVersion"),
     6: .text("resourceVersion"), 7: .text("fieldPath"),
   ])
@@ -43,17 +53,18 @@ extension ProtobufMessage {
   ])
 
   private static let configMap = ProtobufMessage([
-    1: .message("metadata", objectMeta), 2: .textMap("data"), 3: .bytesMap("binaryData"), 4: .flag("immutable"),
+    1: .message("metadata", objectMeta), 2: .textMap("data"), 3: .bytesMap("binaryData"), 4: .optionalFlag("immutable"),
   ])
 
   private static let secret = ProtobufMessage([
     1: .message("metadata", objectMeta), 2: .bytesMap("data"), 3: .text("type"), 4: .textMap("stringData"),
-    5: .flag("immutable"),
+    5: .optionalFlag("immutable"),
   ])
 
   private static let serviceAccount = ProtobufMessage([
     1: .message("metadata", objectMeta), 2: .messages("secrets", objectReference),
-    3: .messages("imagePullSecrets", ProtobufMessage([1: .text("name")])), 4: .flag("automountServiceAccountToken"),
+    3: .messages("imagePullSecrets", ProtobufMessage([1: .text("name")])),
+    4: .optionalFlag("automountServiceAccountToken"),
   ])
 
   private static let event = ProtobufMessage([
@@ -79,6 +90,6 @@ extension ProtobufMessage {
     1: .optionalNumber("gracePeriodSeconds"),
     2: .message(
       "preconditions", ProtobufMessage([1: .optionalText("uid"), 2: .optionalText("resourceVersion")])),
-    3: .flag("orphanDependents"), 4: .optionalText("propagationPolicy"), 5: .texts("dryRun"),
+    3: .optionalFlag("orphanDependents"), 4: .optionalText("propagationPolicy"), 5: .texts("dryRun"),
   ])
 }

@@ -26,7 +26,7 @@ struct WatchFeed {
 
   /// Objects and bytes of one page.
   private static let pageObjects = 500
-  private static let pageBytes = 1 << 20
+  private static let pageBytes = 256 << 10
 
   init(_ stream: WatchStream) {
     self.stream = stream
