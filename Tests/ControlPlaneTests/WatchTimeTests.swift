@@ -11,11 +11,11 @@ import Testing
   func bookmarks() async throws {
     let plane = try await PlaneFixture(watchLimits: WatchLimits(bookmarkInterval: .milliseconds(50)))
     let client = plane.client
-    let version = KubeObject(try await plane.send("GET", "api/v1/nodes")).resourceVersion
+    let version = KubeObject(try await plane.send("GET", "apis/storage.k8s.io/v1/storageclasses")).resourceVersion
     let seen = try await blocking {
       var seen: [String] = []
       try client.watch(
-        ["api", "v1", "nodes"],
+        ["apis", "storage.k8s.io", "v1", "storageclasses"],
         query: [("allowWatchBookmarks", "true"), ("timeoutSeconds", "60"), ("resourceVersion", version)]
       ) { type, object in
         seen.append("\(type) \(object[at: "metadata.resourceVersion"]?.string ?? "")")
@@ -26,7 +26,7 @@ import Testing
     #expect(seen == Array(repeating: "BOOKMARK \(version)", count: 3))
     let unasked = try await blocking {
       var lines = 0
-      try client.watch(["api", "v1", "nodes"], query: [("timeoutSeconds", "1")]) { _, _ in
+      try client.watch(["apis", "storage.k8s.io", "v1", "storageclasses"], query: [("timeoutSeconds", "1")]) { _, _ in
         lines += 1
         return true
       }
