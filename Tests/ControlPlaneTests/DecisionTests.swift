@@ -133,6 +133,21 @@ import Testing
     #expect(MigrationDecision.decide(ruled, report: running) == .progress(running))
   }
 
+  @Test("writers of a volume that is read live stay stopped until it is read to its end")
+  func thePostRuleFollowsTheReadingOfALiveVolume() {
+    var run = report(.running)
+    run.volumes = [VolumeRunReport(volume: "1", namespace: "shop", name: "db")]
+    run.volumes[0].readsLive = true
+    for stage in ["snapshot", "begin", "plan", "ship"] {
+      run.volumes[0].stage = stage
+      #expect(!MigrationDecision.hasSnapshots(run), "\(stage)")
+    }
+    for stage in ["seal", "commit", "done"] {
+      run.volumes[0].stage = stage
+      #expect(MigrationDecision.hasSnapshots(run), "\(stage)")
+    }
+  }
+
   @Test func aRunTheEngineForgotIsStartedAgain() {
     #expect(MigrationDecision.decide(object("Volumes", volumes: []), report: nil) == .restart)
   }

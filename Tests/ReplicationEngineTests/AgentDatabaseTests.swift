@@ -52,7 +52,7 @@ import Testing
     let database = try AgentDatabase.open(path)
     let peer = try #require(try database.read { try PeerRecord.find($0, "west") })
     #expect(peer.node == "w1")
-    #expect(!peer.invited)
+    #expect(peer.invited, "version 1 did not keep who was")
     #expect(try database.read { try $0.tableExists("promotion") })
     let copy = try DatabaseQueue(path: path + ".v1.bak")
     #expect(try copy.read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == 1)

@@ -38,6 +38,16 @@ struct ClockStepWatchTests {
     #expect(abs(since - 30) < 0.001)
   }
 
+  @Test("where ages count, the start is as good as a step")
+  func start() {
+    let clock = SteppingClock()
+    let watch = ClockStepWatch(clock: clock)
+    clock.pass(seconds: 40)
+    #expect(abs(watch.secondsSinceStepOrStart() - 40) < 0.001)
+    clock.step(seconds: 7200)
+    #expect(watch.secondsSinceStepOrStart() == 0)
+  }
+
   @Test("slewing is no step")
   func slewing() {
     let clock = SteppingClock()

@@ -39,6 +39,12 @@ final class ClusterPairReconciler: Reconciler {
       return nil
     case .end(let now): return try await end(object, now: now)
     case .notProvided:
+      // The token was there before: without one the storage of this pair is nobody's.
+      if report != nil {
+        do { try await service.removePair(reference: Self.reference(object), now: false) } catch {
+          throw StatusError(error)
+        }
+      }
       try await writeNotProvided(object)
       return nil
     case .unusable(let cause):

@@ -43,9 +43,15 @@ enum MigrationDecision: Hashable, Sendable {
     return report.state.isFinal ? .volumesEnded(report) : .progress(report)
   }
 
-  /// Whether writers may go on: every volume of the run is snapshotted, or the run is over.
+  /// Whether writers may go on: every volume of the run is snapshotted, or read to its end where that is its point in
+  /// time, or the run is over.
   static func hasSnapshots(_ report: MigrationReport) -> Bool {
-    report.state.isFinal || report.volumes.allSatisfy { $0.state.isFinal || ($0.stage != "snapshot" && $0.stage != "") }
+    report.state.isFinal
+      || report.volumes.allSatisfy { volume in
+        if volume.state.isFinal { return true }
+        if volume.readsLive == true { return ["seal", "commit", "done"].contains(volume.stage) }
+        return volume.stage != "snapshot" && volume.stage != ""
+      }
   }
 }
 

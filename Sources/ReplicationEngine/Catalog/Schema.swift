@@ -13,7 +13,8 @@ enum Schema {
     try database.execute(sql: "PRAGMA user_version = \(AgentDatabase.schemaVersion)")
   }
 
-  /// Notices about volumes, doubted and orphaned points, who was invited by a token of ours.
+  /// Notices about volumes, doubted and orphaned points, who was invited by a token of ours. Version 1 did not keep that:
+  /// all its peers may have been, and `pair revoke` is there for one that was not.
   private static let notices = """
     CREATE TABLE notice (
       peer TEXT NOT NULL, volume TEXT NOT NULL, kind INTEGER NOT NULL, since INTEGER, reason TEXT,
@@ -21,8 +22,10 @@ enum Schema {
     CREATE TABLE cleanScrub (
       volume TEXT NOT NULL, peer TEXT NOT NULL, takenAt INTEGER NOT NULL, PRIMARY KEY (volume, peer));
     ALTER TABLE targetVolume ADD COLUMN deletedAt INTEGER;
+    ALTER TABLE targetVolume ADD COLUMN orphanedSeconds REAL NOT NULL DEFAULT 0;
     ALTER TABLE point ADD COLUMN doubt TEXT;
     ALTER TABLE peer ADD COLUMN invited INTEGER NOT NULL DEFAULT 0;
+    UPDATE peer SET invited = 1;
     """
 
   static let version1 = source + target + trust

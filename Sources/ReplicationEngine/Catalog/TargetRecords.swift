@@ -17,6 +17,8 @@ struct TargetVolumeRecord: Hashable, Sendable {
   var pool: String
   /// When the source was found to have the volume no more; nil while it has it.
   var deletedAt: Timestamp?
+  /// Seconds it has been an orphan while this agent ran, by a clock that never steps.
+  var orphanedSeconds = 0.0
 
   var label: String { "volume \(namespace)/\(name) of \(cluster)" }
 }
@@ -32,6 +34,7 @@ extension TargetVolumeRecord {
     role = VolumeRole(rawValue: row["role"]) ?? .target
     pool = row["pool"]
     deletedAt = row["deletedAt"]
+    orphanedSeconds = row["orphanedSeconds"]
   }
 
   /// Inserts, or brings names and branch up to date. The role of a volume that is known changes by promotion only.

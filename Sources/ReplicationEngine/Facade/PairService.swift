@@ -29,7 +29,10 @@ struct PairService: Sendable {
     try database.write { database in
       try peer.save(database)
       try pair.save(database)
+      // The object was with another cluster before: trust in that one ends as if its pair had been deleted.
+      if let old = known?.peer, old != peer.cluster { try endTrust(in: old, now: false, database) }
     }
+    if let old = known?.peer, old != peer.cluster, !(try isPaired(old)) { links.drop(old) }
     let link = try links.link(to: peer.cluster)
     link.move(host: request.host, port: request.port)
     _ = try? link.heartbeat()
@@ -47,22 +50,31 @@ struct PairService: Sendable {
           $0.reference.namespace == reference.namespace && $0.reference.name == reference.name
         })
     else { return }
-    let isLast = !pairs.contains { $0.peer == pair.peer && $0.reference.uid != pair.reference.uid }
-    let expiry = Timestamp(
-      nanoseconds: clock.now().nanoseconds + Int64(now ? 0 : configuration.pairRetention * 1e9))
     try database.write { database in
       try database.execute(sql: "DELETE FROM pair WHERE uid = ?", arguments: [pair.reference.uid])
-      guard isLast, let peer = try PeerRecord.find(database, pair.peer) else { return }
-      // A peer that was invited by a token of ours may have a pair of its own, which is not ours to end by itself.
-      let staysInvited = peer.invited && !now
-      try PeerRecord.setTrust(
-        database, pair.peer, expiresAt: staysInvited ? nil : expiry, invited: staysInvited)
+      try endTrust(in: pair.peer, now: now, database)
     }
-    guard isLast else { return }
+    guard try !isPaired(pair.peer) else { return }
     sayGoodbye(pair.peer)
     links.drop(pair.peer)
     // Only after the pin is gone: a handshake that is cut off finds none when it is tried again.
     if now { cutOff(pair.peer) }
+  }
+
+  private func isPaired(_ cluster: String) throws(ReplError) -> Bool {
+    try database.read { try PairRecord.all($0) }.contains { $0.peer == cluster }
+  }
+
+  /// Sets when trust in a cluster ends that no pair of ours is with any more.
+  private func endTrust(in cluster: String, now: Bool, _ database: Database) throws {
+    guard let peer = try PeerRecord.find(database, cluster),
+      try !PairRecord.all(database).contains(where: { $0.peer == cluster })
+    else { return }
+    // A peer that was invited by a token of ours may have a pair of its own, which is not ours to end by itself.
+    let staysInvited = peer.invited && !now
+    let expiry = Timestamp(
+      nanoseconds: clock.now().nanoseconds + Int64(now ? 0 : configuration.pairRetention * 1e9))
+    try PeerRecord.setTrust(database, cluster, expiresAt: staysInvited ? nil : expiry, invited: staysInvited)
   }
 
   /// Tells a peer that answers that the last pair with it is gone. One that does not keeps its trust in us, which is its

@@ -283,6 +283,8 @@ public struct VolumeRunReport: Hashable, Sendable, Codable {
   public var etaSeconds: Double?
   /// Why it failed, or what it waits for.
   public var reason: String
+  /// Whether the live volume itself is read until it is sealed, there being no snapshot; nil before that is known.
+  public var readsLive: Bool?
 
   public init(volume: String, namespace: String, name: String) {
     self.volume = volume

@@ -71,6 +71,11 @@ final class GroupRun: Sendable {
         throw error
       }
     }
+    // Only now may whoever stopped the writers let them go on: all members are taken, whatever waits for a thread.
+    for task in tasks {
+      task.progress.update { $0.readsLive = !task.snapshot.hasImage }
+      task.progress.enter(.begin)
+    }
     return tasks
   }
 

@@ -12,12 +12,14 @@ final class ClockStepWatch: Sendable {
   }
 
   private let clock: any EngineClock
+  private let startedAt: Double
   private let state: Mutex<State>
   /// Seconds between two looks that are no step: clocks are slewed.
   private static let tolerance = 10.0
 
   init(clock: any EngineClock) {
     self.clock = clock
+    startedAt = clock.ticks()
     state = Mutex(State(offset: Self.offset(of: clock)))
   }
 
@@ -30,6 +32,9 @@ final class ClockStepWatch: Sendable {
       return state.steppedAt.map { ticks - $0 }
     }
   }
+
+  /// The same, and before the first step seconds since this watch began: nothing is known of what was before.
+  func secondsSinceStepOrStart() -> Double { secondsSinceStep() ?? clock.ticks() - startedAt }
 
   private static func offset(of clock: any EngineClock) -> Double {
     Double(clock.now().nanoseconds) / 1e9 - clock.ticks()

@@ -5,33 +5,40 @@ import ReplModel
 struct RetentionRun: Sendable {
   let context: TargetContext
 
-  /// Seconds for which the points of a volume that is gone at its source are kept.
+  /// Seconds of this agent's running for which the points of a volume that is gone at its source are kept.
   static let orphanLife: Double = 30 * 86400
 
   /// Prunes every volume held here: points age also when none are added.
-  func pruneAll() {
+  ///
+  /// - Parameter elapsed: seconds since the last time, by a clock that never steps.
+  func pruneAll(elapsed: Double) {
     for volume in (try? context.database.read { try TargetVolumeRecord.all($0) }) ?? [] {
       guard let source = try? SourceVolume(cluster: volume.cluster, volume: volume.volume) else { continue }
-      if volume.deletedAt == nil { prune(source) } else { pruneOrphans(volume, source) }
+      if volume.deletedAt == nil { prune(source) } else { pruneOrphans(volume, source, elapsed) }
     }
   }
 
   /// Prunes by policy. Failures are left for the next time: nothing depends on a point being gone.
   func prune(_ source: SourceVolume) {
     guard !isPinned(source), let points = try? points(of: source) else { return }
-    let doomed = context.configuration.retention.pointsToDelete(
-      candidates(points), secondsSinceClockStep: context.clockSteps.secondsSinceStep())
+    let policy = context.configuration.retention
+    // Ages are differences of clock readings: where they count, a clock is trusted only after it has run for a while.
+    let usesAges = policy.newerThan != nil || !policy.thinning.isEmpty
+    let steps = usesAges ? context.clockSteps.secondsSinceStepOrStart() : context.clockSteps.secondsSinceStep()
+    let doomed = policy.pointsToDelete(candidates(points), secondsSinceClockStep: steps)
     delete(points.filter { doomed.contains($0.point) }, of: source)
   }
 
   /// The points of a volume that was deleted at its source go together, after their time. Quarantined and promoted ones
-  /// stay, and the volume's record with them.
-  private func pruneOrphans(_ volume: TargetVolumeRecord, _ source: SourceVolume) {
-    guard !isPinned(source), let deletedAt = volume.deletedAt,
-      context.clock.now().seconds(since: deletedAt) >= Self.orphanLife,
-      (context.clockSteps.secondsSinceStep() ?? .infinity) >= RetentionPolicy.stepPause,
-      let points = try? points(of: source)
-    else { return }
+  /// stay, and the volume's record with them. No clock reading is asked: nothing else keeps some of them back.
+  private func pruneOrphans(_ volume: TargetVolumeRecord, _ source: SourceVolume, _ elapsed: Double) {
+    guard volume.orphanedSeconds + elapsed >= Self.orphanLife else {
+      _ = try? context.database.write {
+        try TargetVolumeRecord.ageOrphan($0, cluster: volume.cluster, volume: volume.volume, seconds: elapsed)
+      }
+      return
+    }
+    guard !isPinned(source), let points = try? points(of: source) else { return }
     delete(points.filter { $0.state == .orphaned || $0.state == .suspect }, of: source)
     guard let rest = try? self.points(of: source), rest.isEmpty else { return }
     _ = try? context.database.write { try volume.delete($0) }

@@ -5,6 +5,8 @@ import WireTransport
 /// The engine's timers, each on a thread of its own: ledger ticks, heartbeats, scrub, room in the pools,
 /// retention.
 final class Upkeep: Sendable {
+  /// Seconds between two looks at the ages of points.
+  private static let retentionInterval = 600.0
   private let stopSignal = Atomic<Bool>(false)
   private let threads: Mutex<[WorkerThread]>
 
@@ -26,7 +28,9 @@ final class Upkeep: Sendable {
       every(10) { if let engine { SpaceKeeper(context: engine.source).run() } }
     }
     let retention = try WorkerThread(name: "retention") { [self, weak engine] in
-      every(600) { if let engine { RetentionRun(context: engine.target.context).pruneAll() } }
+      every(Self.retentionInterval) {
+        if let engine { RetentionRun(context: engine.target.context).pruneAll(elapsed: Self.retentionInterval) }
+      }
     }
     threads.withLock { $0 = [ticks, heartbeats, scrubs, space, retention] }
   }

@@ -45,6 +45,8 @@ final class World: @unchecked Sendable {
   /// Points seen as sealed once, newest first.
   private var seen: [VolumeID: [CatalogPoint]] = [:]
   var lastReport: MigrationReport?
+  /// The run under way.
+  private(set) var currentRun: GroupRun?
 
   init(seed: UInt64, volumeCount: Int = 1, size: UInt64 = 2 << 20) throws(ReplError) {
     generator = SeededGenerator(seed: seed)
@@ -157,7 +159,10 @@ final class World: @unchecked Sendable {
   private func run(_ record: RunRecord) -> MigrationReport? {
     clock.advance(seconds: 1)
     for volume in volumes { versions[volume.id, default: []].append(live(volume)) }
-    let report = GroupRun(record: record, context: sourceContext, link: SimulatedLink(self)).run()
+    let group = GroupRun(record: record, context: sourceContext, link: SimulatedLink(self))
+    currentRun = group
+    let report = group.run()
+    currentRun = nil
     lastReport = report
     return source.power.isDown ? nil : report
   }

@@ -1,0 +1,24 @@
+import BlockDiff
+import ReplModel
+import TestSupport
+import Testing
+import WireProtocol
+
+@testable import ReplicationEngine
+
+/// What a run says of its snapshots, on which whoever stopped the writers relies.
+@Suite struct SnapshotStageTests {
+  @Test("when the first member is shipped the snapshots of all of them are taken, and the run says so")
+  func together() throws {
+    let world = try World.written(3)
+    var stages: [[String]] = []
+    world.onRequest = { request in
+      guard case .beginSession = request, let run = world.currentRun else { return }
+      stages.append(run.members.values.map(\.report.stage))
+    }
+    #expect(try world.migrate()?.state == .succeeded)
+    let first = try #require(stages.first)
+    #expect(first.count == 3)
+    #expect(!first.contains("snapshot"))
+  }
+}
