@@ -17,7 +17,7 @@ TMPFILESDIR = $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
 SOURCES = Sources Tests Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help packages build test demo bench format lint install uninstall clean
+.PHONY: help packages clients build test demo bench format lint install uninstall clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -25,11 +25,14 @@ help: ## Show this list
 packages: ## Install the Debian packages that building and testing need (as root)
 	@Scripts/install-packages
 
+clients: ## Install the Kubernetes clients that tests drive the API with
+	@PYTHON='$(PYTHON)' Scripts/install-clients
+
 build: packages ## Build repl-agent and replctl for release into .build/release
 	$(SWIFT) build -c release $(BUILD_FLAGS) --product repl-agent
 	$(SWIFT) build -c release $(BUILD_FLAGS) --product replctl
 
-test: packages ## Build and run all tests; with CI set, a skipped test is a failure
+test: packages clients ## Build and run all tests; with CI set, a skipped test is a failure
 	@Scripts/run-tests
 
 demo: build ## Two agents, one real volume, a database that never pauses (needs root; under 5 minutes)

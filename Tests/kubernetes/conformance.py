@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Checks an agent's API with the official Python client and with plain HTTP: one line a check, exit 1 on failure.
 
-Usage: conformance.py URL [--ca FILE] [--cert FILE --key FILE]
+Usage: conformance.py --kubeconfig FILE
+       conformance.py URL [--ca FILE] [--cert FILE --key FILE]
 
 Needs the package `kubernetes` from PyPI. Works in namespaces of its own, which it removes again.
 """
@@ -16,6 +17,7 @@ import time
 import urllib.parse
 
 import kubernetes
+import kubernetes.config
 import urllib3
 from kubernetes import client, dynamic, watch
 from kubernetes.client.rest import ApiException
@@ -63,16 +65,20 @@ class Server:
     """The server under test, by plain HTTP and through the official client."""
 
     def __init__(self, arguments):
-        self.url = arguments.url.rstrip("/")
         self.configuration = client.Configuration()
-        self.configuration.host = self.url
-        self.configuration.ssl_ca_cert = arguments.ca
-        self.configuration.cert_file = arguments.cert
-        self.configuration.key_file = arguments.key
+        if arguments.kubeconfig:
+            kubernetes.config.load_kube_config(arguments.kubeconfig, client_configuration=self.configuration)
+        else:
+            self.configuration.host = arguments.url
+            self.configuration.ssl_ca_cert = arguments.ca
+            self.configuration.cert_file = arguments.cert
+            self.configuration.key_file = arguments.key
         self.configuration.assert_hostname = None
+        self.url = self.configuration.host.rstrip("/")
         self.api = client.ApiClient(self.configuration)
         self.http = urllib3.PoolManager(
-            maxsize=8, ca_certs=arguments.ca, cert_file=arguments.cert, key_file=arguments.key)
+            maxsize=8, ca_certs=self.configuration.ssl_ca_cert, cert_file=self.configuration.cert_file,
+            key_file=self.configuration.key_file)
         self.core = client.CoreV1Api(self.api)
         self.custom = client.CustomObjectsApi(self.api)
         self.namespace = f"conformance-{secrets.token_hex(4)}"
@@ -840,10 +846,13 @@ def main():
 
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("url", help="where the API is served, such as https://127.0.0.1:6443")
+parser.add_argument("--kubeconfig", help="says all of the following")
+parser.add_argument("url", nargs="?", help="where the API is served, such as https://127.0.0.1:6443")
 parser.add_argument("--ca", help="CA certificate of the server")
 parser.add_argument("--cert", help="client certificate")
 parser.add_argument("--key", help="key of the client certificate")
 ARGUMENTS = parser.parse_args()
+if not ARGUMENTS.kubeconfig and not ARGUMENTS.url:
+    parser.error("--kubeconfig or a URL is needed")
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,13 +1,20 @@
 import Glibc
 import Synchronization
 
-/// A bad network between two agents: forwards both ports of an address, counts what goes to the data port, and cuts
-/// or holds the line when told to.
+/// A bad network between two agents: forwards both ports of an address, counts what goes to them, and cuts or holds the
+/// line when told to.
 final class Proxy: Sendable {
+  /// The two ports of an agent.
+  enum Port: UInt16, Sendable, CaseIterable {
+    case control = 9001
+    case data = 9010
+  }
+
   private struct State {
     var open: Set<Int32> = []
-    var dataBytes = 0
-    var holdAfter: Int?
+    var bytes: [Port: Int] = [:]
+    var hold: (port: Port, after: Int)?
+    var holdsAnswers = false
     var cutEvery: Int?
     var nextCut = 0
     var cuts = 0
@@ -23,27 +30,47 @@ final class Proxy: Sendable {
   init(before target: String) throws {
     self.target = target
     address = LoopbackAddress.unused()
-    listeners = [try Socket.listen(address, 9001), try Socket.listen(address, 9010)]
-    for (listener, port) in zip(listeners, [9001, 9010] as [UInt16]) {
+    let address = address
+    listeners = try Port.allCases.map { try Socket.listen(address, $0.rawValue) }
+    for (listener, port) in zip(listeners, Port.allCases) {
       detachThread { [self] in acceptAll(listener, port) }
     }
   }
 
   /// Bytes that went to the data port so far.
-  var dataBytes: Int { state.withLock { $0.dataBytes } }
+  var dataBytes: Int { state.withLock { $0.bytes[.data, default: 0] } }
   /// Times the lines were cut by ``cutEvery``.
   var cuts: Int { state.withLock { $0.cuts } }
 
-  /// From now on: after so many more bytes to the data port nothing goes through any more, until ``release()``.
-  func hold(after bytes: Int) { state.withLock { $0.holdAfter = $0.dataBytes + bytes } }
-  func release() { state.withLock { $0.holdAfter = nil } }
-  var isHolding: Bool { state.withLock { state in state.holdAfter.map { state.dataBytes >= $0 } ?? false } }
+  /// From now on: after so many more bytes to a port nothing goes through any more, until ``release()``.
+  func hold(after bytes: Int, to port: Port = .data) {
+    state.withLock { $0.hold = (port, $0.bytes[port, default: 0] + bytes) }
+  }
+
+  /// Everything goes to the target again, but nothing comes back from it, until ``release()``.
+  func holdAnswers() {
+    state.withLock { state in
+      state.holdsAnswers = true
+      state.hold = nil
+    }
+  }
+
+  func release() {
+    state.withLock { state in
+      state.hold = nil
+      state.holdsAnswers = false
+    }
+  }
+
+  var isHolding: Bool {
+    state.withLock { state in state.hold.map { state.bytes[$0.port, default: 0] >= $0.after } ?? false }
+  }
 
   /// From now on all lines are cut each time so many bytes went to the data port.
   func cut(every bytes: Int?) {
     state.withLock { state in
       state.cutEvery = bytes
-      state.nextCut = state.dataBytes + (bytes ?? 0)
+      state.nextCut = state.bytes[.data, default: 0] + (bytes ?? 0)
     }
   }
 
@@ -59,11 +86,11 @@ final class Proxy: Sendable {
     cut()
   }
 
-  private func acceptAll(_ listener: Int32, _ port: UInt16) {
+  private func acceptAll(_ listener: Int32, _ port: Port) {
     while true {
       let client = accept(listener, nil, nil)
       guard client >= 0, !state.withLock({ $0.closed }) else { break }
-      guard let server = try? Socket.connect(target, port) else {
+      guard let server = try? Socket.connect(target, port.rawValue) else {
         Glibc.close(client)
         continue
       }
@@ -82,23 +109,25 @@ final class Proxy: Sendable {
         Glibc.close(server)
       }
       detachThread { [self] in
-        forward(from: client, to: server, counted: port == 9010)
+        forward(from: client, to: server, port: port)
         done()
       }
       detachThread { [self] in
-        forward(from: server, to: client, counted: false)
+        forward(from: server, to: client, port: nil)
         done()
       }
     }
     Glibc.close(listener)
   }
 
-  private func forward(from source: Int32, to destination: Int32, counted: Bool) {
+  /// `port` is nil for what comes back from the target.
+  private func forward(from source: Int32, to destination: Int32, port: Port?) {
     var buffer = [UInt8](repeating: 0, count: 64 * .kibibyte)
     while true {
-      while isHolding, !state.withLock({ $0.closed }) { usleep(5_000) }
+      waitWhileHeld(answers: port == nil)
       let count = buffer.withUnsafeMutableBytes { recv(source, $0.baseAddress, $0.count, 0) }
       guard count > 0 else { return }
+      waitWhileHeld(answers: port == nil)
       var sent = 0
       while sent < count {
         let part = buffer.withUnsafeBytes { bytes in
@@ -107,16 +136,24 @@ final class Proxy: Sendable {
         guard part > 0 else { return }
         sent += part
       }
-      if counted, countAndDecide(count) { cut() }
+      if let port, countAndDecide(count, port) { cut() }
+    }
+  }
+
+  private func waitWhileHeld(answers: Bool) {
+    while isHolding || state.withLock({ $0.holdsAnswers && answers }) {
+      guard !state.withLock({ $0.closed }) else { return }
+      usleep(5_000)
     }
   }
 
   /// Adds to the count; whether it is time for a cut.
-  private func countAndDecide(_ count: Int) -> Bool {
+  private func countAndDecide(_ count: Int, _ port: Port) -> Bool {
     state.withLock { state in
-      state.dataBytes += count
-      guard let every = state.cutEvery, state.dataBytes >= state.nextCut else { return false }
-      state.nextCut = state.dataBytes + every
+      state.bytes[port, default: 0] += count
+      let sent = state.bytes[.data, default: 0]
+      guard port == .data, let every = state.cutEvery, sent >= state.nextCut else { return false }
+      state.nextCut = sent + every
       state.cuts += 1
       return true
     }

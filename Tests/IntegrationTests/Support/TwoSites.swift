@@ -22,6 +22,8 @@ final class TwoSites {
     var targetExtra = ""
     /// Whether a ``Proxy`` stands between the two.
     var proxied = false
+    /// Whether the two are paired before the test begins.
+    var paired = true
   }
 
   /// Runs a test between two fresh sites and cleans up; on an error the agents' last words are recorded.
@@ -58,7 +60,7 @@ final class TwoSites {
     try source.agent.start()
     try target.agent.start()
     if options.proxied { proxy = try Proxy(before: target.address) }
-    try pair(mode: options.mode)
+    if options.paired { try pair(mode: options.mode) }
   }
 
   /// Pairs the source with the target, or pairs them again.
