@@ -16,7 +16,7 @@ struct NodeObjectTests {
   func ensured() async throws {
     let fixture = try StoreFixture()
     let service = FakeService()
-    let node = NodeObject(store: fixture.store)
+    let node = NodeObject(store: fixture.store) { 1_700_000_000 }
     let report = try await service.status()
     try await node.ensure(report)
     let first = try await fixture.store.get(.node, namespace: "", name: NodeObject.name(report.node))

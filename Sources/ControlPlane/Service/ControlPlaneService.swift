@@ -179,7 +179,7 @@ public struct ControlPlaneService: Sendable {
   /// Nothing depends on the Node: an engine that cannot report is no reason not to serve.
   private func ensureNode() async {
     guard let report = try? await service.status() else { return }
-    do throws(StatusError) { try await NodeObject(store: store).ensure(report) } catch {
+    do throws(StatusError) { try await NodeObject(store: store, clock: clock).ensure(report) } catch {
       logger.warning("no Node object", metadata: ["reason": "\(error)"])
     }
   }

@@ -5,6 +5,7 @@ import ReplicationEngine
 /// The Node that stands for this machine, so that clients find where the volumes are.
 struct NodeObject: Sendable {
   var store: any ObjectStore
+  var clock: @Sendable () -> Int64
 
   /// Makes the Node, or brings it up to date. What people have added to it stays.
   func ensure(_ report: AgentReport) async throws(StatusError) {
@@ -13,7 +14,7 @@ struct NodeObject: Sendable {
       let object = ResourceKind.node.object(name: name)
       _ = try await store.create(.node, object, dryRun: false)
     } catch  where error.reason == "AlreadyExists" {}
-    let status = Self.status(report)
+    let status = Self.status(report, since: Timestamp.text(clock()))
     _ = try await store.update(.node, namespace: "", name: name, part: .whole, dryRun: false) { old in
       var new = old
       var labels = old.metadata["labels"]?.object ?? [:]
@@ -35,13 +36,14 @@ struct NodeObject: Sendable {
     ["kubernetes.io/hostname": .string(name), "kubernetes.io/os": "linux"]
   }
 
-  private static func status(_ report: AgentReport) -> JSONValue {
+  private static func status(_ report: AgentReport, since start: String) -> JSONValue {
     let system = SystemNames.read()
     return [
       "addresses": [["type": "Hostname", "address": .string(name(report.node))]],
       "conditions": [
         [
-          "type": "Ready", "status": "True", "reason": "AgentRunning",
+          "type": "Ready", "status": "True", "reason": "AgentRunning", "lastHeartbeatTime": .string(start),
+          "lastTransitionTime": .string(start),
           "message": .string("repl-agent of cluster \(report.clusterID) is running"),
         ]
       ],
