@@ -94,6 +94,13 @@ extension Discovery {
           "kind": .string(kind.kind), "verbs": Self.statusVerbs,
         ])
       }
+      if kind.hasScale {
+        list.append([
+          "name": .string("\(kind.plural)/scale"), "singularName": "", "namespaced": .bool(kind.namespaced),
+          "group": .string(ResourceKind.scale.group), "version": .string(ResourceKind.scale.version),
+          "kind": .string(ResourceKind.scale.kind), "verbs": Self.statusVerbs,
+        ])
+      }
     }
     return .json(
       200,
@@ -135,10 +142,12 @@ extension Discovery {
       "verbs": verbs(kind),
     ]
     addNames(kind, to: &entry)
-    if kind.hasStatus {
-      entry["subresources"] = [
-        ["subresource": "status", "responseKind": OpenAPISchema.names(kind), "verbs": statusVerbs]
-      ]
+    let subresources = (kind.hasStatus ? [("status", kind)] : []) + (kind.hasScale ? [("scale", .scale)] : [])
+    if !subresources.isEmpty {
+      entry["subresources"] = .array(
+        subresources.map { name, kind in
+          ["subresource": .string(name), "responseKind": OpenAPISchema.names(kind), "verbs": statusVerbs]
+        })
     }
     return entry
   }

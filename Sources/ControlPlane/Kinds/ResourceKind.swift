@@ -34,6 +34,8 @@ public struct ResourceKind: Sendable {
   public var custom: Bool
   /// Whether status is written through `/status` only.
   public var hasStatus = false
+  /// Whether its replicas are read and set through `/scale` too.
+  public var hasScale = false
   /// Names must be DNS labels instead of subdomains.
   public var labelName = false
   /// What clients may do with it.

@@ -6,6 +6,7 @@ extension ResourceKind {
     var kind = workload("apps", "Deployment", plural: "deployments", shortNames: ["deploy"])
     kind.description = "Equal pods. Kept for the other site, not run here."
     kind.fields = Schema.deployment
+    kind.hasScale = true
     kind.columns =
       [
         .name, ready,
@@ -23,6 +24,7 @@ extension ResourceKind {
     var kind = workload("apps", "StatefulSet", plural: "statefulsets", shortNames: ["sts"])
     kind.description = "Pods with identities and volumes of their own. Kept for the other site, not run here."
     kind.fields = Schema.statefulSet
+    kind.hasScale = true
     kind.columns = [.name, ready, .age] + Column.pods("spec.template", selector: nil)
     kind.defaults = Defaults.statefulSet
     kind.prepare = { object in object.json["status"] = ["replicas": 0, "availableReplicas": 0] }

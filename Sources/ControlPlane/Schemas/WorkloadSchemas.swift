@@ -95,4 +95,11 @@ extension Schema {
         .time("lastSuccessfulTime", "When a job last ended well."),
       ]),
   ]
+
+  /// Fields of a Scale.
+  static let scale: [Field] = [
+    .object("spec", "What is wanted.", [.integer("replicas", "How many.")]),
+    .object(
+      "status", "What there is.", [.integer("replicas", "How many."), .string("selector", "Which pods, as a query.")]),
+  ]
 }

@@ -1,0 +1,71 @@
+import APIModel
+
+extension ResourceKind {
+  /// autoscaling/v1 Scale: how a workload's replicas are read and set without the rest of it. Served only as a
+  /// subresource.
+  static let scale: ResourceKind = {
+    var kind = ResourceKind(
+      group: "autoscaling", version: "v1", kind: "Scale", plural: "scales", namespaced: true, custom: false)
+    kind.fields = Schema.scale
+    return kind
+  }()
+}
+
+// `kubectl scale` and what does the same.
+extension ObjectAPI {
+  func scale(_ request: APIRequest, _ path: ResourcePath, _ name: String) async throws(StatusError) -> APIResponse {
+    let (kind, namespace) = (path.kind, path.namespace ?? "")
+    let dryRun = try Self.dryRun(request)
+    switch request.method {
+    case "GET":
+      return .json(200, Self.scale(of: try await store.get(kind, namespace: namespace, name: name)).json)
+    case "PUT":
+      let wanted = try RequestBody.object(request, kind: .scale).object
+      return try await setScale(kind, namespace, name, dryRun) { _ in wanted }
+    case "PATCH":
+      let patch = try PatchBody(request, kind: .scale)
+      return try await setScale(kind, namespace, name, dryRun) { old throws(StatusError) in try patch.apply(to: old) }
+    default: throw Self.methodNotAllowed
+    }
+  }
+
+  private func setScale(
+    _ kind: ResourceKind, _ namespace: String, _ name: String, _ dryRun: Bool,
+    _ change: @escaping @Sendable (KubeObject) throws(StatusError) -> KubeObject
+  ) async throws(StatusError) -> APIResponse {
+    let changed = try await store.update(kind, namespace: namespace, name: name, part: .main, dryRun: dryRun) {
+      old throws(StatusError) in
+      let wanted = try change(Self.scale(of: old))
+      guard let replicas = wanted.spec["replicas"]?.integer, (0...Int64(Int32.max)).contains(replicas) else {
+        let text = wanted.spec["replicas"]?.compactText ?? "null"
+        throw ResourceKind.scale.invalid(
+          name,
+          [
+            StatusError.Cause(
+              reason: "FieldValueInvalid", message: "Invalid value: \(text): must be greater than or equal to 0",
+              field: "spec.replicas")
+          ])
+      }
+      guard wanted.resourceVersion.isEmpty || wanted.resourceVersion == old.resourceVersion else {
+        throw kind.conflict(name)
+      }
+      var new = old
+      new.json[at: "spec.replicas"] = .integer(replicas)
+      return new
+    }
+    return .json(200, Self.scale(of: changed).json)
+  }
+
+  /// A workload as its scale.
+  private static func scale(of object: KubeObject) -> KubeObject {
+    var scale = ResourceKind.scale.object(namespace: object.namespace, name: object.name)
+    for key in ["uid", "resourceVersion", "creationTimestamp"] { scale[metadata: key] = object.metadata[key] }
+    scale.json["spec"] = ["replicas": object.spec["replicas"] ?? 0]
+    let labels = object.json[at: "spec.selector.matchLabels"]?.object ?? [:]
+    let selector = labels.compactMapValues(\.string).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+    scale.json["status"] = [
+      "replicas": object.status["replicas"] ?? 0, "selector": .string(selector.joined(separator: ",")),
+    ]
+    return scale
+  }
+}

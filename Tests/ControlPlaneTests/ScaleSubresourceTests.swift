@@ -1,0 +1,70 @@
+import APIModel
+import Testing
+
+@testable import ControlPlane
+
+@Suite("Replicas are read and set through scale")
+struct ScaleSubresourceTests {
+  private let fixture: StoreFixture
+
+  init() async throws {
+    fixture = try StoreFixture()
+    try await fixture.namespace("shop")
+    var cart = ResourceKind.deployment.object(namespace: "shop", name: "cart")
+    cart.json["spec"] = [
+      "replicas": 2, "selector": ["matchLabels": ["app": "cart"]],
+      "template": ["metadata": ["labels": ["app": "cart"]], "spec": ["containers": [["name": "c", "image": "i"]]]],
+    ]
+    _ = try await fixture.store.create(.deployment, cart, dryRun: false)
+  }
+
+  private func send(_ method: String, _ body: JSONValue = .null, type: String = "application/merge-patch+json")
+    async throws -> JSONValue
+  {
+    let request = APIRequest(
+      method: method, path: "/apis/apps/v1/namespaces/shop/deployments/cart/scale", query: "", accept: "",
+      contentType: type, body: body.isNull ? [] : JSONWriter.bytes(body))
+    guard case .json(_, let json, _) = try await fixture.api.answer(request) else { return .null }
+    return json
+  }
+
+  private var replicas: JSONValue? {
+    get async throws { try await fixture.store.get(.deployment, namespace: "shop", name: "cart").spec["replicas"] }
+  }
+
+  @Test("what is there is told as a Scale")
+  func read() async throws {
+    let scale = try await send("GET")
+    #expect(scale["kind"] == "Scale" && scale["apiVersion"] == "autoscaling/v1")
+    #expect(scale[at: "spec.replicas"] == 2)
+    #expect(scale[at: "status.selector"] == "app=cart")
+  }
+
+  @Test("a patch of the replicas changes them and nothing else, as kubectl scale does it")
+  func patch() async throws {
+    let before = try await fixture.store.get(.deployment, namespace: "shop", name: "cart")
+    let scale = try await send("PATCH", ["spec": ["replicas": 5]])
+    #expect(scale[at: "spec.replicas"] == 5)
+    var after = try await fixture.store.get(.deployment, namespace: "shop", name: "cart")
+    #expect(after.spec["replicas"] == 5)
+    after.json[at: "spec.replicas"] = 2
+    #expect(after.spec == before.spec)
+  }
+
+  @Test("a replacement with an old version is a conflict")
+  func stale() async throws {
+    var scale = try await send("GET")
+    _ = try await send("PATCH", ["spec": ["replicas": 3]])
+    scale[at: "spec.replicas"] = 7
+    let error = await #expect(throws: StatusError.self) { try await send("PUT", scale, type: "application/json") }
+    #expect(error?.code == 409)
+    #expect(try await replicas == 3)
+  }
+
+  @Test("replicas below zero are refused", arguments: [JSONValue.integer(-1), "many"])
+  func refused(count: JSONValue) async throws {
+    let error = await #expect(throws: StatusError.self) { try await send("PATCH", ["spec": ["replicas": count]]) }
+    #expect([400, 422].contains(error?.code))
+    #expect(try await replicas == 2)
+  }
+}
