@@ -156,6 +156,9 @@ class Stream:
         return found
 
     def close(self):
+        # Closing alone waits for the thread that reads, which waits for the next event.
+        if hasattr(self.response, "shutdown"):
+            self.response.shutdown()
         self.response.close()
 
 
@@ -824,9 +827,10 @@ def main():
     try:
         for function in CHECKS:
             words = function.__doc__.splitlines()[0]
+            begin = time.monotonic()
             try:
                 function(server)
-                print(f"ok    {words}", flush=True)
+                print(f"ok    {words} ({time.monotonic() - begin:.1f} s)", flush=True)
             except Exception as error:
                 failures += 1
                 where = error.__traceback__
