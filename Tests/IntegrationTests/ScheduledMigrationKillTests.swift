@@ -32,7 +32,6 @@ extension Integration {
         try sites.source.control.apply(Self.policy)
         for (number, moment) in Moment.allCases.enumerated() {
           do {
-            // Larger than all that a cycle says on the control port, so that its bytes tell the stage.
             try sites.source.control.apply(Self.settings(revision: number))
             try volume.fill(seed: UInt64(number), at: number * .mebibyte, count: 32 * .mebibyte)
             let run = ScheduledRun(sites, moment.rawValue)
@@ -117,6 +116,8 @@ extension Integration {
           intervalMinutes: 60
       """
 
+    /// More than all that a cycle says on the control port, so that its bytes tell when objects are sent, and less than
+    /// one part of a document, so that all of it arrives when answers are held.
     private static func settings(revision: Int) -> String {
       """
       apiVersion: v1
@@ -125,7 +126,7 @@ extension Integration {
         name: settings
       data:
         revision: "\(revision)"
-        filler: "\(String(repeating: "0123456789abcdef", count: 40 << 10))"
+        filler: "\(String(repeating: "0123456789abcdef", count: 26 << 10))"
       """
     }
   }

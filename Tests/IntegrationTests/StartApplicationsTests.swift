@@ -74,7 +74,7 @@ extension Integration {
       try TwoSites.run(.xfs, to: .xfs) { sites in
         let volume = try sites.source.createVolume("data", size: 16 * .mebibyte)
         try volume.fill(seed: 1, count: 8 * .mebibyte)
-        try sites.replicateOne(["--startApplications"])
+        try sites.replicate(["--startApplications"])
         let live = try promoted(sites)
         let digest = try Files.digest(live)
         #expect(sites.target.agent.stop() == 0)
@@ -151,7 +151,8 @@ extension Integration {
 
       """
 
-    /// Larger than all that a cycle says on the control port, so that its bytes tell when objects are sent.
+    /// More than all that a cycle says on the control port, so that its bytes tell when objects are sent, and less than
+    /// one part of a document, so that all of it arrives when answers are held.
     private static let filler = """
       ---
       apiVersion: v1
@@ -159,7 +160,7 @@ extension Integration {
       metadata:
         name: filler
       data:
-        filler: "\(String(repeating: "0123456789abcdef", count: 40 << 10))"
+        filler: "\(String(repeating: "0123456789abcdef", count: 26 << 10))"
       """
   }
 }

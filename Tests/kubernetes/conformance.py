@@ -157,7 +157,8 @@ class Stream:
 
     def close(self):
         # Closing would wait for the thread that reads; shutting down ends its read.
-        self.response.shutdown()
+        if hasattr(self.response, "shutdown"):
+            self.response.shutdown()
         self.thread.join(SECONDS)
         self.response.close()
 
@@ -826,9 +827,10 @@ def main():
     try:
         for function in CHECKS:
             words = function.__doc__.splitlines()[0]
+            begin = time.monotonic()
             try:
                 function(server)
-                print(f"ok    {words}", flush=True)
+                print(f"ok    {words} ({time.monotonic() - begin:.1f} s)", flush=True)
             except Exception as error:
                 failures += 1
                 where = error.__traceback__

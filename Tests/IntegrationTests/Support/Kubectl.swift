@@ -73,7 +73,7 @@ struct Kubectl {
 
   /// Starts a command that goes on until the watch is released.
   func watch(_ arguments: String...) throws -> KubectlWatch {
-    try KubectlWatch(words(arguments), output: "\(home)/watch.\(arguments.joined(separator: "_"))")
+    try KubectlWatch(words(arguments), in: home)
   }
 }
 
@@ -82,8 +82,8 @@ final class KubectlWatch {
   private let process: ChildProcess
   private let output: String
 
-  fileprivate init(_ arguments: [String], output: String) throws {
-    self.output = output
+  fileprivate init(_ arguments: [String], in directory: String) throws {
+    output = "\(directory)/watch.\(UInt64.random(in: 0 ... .max))"
     let descriptor = open(output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw Failure("\(output): error \(errno)") }
     defer { close(descriptor) }

@@ -47,7 +47,7 @@ final class Proxy: Sendable {
     state.withLock { $0.hold = (port, $0.bytes[port, default: 0] + bytes) }
   }
 
-  /// Everything goes to the target again, but nothing comes back from it, until ``release()``.
+  /// Everything goes to the target again, but nothing comes back from its control port, until ``release()``.
   func holdAnswers() {
     state.withLock { state in
       state.holdsAnswers = true
@@ -109,25 +109,24 @@ final class Proxy: Sendable {
         Glibc.close(server)
       }
       detachThread { [self] in
-        forward(from: client, to: server, port: port)
+        forward(from: client, to: server, port)
         done()
       }
       detachThread { [self] in
-        forward(from: server, to: client, port: nil)
+        forward(from: server, to: client, port, answers: true)
         done()
       }
     }
     Glibc.close(listener)
   }
 
-  /// `port` is nil for what comes back from the target.
-  private func forward(from source: Int32, to destination: Int32, port: Port?) {
+  private func forward(from source: Int32, to destination: Int32, _ port: Port, answers: Bool = false) {
     var buffer = [UInt8](repeating: 0, count: 64 * .kibibyte)
     while true {
-      waitWhileHeld(answers: port == nil)
+      waitWhileHeld(answers: answers && port == .control)
       let count = buffer.withUnsafeMutableBytes { recv(source, $0.baseAddress, $0.count, 0) }
       guard count > 0 else { return }
-      waitWhileHeld(answers: port == nil)
+      waitWhileHeld(answers: answers && port == .control)
       var sent = 0
       while sent < count {
         let part = buffer.withUnsafeBytes { bytes in
@@ -136,7 +135,7 @@ final class Proxy: Sendable {
         guard part > 0 else { return }
         sent += part
       }
-      if let port, countAndDecide(count, port) { cut() }
+      if !answers, countAndDecide(count, port) { cut() }
     }
   }
 
