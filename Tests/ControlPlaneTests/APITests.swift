@@ -327,7 +327,7 @@ private func migration(_ name: String) -> JSONValue {
       try client.watch(["api", "v1", "namespaces"], query: []) { _, _ in false }
     }
     // One for each controller stays.
-    let controllers = 5
+    let controllers = 7
     let end = ContinuousClock.now + .seconds(10)
     while plane.plane.openWatches != controllers, ContinuousClock.now < end {
       try await Task.sleep(for: .milliseconds(10))

@@ -152,6 +152,36 @@ struct CommandTests {
     try await plane.stop()
   }
 
+  @Test("nothing is started on volumes that are held for another site; stopping is always possible")
+  func standbyVolumes() async throws {
+    let plane = try await plane()
+    try await makeWorkloads(plane)
+    func volume(_ standby: JSONValue?) -> JSONValue {
+      [
+        "apiVersion": "v1", "kind": "PersistentVolume",
+        "metadata": ["name": "pv", "annotations": standby.map { ["repl-agent/standby": $0] } ?? [:]],
+        "spec": [
+          "capacity": ["storage": "1Gi"], "accessModes": ["ReadWriteOnce"], "hostPath": ["path": "/pool/db.img"],
+          "claimRef": ["namespace": "shop", "name": "db"],
+        ],
+      ]
+    }
+    func replicas() async throws -> JSONValue? {
+      try await plane.send("GET", "apis/apps/v1/namespaces/shop/deployments/web")[at: "spec.replicas"]
+    }
+    _ = try await plane.send("POST", "api/v1/persistentvolumes", body: volume("true"))
+    #expect(try await plane.run("activate", "migrations", "shop") == 4)
+    #expect(try await plane.run("activate", "migrations", "-a") == 4)
+    #expect(try await replicas() == 0, "nothing was changed")
+    #expect(try await plane.run("activate", "migrations", "default") == 0, "other namespaces are not concerned")
+    #expect(try await plane.run("deactivate", "migrations", "shop") == 0)
+    _ = try await plane.send("DELETE", "api/v1/persistentvolumes/pv")
+    _ = try await plane.send("POST", "api/v1/persistentvolumes", body: volume(nil))
+    #expect(try await plane.run("activate", "migrations", "shop") == 0)
+    #expect(try await replicas() == 3)
+    try await plane.stop()
+  }
+
   @Test("a failback makes an Action with both blocks; a failover is refused where the schedule is no copy")
   func actions() async throws {
     let plane = try await plane()
@@ -163,7 +193,7 @@ struct CommandTests {
     #expect(try await plane.run("perform", "failback", "-m", "nope", "-n", "shop") == 3)
     #expect(
       try await plane.run("perform", "failback", "-m", "dr", "-n", "shop", "--include-namespaces", "other") == 2)
-    #expect(try await plane.run("perform", "failback", "-m", "dr", "-n", "shop") == 0)
+    #expect(try await plane.run("perform", "failback", "-m", "dr", "-n", "shop") == 4, "nothing carries it out")
     let list = try await plane.send("GET", "\(Self.stork)/namespaces/shop/actions")
     let action = try #require(list["items"]?.array?.first)
     #expect(Field.text(action, "metadata.name").hasPrefix("failback-dr-2"))
@@ -172,7 +202,16 @@ struct CommandTests {
     #expect(blocks?["failbackParameter"]?["failbackNamespaces"] == ["shop"])
     #expect(blocks?["failbackParameter"]?["migrationScheduleReference"] == "dr")
     #expect(blocks?["failoverParameter"]?["migrationScheduleReference"] == "")
+    #expect(action[at: "status.stage"] == "Final" && action[at: "status.status"] == "Failed")
+    #expect(Field.text(action, "status.reason").hasPrefix("failover and failback are not carried out by this version"))
+    #expect(ActionView.failback.shows(action))
     #expect(try await plane.run("get", "failback", "-n", "shop") == 0)
+    _ = try await plane.wait("api/v1/namespaces/shop/events") { events in
+      (events["items"]?.array ?? []).contains {
+        $0[at: "involvedObject.kind"] == "Action" && $0["type"] == "Warning"
+          && $0["message"] == action[at: "status.reason"]
+      }
+    }
     try await plane.stop()
   }
 
@@ -189,9 +228,12 @@ struct CommandTests {
           "clusterDomainInfos": [["name": "dc-west", "state": "Inactive", "syncStatus": "NotInSync"]],
         ],
       ])
-    #expect(try await plane.run("activate", "clusterdomain", "--all", "--name", "up") == 0)
+    #expect(try await plane.run("activate", "clusterdomain", "--all", "--name", "up") == 4, "nothing switches it")
     let update = try await plane.send("GET", "\(Self.stork)/clusterdomainupdates/up")
     #expect(update["spec"] == ["clusterdomain": "dc-west", "active": true])
+    #expect(update[at: "status.status"] == "Failed")
+    #expect(Field.text(update, "status.reason").hasPrefix("unable to activate cluster domain: "))
+    #expect(try await plane.run("activate", "clusterdomain", "dc-west", "--wait") == 4)
     #expect(try await plane.run("deactivate", "clusterdomain") == 2)
     try await plane.stop()
   }

@@ -172,17 +172,24 @@ actor FakeService: ReplicationService {
     runs[uid]?.state = .cancelled
   }
 
+  /// Questions for recovery points, as `namespace/name`.
+  private(set) var pointQuestions: [String] = []
+  private var extraPoints: [RecoveryPointReport] = []
+  func addPoint(_ point: RecoveryPointReport) { extraPoints.append(point) }
+
   func recoveryPoints(namespace: String, name: String) async throws(ReplError) -> [RecoveryPointReport] {
+    pointQuestions.append("\(namespace)/\(name)")
     guard held.contains(where: { $0.namespace == namespace && $0.name == name }) else {
       throw ReplError(.notFound, subject: "volume \(namespace)/\(name)", cause: "no such volume")
     }
-    return [Self.point]
+    return [Self.point] + extraPoints
   }
 
   static let point = RecoveryPointReport(
-    id: "0123456789abcdef0123456789abcdef", generation: 7, takenAt: "2026-01-02T03:04:05Z",
-    sealedAt: "2026-01-02T03:04:09Z", sizeBytes: 1 << 20, fingerprint: "ff", group: "g", consistency: "volume",
-    proof: "delta", provenAt: "", state: "sealed", path: "/pool/points/p")
+    id: "0123456789abcdef0123456789abcdef", volumeID: "00000000000000000000000000000001", sourceCluster: "site-a",
+    generation: 7, takenAt: "2026-01-02T03:04:05Z", sealedAt: "2026-01-02T03:04:09Z", sizeBytes: 1 << 20,
+    fingerprint: "ff", group: "g", consistency: "volume", proof: "delta", provenAt: "", state: "sealed",
+    path: "/pool/points/p")
 
   func clonePoint(namespace: String, name: String, point: PointID?, to path: String) async throws(ReplError)
     -> RecoveryPointReport

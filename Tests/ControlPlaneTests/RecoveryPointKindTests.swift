@@ -59,6 +59,30 @@ private let name = FakeService.point.id
     #expect(KubeObject(point).uid == "01234567-89ab-cdef-0123-456789abcdef")
   }
 
+  @Test("Two volumes of one name: each point keeps its own volume and source, and the name is asked about once")
+  func sameName() async throws {
+    let plane = try Plane()
+    var other = FakeService.point
+    other.id = "fedcba9876543210fedcba9876543210"
+    (other.volumeID, other.sourceCluster) = ("00000000000000000000000000000002", "")
+    await plane.service.addPoint(other)
+    for point in [FakeService.point, other] {
+      await plane.service.hold(
+        VolumeReport(
+          id: point.volumeID, namespace: "shop", name: "db", path: "", sizeBytes: 1, role: .target, changeSource: "",
+          changeSourceReason: "", pool: "main", sourceCluster: point.sourceCluster, lagSeconds: nil))
+    }
+    let items = try #require(try await plane.send("GET", points).json["items"]?.array)
+    #expect(items.count == 2)
+    for point in [FakeService.point, other] {
+      let item = items.first { $0[at: "metadata.name"] == .string(point.id) }
+      #expect(item?[at: "spec.volumeID"] == .string(point.volumeID))
+      #expect(item?[at: "spec.sourceCluster"] == .string(point.sourceCluster))
+      #expect(item?[at: "spec.volume"] == "db")
+    }
+    #expect(await plane.service.pointQuestions == ["shop/db"])
+  }
+
   @Test("Lists, selectors and tables work; nothing can be written")
   func verbs() async throws {
     let plane = try Plane()
@@ -68,7 +92,11 @@ private let name = FakeService.point.id
     #expect(none.json["items"] == [])
     let table = try await plane.send("GET", points, accept: "application/json;as=Table;v=v1;g=meta.k8s.io").json
     let columns = table["columnDefinitions"]?.array?.compactMap { $0["name"]?.string }
-    #expect(columns == ["Name", "Volume", "State", "Taken", "Lag", "Size", "Consistency", "Proof", "Age"])
+    #expect(columns?.prefix(9) == ["Name", "Volume", "State", "Taken", "Lag", "Size", "Consistency", "Proof", "Age"])
+    let wide = table["columnDefinitions"]?.array?.filter { $0["priority"] == 1 }.compactMap { $0["name"]?.string }
+    #expect(wide == ["Source", "Generation", "Proven", "Group", "Fingerprint", "Path"])
+    let cells = table["rows"]?.array?.first?["cells"]?.array?.suffix(6)
+    #expect(cells == ["site-a", "7", "<never>", "g", "ff", "/pool/points/p"])
     for method in ["PUT", "PATCH", "DELETE"] {
       #expect(try await plane.send(method, "\(points)/\(name)").code == 405)
     }

@@ -23,6 +23,11 @@ extension ResourceKind {
         .string(object.status["sizeBytes"]?.integer.map { Quantity.rounded(UInt64(clamping: $0)) } ?? "")
       },
       .path("Consistency", "status.consistency"), .path("Proof", "status.proof"), .age,
+      .path("Source", "spec.sourceCluster", priority: 1, missing: "<here>"),
+      .path("Generation", "spec.generation", priority: 1),
+      .path("Proven", "status.provenAt", priority: 1, missing: "<never>"), .path("Group", "status.group", priority: 1),
+      .path("Fingerprint", "status.seal.fingerprint", priority: 1),
+      .path("Path", "status.path", priority: 1, missing: "<none>"),
     ]
     return kind
   }()

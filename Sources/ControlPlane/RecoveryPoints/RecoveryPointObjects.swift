@@ -4,15 +4,16 @@ import ReplicationEngine
 
 /// Recovery points of the engine as API objects. Pure.
 enum RecoveryPointObjects {
-  /// The object of a point, without version and lag.
-  static func object(_ point: RecoveryPointReport, of volume: VolumeReport) -> KubeObject {
+  /// The object of a point of the volume called `volume`, without version and lag.
+  static func object(_ point: RecoveryPointReport, of volume: PointKey) -> KubeObject {
     var object = ResourceKind.recoveryPoint.object(namespace: volume.namespace, name: point.id)
     object[metadata: "uid"] = .string(uid(point.id))
     object[metadata: "creationTimestamp"] = .string(point.sealedAt.isEmpty ? point.takenAt : point.sealedAt)
     object[metadata: "generation"] = 1
     object.json["spec"] = [
-      "volume": .string(volume.name), "volumeID": .string(volume.id), "sourceCluster": .string(volume.sourceCluster),
-      "generation": .count(point.generation), "takenAt": time(point.takenAt),
+      "volume": .string(volume.name), "volumeID": .string(point.volumeID),
+      "sourceCluster": .string(point.sourceCluster), "generation": .count(point.generation),
+      "takenAt": time(point.takenAt),
     ]
     object.json["status"] = [
       "state": .string(point.state), "sealedAt": time(point.sealedAt), "sizeBytes": .count(point.sizeBytes),
@@ -69,7 +70,7 @@ enum RecoveryPointObjects {
   }
 }
 
-/// Where an object is among those of its kind; in the order of lists.
+/// Namespace and name of an object; in the order of lists.
 struct PointKey: Hashable, Comparable, Sendable {
   var namespace: String
   var name: String

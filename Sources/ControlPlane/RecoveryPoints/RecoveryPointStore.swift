@@ -69,7 +69,8 @@ final class RecoveryPointStore: ObjectStore {
   private func points() async throws(StatusError) -> [PointKey: KubeObject] {
     do {
       var objects: [PointKey: KubeObject] = [:]
-      for volume in try await service.volumes() {
+      // A name may stand for several volumes; the engine answers with the points of all of them at once.
+      for volume in Set(try await service.volumes().map { PointKey($0.namespace, $0.name) }) {
         do {
           for point in try await service.recoveryPoints(namespace: volume.namespace, name: volume.name) {
             let object = RecoveryPointObjects.object(point, of: volume)

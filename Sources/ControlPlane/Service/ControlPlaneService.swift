@@ -157,6 +157,8 @@ public struct ControlPlaneService: Sendable {
       path: configuration.hooksDirectory, owner: configuration.hooksOwner, timeLimit: configuration.hookTimeLimit,
       logger: logger)
     let reconcilers: [any Reconciler] = [
+      ActionReconciler(store: store, events: events, clock: clock),
+      ClusterDomainUpdateReconciler(store: store, events: events),
       ClusterPairReconciler(store: store, service: service, events: events),
       MigrationReconciler(
         store: store, service: service, events: events, hooks: hooks, resources: resourcePhase, peers: peerSchedules,

@@ -38,11 +38,34 @@ struct ActivationPlaces: ParsableArguments {
     } else {
       for namespace in wanted { _ = try client.send("GET", ["api", "v1", "namespaces", namespace]) }
     }
+    // Before anything is changed: half an activation is worse than none.
+    if activate { try StandbyClaims.check(wanted, client) }
     var activation = Activation(client: client, catalog: catalog, activate: activate)
     for namespace in wanted { try activation.run(namespace) }
     if activation.failures > 0 {
       throw Failure(.failed, "", "\(activation.failures) objects could not be changed", remedy: "see the lines above")
     }
+  }
+}
+
+/// Claims whose volumes are held for another site: their paths have no files, so nothing that uses them may start.
+enum StandbyClaims {
+  private static let annotation = "repl-agent/standby"
+
+  /// Refuses namespaces that have such claims, naming them.
+  static func check(_ namespaces: [String], _ client: AgentClient) throws(Failure) {
+    var found: [String] = []
+    for volume in try client.send("GET", ["api", "v1", "persistentvolumes"])["items"]?.array ?? []
+    where volume[path: ["metadata", "annotations", annotation]]?.text == "true" {
+      let namespace = Field.text(volume, "spec.claimRef.namespace")
+      guard namespaces.contains(namespace) else { continue }
+      found.append("\(namespace)/\(Field.text(volume, "spec.claimRef.name"))")
+    }
+    guard !found.isEmpty else { return }
+    throw Failure(
+      .refused, "", "the volumes of these claims are not live here: \(found.sorted().joined(separator: ", "))",
+      remedy: "run a Migration with startApplications: true at the source, which makes them live; if the source is "
+        + "lost, clone their newest recovery points and start the applications on the clones")
   }
 }
 

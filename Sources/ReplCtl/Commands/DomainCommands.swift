@@ -57,14 +57,17 @@ struct DomainChange: ParsableArguments {
     }
     let updates = try catalog.kind("clusterdomainupdates")
     let base = name ?? RandomName.uuid()
+    var started: [[String]] = []
     for (index, domain) in wanted.enumerated() {
       let name = wanted.count > 1 ? "\(base)-\(index)" : base
       var object = KubeObject(apiVersion: updates.apiVersion, kind: updates.kind, namespace: nil, name: name)
       object.json["spec"] = ["clusterdomain": .string(domain), "active": .bool(active)]
       _ = try client.send("POST", updates.path(namespace: nil), body: object.json)
       Console.standard.line("Cluster Domain \(verb) operation started successfully for \(domain)")
-      if wait { try waitFor(domain, updates.path(namespace: nil, name: name), active, client) }
+      started.append(updates.path(namespace: nil, name: name))
+      if wait { try waitFor(domain, started[index], active, client) }
     }
+    if !wait { for path in started { try FirstAnswer.check(client, path) } }
   }
 
   /// Domains of all ClusterDomainsStatus objects with their states.
@@ -93,7 +96,7 @@ struct DomainChange: ParsableArguments {
     switch status {
     case "Successful": Console.standard.line("Cluster Domain \(domain) updated successfully")
     case nil: throw Failure(.failed, "", "Timed out performing task")
-    default: throw Failure(.failed, "", "Failed to update ClusterDomain, Reason : \(reason)")
+    default: throw Failure(.refused, "", "Failed to update ClusterDomain, Reason : \(reason)")
     }
   }
 }

@@ -17,6 +17,22 @@ enum Polling {
   }
 }
 
+/// What the agent says at once about objects that ask it to do something.
+enum FirstAnswer {
+  /// Seconds in which an agent that does not do such a thing says so.
+  private static let patience = 2.0
+
+  /// Throws the reason if the agent ends the object as failed straight away; one it works on is left to itself.
+  static func check(_ client: AgentClient, _ path: [String]) throws(Failure) {
+    let answer = try Polling.until(timeout: patience) { () throws(Failure) -> JSONValue? in
+      let object = try client.send("GET", path)
+      return ["Failed", "Successful"].contains(Field.text(object, "status.status")) ? object : nil
+    }
+    guard let answer, Field.text(answer, "status.status") == "Failed" else { return }
+    throw Failure(.refused, "", Field.text(answer, "status.reason"))
+  }
+}
+
 /// Namespaces that commands need.
 enum Namespaces {
   /// Makes a namespace if it is missing.

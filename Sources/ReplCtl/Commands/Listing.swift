@@ -1,4 +1,5 @@
 import APIModel
+import Glibc
 
 /// Fetches objects and prints them as the Stork tools do.
 struct Listing {
@@ -29,10 +30,10 @@ struct Listing {
     var version: String
   }
 
-  /// What there is and is wanted.
+  /// What there is and is wanted. A watch needs the version of a list: that of an object may be too old to go on from.
   func list(_ entry: KindEntry, _ client: AgentClient, _ view: ActionView?) throws(Failure) -> Found {
     var found = Found(items: [], version: "0")
-    if names.isEmpty || allNamespaces {
+    if watch || names.isEmpty || allNamespaces {
       let list = try client.send("GET", path(entry), query: query)
       found = Found(items: list["items"]?.array ?? [], version: Field.text(list, "metadata.resourceVersion"))
       for name in names where !found.items.contains(where: { Field.text($0, "metadata.name") == name }) {
@@ -42,7 +43,6 @@ struct Listing {
       for name in names {
         found.items.append(try client.send("GET", entry.path(namespace: options.namespace, name: name)))
       }
-      found.version = found.items.last.map { Field.text($0, "metadata.resourceVersion") } ?? "0"
     }
     found.items = found.items.filter { isWanted($0, view) }
     return found
@@ -51,7 +51,10 @@ struct Listing {
   func path(_ entry: KindEntry) -> [String] { entry.path(namespace: allNamespaces ? nil : options.namespace) }
 
   var query: [(String, String)] {
-    [("labelSelector", selector), ("fieldSelector", fieldSelector)].compactMap { key, value in value.map { (key, $0) } }
+    let name = names.count == 1 ? "metadata.name=\(names[0])" : nil
+    let fields = [fieldSelector, name].compactMap(\.self)
+    return [("labelSelector", selector), ("fieldSelector", fields.isEmpty ? nil : fields.joined(separator: ","))]
+      .compactMap { key, value in value.map { (key, $0) } }
   }
 
   func isWanted(_ object: JSONValue, _ view: ActionView?) -> Bool {
@@ -124,6 +127,11 @@ struct WatchedListing {
   var entry: KindEntry
   var client: AgentClient
   var view: ActionView?
+  /// Seconds after which a watch is begun anew.
+  var timeout = 600
+  /// Waits between one watch and the next, so that an agent that ends them at once is not asked at full speed; gets the
+  /// version to go on from.
+  var pause: (String) throws -> Void = { _ in sleep(1) }
 
   /// Until nobody reads any more.
   func follow(_ found: Listing.Found, layout: [Int]) throws {
@@ -132,21 +140,19 @@ struct WatchedListing {
       widths: layout)
     var version = found.version
     while Console.standard.finish() == 0 {
-      if try !follow(from: &version, &printer) {
-        // Changes were missed: everything is shown anew.
-        let again = try listing.list(entry, client, view)
-        for item in again.items { try printer.show(item) }
-        version = again.version
-      }
+      // Changes were missed: a watch from 0 shows everything anew before it goes on.
+      if try !follow(from: &version, &printer) { version = "0" }
+      try pause(version)
     }
   }
 
   /// One watch; false when the agent no longer knows what came after `version`.
   private func follow(from version: inout String, _ printer: inout Printer) throws -> Bool {
-    var query = listing.query + [("resourceVersion", version), ("timeoutSeconds", "600")]
-    if listing.names.count == 1, listing.fieldSelector == nil {
-      query.append(("fieldSelector", "metadata.name=\(listing.names[0])"))
-    }
+    // Bookmarks keep the version young while nothing wanted changes.
+    let query =
+      listing.query + [
+        ("resourceVersion", version), ("timeoutSeconds", String(timeout)), ("allowWatchBookmarks", "true"),
+      ]
     var isComplete = true
     try client.watch(listing.path(entry), query: query, accept: printer.accept) { type, object in
       if type == "ERROR" {
@@ -155,7 +161,7 @@ struct WatchedListing {
         isComplete = false
         return false
       }
-      let described = object["rows"]?.array?.first?["object"] ?? object
+      let described = type == "BOOKMARK" ? object : object["rows"]?.array?.first?["object"] ?? object
       version = Field.text(described, "metadata.resourceVersion")
       if type != "BOOKMARK", listing.isWanted(described, view) { try printer.show(object) }
       return Console.standard.finish() == 0

@@ -19,11 +19,14 @@ struct MigrationWatch {
   func run() throws -> JSONValue {
     let clock = ContinuousClock()
     let end = clock.now + .seconds(min(max(0, timeout), 1e8))
-    let path = kind.path(namespace: namespace, name: name)
+    let path = kind.path(namespace: namespace)
+    let selector = ("fieldSelector", "metadata.name=\(name)")
     var display = Display(terminal: Console.standard.isTerminal && !quiet, quiet: quiet)
     defer { display.end() }
     while true {
-      guard var object = try client.find(path) else { throw deleted }
+      // The version of the list, not of the object: that one may be too old to go on from.
+      let list = try client.send("GET", path, query: [selector])
+      guard var object = list["items"]?.array?.first else { throw deleted }
       display.show(object)
       if Self.isFinal(object) { return object }
       let left = (end - clock.now).components.seconds
@@ -32,12 +35,15 @@ struct MigrationWatch {
           .failed, subject, "timed out; it goes on in the agent", remedy: "replctl describe migration \(name)")
       }
       let query = [
-        ("fieldSelector", "metadata.name=\(name)"), ("timeoutSeconds", String(min(600, left))),
-        ("resourceVersion", Field.text(object, "metadata.resourceVersion")),
+        selector, ("timeoutSeconds", String(min(600, left))),
+        ("resourceVersion", Field.text(list, "metadata.resourceVersion")),
       ]
-      try client.watch(kind.path(namespace: namespace), query: query) { type, changed in
-        // Changes were missed: read the object anew.
-        if type == "ERROR" { return false }
+      try client.watch(path, query: query) { type, changed in
+        // Changes were missed: read the object anew, after a pause, since the agent has much to do.
+        if type == "ERROR" {
+          sleep(1)
+          return false
+        }
         if type == "DELETED" { throw deleted }
         object = changed
         display.show(changed)

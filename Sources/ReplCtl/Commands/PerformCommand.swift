@@ -59,6 +59,7 @@ struct ApplicationMove: ParsableArguments {
     Console.standard.line("Started \(type) for MigrationSchedule \(reference)")
     Console.standard.line(
       "To check \(type) status use the command : `replctl get \(type) \(name) -n \(options.namespace)`")
+    try FirstAnswer.check(client, actions.path(namespace: options.namespace, name: name))
   }
 
   private func schedule(

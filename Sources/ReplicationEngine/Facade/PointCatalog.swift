@@ -57,10 +57,13 @@ struct PointCatalog {
 
   // MARK: Target
 
+  /// Newest first. Of several volumes of the name, the one that was frozen last comes before the others: a volume made
+  /// anew under an old name must not be mistaken for its forerunner.
   private func points(_ namespace: String, _ name: String) throws(ReplError) -> [CatalogPoint] {
     try database.read { database in
       try TargetVolumeRecord.all(database).filter { $0.namespace == namespace && $0.name == name }
-        .flatMap { try CatalogPoint.all(database, cluster: $0.cluster, volume: $0.volume) }
+        .map { try CatalogPoint.all(database, cluster: $0.cluster, volume: $0.volume) }.filter { !$0.isEmpty }
+        .sorted { $0[0].seal.takenAt > $1[0].seal.takenAt }.flatMap(\.self)
     }
   }
 
@@ -78,8 +81,9 @@ struct PointCatalog {
     let source = try SourceVolume(cluster: point.cluster, volume: point.volume)
     let store = try engine.target.context.store(pool: point.pool)
     return RecoveryPointReport(
-      id: point.point.description, generation: point.seal.generation, takenAt: point.seal.takenAt.rfc3339,
-      sealedAt: point.sealedAt.rfc3339, sizeBytes: point.seal.size, fingerprint: point.seal.fingerprint.description,
+      id: point.point.description, volumeID: point.volume.description, sourceCluster: point.cluster,
+      generation: point.seal.generation, takenAt: point.seal.takenAt.rfc3339, sealedAt: point.sealedAt.rfc3339,
+      sizeBytes: point.seal.size, fingerprint: point.seal.fingerprint.description,
       group: point.seal.group.description, consistency: point.seal.consistency.name, proof: point.seal.proof.name,
       provenAt: point.provenAt?.rfc3339 ?? "", state: try currentState(point, store, source),
       path: store.layout.point(source, point.point).image)
@@ -135,7 +139,8 @@ struct PointCatalog {
 
   private func report(_ twin: SnapshotRecord) -> RecoveryPointReport {
     RecoveryPointReport(
-      id: twin.point.description, generation: twin.generation, takenAt: twin.takenAt.rfc3339, sealedAt: "",
+      id: twin.point.description, volumeID: twin.volume.description, sourceCluster: "",
+      generation: twin.generation, takenAt: twin.takenAt.rfc3339, sealedAt: "",
       sizeBytes: twin.size, fingerprint: twin.seal?.fingerprint.description ?? "",
       group: twin.seal?.group.description ?? "", consistency: twin.consistency.name,
       proof: twin.seal?.proof.name ?? "", provenAt: "", state: PointState.sealed.name,

@@ -324,6 +324,10 @@ public struct MigrationReport: Hashable, Sendable, Codable {
 /// One point; the field names are a contract (design section 12).
 public struct RecoveryPointReport: Hashable, Sendable, Codable {
   public var id: String
+  /// The volume it is a point of: one name may have stood for several, one after the other or of several sources.
+  public var volumeID: String
+  /// Cluster id of that volume's source; empty for a volume of this agent.
+  public var sourceCluster: String
   public var generation: UInt64
   /// RFC 3339 in UTC, by the source's clock.
   public var takenAt: String
@@ -339,10 +343,13 @@ public struct RecoveryPointReport: Hashable, Sendable, Codable {
   public var state: String
   public var path: String
   public init(
-    id: String, generation: UInt64, takenAt: String, sealedAt: String, sizeBytes: UInt64, fingerprint: String,
-    group: String, consistency: String, proof: String, provenAt: String, state: String, path: String
+    id: String, volumeID: String, sourceCluster: String, generation: UInt64, takenAt: String, sealedAt: String,
+    sizeBytes: UInt64, fingerprint: String, group: String, consistency: String, proof: String, provenAt: String,
+    state: String, path: String
   ) {
     self.id = id
+    self.volumeID = volumeID
+    self.sourceCluster = sourceCluster
     self.generation = generation
     self.takenAt = takenAt
     self.sealedAt = sealedAt

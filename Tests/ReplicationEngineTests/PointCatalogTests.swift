@@ -1,0 +1,80 @@
+import BlockDiff
+import Logging
+import ReplModel
+import TestSupport
+import Testing
+
+@testable import ReplicationEngine
+
+/// What an agent answers when a name has stood for several volumes.
+@Suite("Recovery points of a name") struct PointCatalogTests {
+  private let directory: TemporaryDirectory
+  private let engine: ReplicationEngine
+  private let branch = Branch(epoch: 1, id: .random())
+
+  init() throws {
+    directory = try TemporaryDirectory()
+    var configuration = EngineConfiguration(
+      clusterID: "here", node: "node", stateDirectory: directory.path + "/state",
+      pools: [PoolConfiguration(name: "main", path: directory.path)], allowedPaths: [])
+    configuration.listenAddress = "127.0.0.1"
+    (configuration.controlPort, configuration.dataPort) = (0, 0)
+    var logger = Logger(label: "test")
+    logger.logLevel = .critical
+    engine = try ReplicationEngine.open(configuration, logger: logger, clock: SystemClock())
+  }
+
+  private func seal(_ volume: VolumeID, takenAt seconds: Int64) -> Seal {
+    Seal(
+      point: .random(), volume: volume, lineage: .random(), branch: branch, base: nil, generation: 1, size: 4_096,
+      fingerprint: Fingerprint(low: 1, high: 2), nonZeroBlocks: 1,
+      takenAt: Timestamp(nanoseconds: seconds * 1_000_000_000), consistency: .volume, proof: .full, group: .random(),
+      members: [])
+  }
+
+  /// A volume `shop/db` that is held for a peer, with a point.
+  private func hold(_ cluster: String, takenAt seconds: Int64) throws -> Seal {
+    let seal = seal(.random(), takenAt: seconds)
+    let volume = TargetVolumeRecord(
+      cluster: cluster, volume: seal.volume, namespace: "shop", name: "db", lineage: seal.lineage, branch: branch,
+      role: .target, pool: "main", deletedAt: nil)
+    let point = CatalogPoint(
+      cluster: cluster, seal: seal, pool: "main", sealedAt: seal.takenAt, provenAt: nil, state: .suspect,
+      confirmed: true, damaged: [], doubt: nil)
+    try engine.database.write {
+      try volume.save($0)
+      try point.insert($0)
+    }
+    return seal
+  }
+
+  /// A volume `shop/db` of this agent, with a twin.
+  private func own(takenAt seconds: Int64) throws -> Seal {
+    let seal = seal(.random(), takenAt: seconds)
+    let volume = VolumeRecord(
+      id: seal.volume, namespace: "shop", name: "db", path: directory.path + "/db", pool: "main", isDevice: false,
+      size: 4_096, allowFuzzy: false, lineage: seal.lineage, branch: branch, role: .source, nextGeneration: 2,
+      distrustReason: nil, fullReason: nil)
+    let twin = SnapshotRecord(
+      point: seal.point, volume: seal.volume, peer: "west", generation: 1, size: 4_096, takenAt: seal.takenAt,
+      consistency: .volume, stallNanoseconds: 0, directory: directory.path, hasImage: false, state: .sealed, seal: seal)
+    try engine.database.write {
+      try volume.insert($0)
+      try twin.insert($0)
+    }
+    return seal
+  }
+
+  @Test("each point names the volume and the source that it is of, and the volume frozen last comes first")
+  func identities() async throws {
+    defer { engine.stop() }
+    let old = try hold("west", takenAt: 1_000)
+    let again = try hold("west", takenAt: 3_000)
+    let other = try hold("east", takenAt: 2_000)
+    let own = try own(takenAt: 4_000)
+    let reports = try await engine.recoveryPoints(namespace: "shop", name: "db")
+    #expect(reports.map(\.id) == [again, other, old, own].map(\.point.description))
+    #expect(reports.map(\.volumeID) == [again, other, old, own].map(\.volume.description))
+    #expect(reports.map(\.sourceCluster) == ["west", "east", "west", ""])
+  }
+}
