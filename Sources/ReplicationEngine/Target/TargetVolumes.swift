@@ -57,7 +57,7 @@ struct TargetVolumes: Sendable {
       throw ReplError(
         .refused, subject: record.label,
         cause: promotion?.inUse ?? "volume in use: it is \(record.role.rawValue) at this site",
-        remedy: "fail back, or delete the promoted volume")
+        remedy: "replicate it under another name, or stop migrating it")
     }
     guard begin.lineage == record.lineage else {
       throw ReplError(.diverged, subject: record.label, cause: "comes with another lineage than the points held here")
