@@ -152,6 +152,26 @@ import Testing
     try await plane.stop()
   }
 
+  @Test("only volumes of this agent are deleted, whatever is held for a peer under the same name")
+  func deletingByName() async throws {
+    let plane = try await PlaneFixture()
+    for name in ["db", "theirs"] {
+      await plane.service.hold(
+        VolumeReport(
+          id: VolumeID.random().description, namespace: "shop", name: name, path: "", sizeBytes: 1, role: .promoted,
+          changeSource: "", changeSourceReason: "", pool: "main", sourceCluster: "site-b", lagSeconds: nil))
+    }
+    #expect(try await plane.run("volume", "delete", "theirs", "-n", "shop") == 4)
+    let own = VolumeID.random().description
+    await plane.service.hold(
+      VolumeReport(
+        id: own, namespace: "shop", name: "db", path: "/srv/db", sizeBytes: 1, role: .source, changeSource: "digest",
+        changeSourceReason: "", pool: "", sourceCluster: "", lagSeconds: nil))
+    #expect(try await plane.run("volume", "delete", "db", "-n", "shop") == 0)
+    #expect(await plane.service.deletions.map(\.id) == [own])
+    try await plane.stop()
+  }
+
   @Test func exitCodesTellWhatWentWrong() async throws {
     let plane = try await PlaneFixture()
     #expect(try await plane.run("nonsense") == 2)

@@ -81,16 +81,25 @@ struct AgentAPI: Sendable {
           .refused, subject: "volume \(namespace)/\(name)", cause: "deleting its data must be confirmed by its name",
           remedy: "repeat with --confirm \(name)"))
     }
-    let all = try await run { try await service.volumes() }
-    guard let report = all.first(where: { $0.namespace == namespace && $0.name == name }),
-      let id = VolumeID(report.id)
-    else {
-      throw StatusError(
-        ReplError(.notFound, subject: "volume \(namespace)/\(name)", cause: "no such volume", remedy: nil))
-    }
+    let report = try await ownVolume(namespace, name)
+    guard let id = VolumeID(report.id) else { throw StatusError(500, "InternalError", "no volume id: \(report.id)") }
     try await run { try await service.deleteVolume(id, data: data) }
     try await objects.remove(report)
     return .json(200, try JSONValue(report: report))
+  }
+
+  /// The volume of this agent with that name; one held for a peer may have the same.
+  private func ownVolume(_ namespace: String, _ name: String) async throws(StatusError) -> VolumeReport {
+    let named = try await run { try await service.volumes() }.filter { $0.namespace == namespace && $0.name == name }
+    if let own = named.first(where: { $0.sourceCluster.isEmpty }) { return own }
+    guard let held = named.first else {
+      throw StatusError(
+        ReplError(.notFound, subject: "volume \(namespace)/\(name)", cause: "no such volume", remedy: nil))
+    }
+    throw StatusError(
+      ReplError(
+        .refused, subject: "volume \(namespace)/\(name)", cause: "is not of this agent but of \(held.sourceCluster)",
+        remedy: "delete it there: its points here age out then"))
   }
 
   private func points(_ namespace: String, _ name: String) async throws(StatusError) -> APIResponse {

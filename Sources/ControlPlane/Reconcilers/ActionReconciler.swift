@@ -42,7 +42,8 @@ struct ActionReconciler: Reconciler {
         + "while the source answers, run a Migration with startApplications: true there; if it is lost, clone the newest "
         + "recovery points here and start the applications on the clones"
     case "failback":
-      missing + "pair the sites the other way round and migrate the data as volumes of this site"
+      missing
+        + "pair the sites the other way round, import the live files here as volumes of this site and migrate those"
     case "nearsyncFailover":
       "near-synchronous replication is not offered; nothing was changed"
     default: "invalid value received for Action.Spec.ActionType"
