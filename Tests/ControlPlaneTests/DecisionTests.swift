@@ -192,10 +192,10 @@ import Testing
       if let skip { claim[metadata: "annotations"] = .object([Stork.skipResource: .string(skip)]) }
       return claim
     }
-    #expect(spec.selects(claim(["a": "1", "b": "2"])))
-    #expect(!spec.selects(claim(["a": "1"])))
-    #expect(!spec.selects(claim(["a": "1", "b": "2", "y": "1"])))
-    #expect(!spec.selects(claim(["a": "1", "b": "2"], skip: "true")))
+    #expect(spec.selectors.select(claim(["a": "1", "b": "2"])))
+    #expect(!spec.selectors.select(claim(["a": "1"])))
+    #expect(!spec.selectors.select(claim(["a": "1", "b": "2", "y": "1"])))
+    #expect(!spec.selectors.select(claim(["a": "1", "b": "2"], skip: "true")))
   }
 
   @Test func volumesThatCannotBeTakenAreNamed() {

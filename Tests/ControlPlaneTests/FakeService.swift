@@ -95,11 +95,29 @@ actor FakeService: ReplicationService {
 
   func revokePeer(_ cluster: String) async throws(ReplError) { revoked.append(cluster) }
 
+  private var busy: Set<String> = []
+  /// Says that another run has a volume.
+  func setBusy(_ volume: String, _ isBusy: Bool) {
+    if isBusy { busy.insert(volume) } else { busy.remove(volume) }
+  }
+  func isBusy(volume: VolumeID) async -> Bool { busy.contains(volume.description) }
+
+  private var unpromotable: [String: ReplError] = [:]
+  private var promoteErrors: [String: ReplError] = [:]
+  /// What the check of a volume says before anything is done.
+  func refusePromotion(of volume: String, _ error: ReplError?) { unpromotable[volume] = error }
+  /// What comes up only when a volume is promoted.
+  func failPromotion(of volume: String, _ error: ReplError?) { promoteErrors[volume] = error }
+
+  func checkPromotion(volume: VolumeID, from cluster: String, point: PointID) async throws(ReplError) {
+    if let error = unpromotable[volume.description] { throw error }
+  }
+
   /// Promotions asked for, in order.
   private(set) var promotions: [(volume: String, cluster: String, point: String)] = []
 
   func promote(volume: VolumeID, from cluster: String, point: PointID) async throws(ReplError) -> VolumeReport {
-    if let promoteError { throw promoteError }
+    if let error = promoteError ?? promoteErrors[volume.description] { throw error }
     promotions.append((volume.description, cluster, point.description))
     if let index = held.firstIndex(where: { $0.id == volume.description }) {
       held[index].role = .promoted
@@ -113,7 +131,13 @@ actor FakeService: ReplicationService {
   /// What this control plane answers peers with.
   nonisolated let responder = Mutex<(any PeerDocumentResponder)?>(nil)
 
-  func exchange(_ document: PeerDocument, pair: ObjectReference) async throws(ReplError) -> [UInt8] {
+  /// How long the control plane was ready to wait for answers, by topic.
+  nonisolated let limits = Mutex<[String: Duration]>([:])
+
+  func exchange(
+    _ document: PeerDocument, pair: ObjectReference, limit: Duration?
+  ) async throws(ReplError) -> [UInt8] {
+    limits.withLock { $0[document.topic] = limit }
     guard let (responder, cluster) = peer.withLock({ $0 }) else {
       throw ReplError(.transient, subject: "pair \(pair.name)", cause: "the peer does not answer")
     }

@@ -11,6 +11,7 @@ struct MigrationFixture {
   let eastEngine = FakeService()
   let westEngine = FakeService()
   let migrator: ResourceMigrator
+  let schedules: RemoteSchedules
   let receiver: ResourceReceiver
   let pair = ObjectReference(kind: "ClusterPair", namespace: "shop", name: "west", uid: "u")
 
@@ -19,6 +20,7 @@ struct MigrationFixture {
     west = try StoreFixture()
     let clock = east.clock
     migrator = ResourceMigrator(store: east.store, service: eastEngine, clock: { clock.now })
+    schedules = RemoteSchedules(service: eastEngine)
     receiver = ResourceReceiver(store: west.store, service: westEngine)
     let joined: (responder: any PeerDocumentResponder, asCluster: String) = (receiver, cluster)
     eastEngine.peer.withLock { $0 = joined }
@@ -43,7 +45,7 @@ struct MigrationFixture {
   func run(
     _ spec: [String: JSONValue] = [:], namespaces: [String] = ["shop"], volumes: [VolumeRunReport] = []
   ) async throws -> [String] {
-    try await migrator.run(request(spec, namespaces: namespaces, volumes: volumes))
+    try await migrator.run(request(spec, namespaces: namespaces, volumes: volumes)).results
       .map { "\($0.kind)/\($0.name): \($0.status) \($0.reason)" }.sorted()
   }
 

@@ -101,6 +101,46 @@ struct MigrationRuleTests {
     #expect(final["volumes"]?.array?.first?["status"] == "Failed")
   }
 
+  @Test("a post rule that fails in one place goes on with the others, and tells of all failures")
+  func postGoesOn() async throws {
+    let world = try await ScheduleWorld()
+    try await world.prepare()
+    try await world.create(
+      .clusterPair, "kube-system", "remotecluster",
+      ["spec": ["options": ["ip": "h", "token": .string(FakeService.token)]]])
+    try await world.settle()
+    let trace = world.hooks.path + "/trace"
+    for name in ["first", "second"] { try hook(world, name, "echo \(name) $NAMESPACE >> \(trace); exit 1") }
+    try await world.create(
+      .rule, "kube-system", "thaw",
+      ["rules": [["actions": [["type": "command", "value": "first"], ["type": "command", "value": "second"]]]]])
+    try await world.create(
+      .migration, "kube-system", "m",
+      ["spec": ["clusterPair": "remotecluster", "namespaces": ["default", "mysql"], "postExecRule": "thaw"]])
+    try await world.settle()
+    #expect(lines(trace) == ["first default", "second default", "first mysql", "second mysql"])
+    let final = try await world.store.get(.migration, namespace: "kube-system", name: "m").status
+    let reason = final["reason"]?.string ?? ""
+    #expect(final["status"] == "Failed" && reason.contains("namespace default: hook first"))
+    #expect(reason.contains("namespace mysql: hook second"))
+  }
+
+  @Test("nobody is made to stand still while another Migration has the volumes")
+  func busyVolumes() async throws {
+    let (world, trace) = try await world()
+    let volume = try #require(await world.service.held.first?.id)
+    await world.service.setBusy(volume, true)
+    try await world.run(seconds: 60)
+    #expect(lines(trace).isEmpty)
+    #expect(await world.service.started.isEmpty)
+    #expect(try await status(world)["reason"] == "waiting for another migration of the same volumes")
+    #expect(try await world.told("m").isEmpty, "waiting for a turn is nothing to warn of")
+    await world.service.setBusy(volume, false)
+    try await world.run(seconds: 60)
+    #expect(lines(trace) == ["pre freeze mysql mysql/m", "post thaw mysql mysql/m"])
+    #expect(try await status(world)["status"] == "Successful")
+  }
+
   @Test("deleting a Migration whose pre rule ran runs the post rule")
   func deleted() async throws {
     let (world, trace) = try await world()

@@ -31,6 +31,7 @@ struct MigrationStageTests {
     try await world.settle()
     let migration = try await world.object(.migration, "m")
     let status = migration.status
+    let volume = try await world.object(.persistentVolumeClaim, "data").spec["volumeName"]?.string ?? "none"
     #expect(migration.spec["startApplications"] == false && migration.spec["skipDeletedNamespaces"] == true)
     #expect(status["stage"] == "Final" && status["status"] == "Successful")
     #expect(status["resources"]?.array?.first?["transformedBy"] == "")
@@ -39,7 +40,7 @@ struct MigrationStageTests {
     #expect(status[at: "summary.elapsedTimeForResourceMigration"] == "0s")
     #expect(
       try await world.told("m") == [
-        "Normal/Successful/Volume mysql/data migrated successfully",
+        "Normal/Successful/Volume \(volume) migrated successfully",
         "Normal/Successful//v1, Kind=PersistentVolumeClaim mysql/data: Resource migrated",
       ])
     let request = try #require(world.resources.requests.first)
@@ -52,7 +53,8 @@ struct MigrationStageTests {
   @Test("an object that was not applied makes a partial success, a volume's object a failure")
   func outcomes() {
     func word(_ kinds: [(String, String)]) -> String {
-      MigrationStatus.finalStatus(kinds.map { FakeResources.result($0.0, "x", $0.1) })
+      MigrationStatus.finalStatus(
+        ResourceOutcome(results: kinds.map { FakeResources.result($0.0, "x", $0.1) }))
     }
     #expect(word([]) == "Successful")
     #expect(word([("Service", "Successful"), ("ConfigMap", "Purged")]) == "Successful")

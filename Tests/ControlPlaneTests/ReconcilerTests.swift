@@ -61,7 +61,8 @@ private let root = "apis/stork.libopenstorage.org/v1alpha1/namespaces/shop"
     #expect(final[at: "status.summary.numOfMigratedVolumes"] == 1)
     #expect(final[at: "status.volumes"]?.array?.first?["proof"] == "full")
     #expect(Timestamp.seconds(final[at: "status.finishTimestamp"]?.string ?? "") != nil)
-    try await expect(plane, message: "Volume shop/db migrated successfully")
+    let volume = final[at: "status.volumes"]?.array?.first?["volume"]?.string ?? "none"
+    try await expect(plane, message: "Volume \(volume) migrated successfully")
     try await plane.stop()
   }
 

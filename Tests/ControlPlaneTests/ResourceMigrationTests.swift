@@ -1,6 +1,7 @@
 import APIModel
 import ReplModel
 import ReplicationEngine
+import Synchronization
 import Testing
 
 @testable import ControlPlane
@@ -37,7 +38,7 @@ struct ResourceMigrationTests {
     let sites = try await MigrationFixture()
     try await sites.deployment("web")
     try await sites.make(.configMap, "settings")
-    let results = try await sites.migrator.run(sites.request())
+    let results = try await sites.migrator.run(sites.request()).results
     let core = try #require(results.first { $0.kind == "ConfigMap" })
     #expect(core.group == "core" && core.version == "v1" && core.namespace == "shop")
     let apps = try #require(results.first { $0.kind == "Deployment" })
@@ -190,6 +191,42 @@ struct ResourceMigrationTests {
     #expect(try await sites.arrived(.deployment, "web").spec["replicas"] == 3)
   }
 
+  @Test("A group goes live whole or not at all: all volumes are checked before the first is touched")
+  func groupIsChecked() async throws {
+    let sites = try await MigrationFixture()
+    let (_, first) = try await sites.volume("a")
+    let (second, other) = try await sites.volume("b")
+    try await sites.deployment("web")
+    await sites.westEngine.refusePromotion(
+      of: second.id, ReplError(.exists, subject: "/west/b.img", cause: "is there already"))
+    let results = try await sites.run(["startApplications": true], volumes: [first, other])
+    #expect(results.count == 5 && results.allSatisfy { $0.contains("/west/b.img: is there already") })
+    #expect(await sites.westEngine.promotions.isEmpty)
+    await sites.westEngine.refusePromotion(of: second.id, nil)
+    _ = try await sites.run(["startApplications": true], volumes: [first, other])
+    #expect(await sites.westEngine.promotions.count == 2)
+  }
+
+  @Test("A group that went live in part is finished by sending the document again")
+  func groupInPart() async throws {
+    let sites = try await MigrationFixture()
+    var runs: [VolumeRunReport] = []
+    for name in ["a", "b"] { runs.append(try await sites.volume(name).1) }
+    let last = try #require(runs.map(\.volume).max())
+    try await sites.deployment("web")
+    await sites.westEngine.failPromotion(of: last, ReplError(.noSpace, subject: "pool", cause: "is full"))
+    do throws(ReplError) {
+      _ = try await sites.migrator.run(sites.request(["startApplications": true], volumes: runs))
+      Issue.record("half a group was left behind")
+    } catch { #expect(error.kind == .transient && error.cause == "is full") }
+    #expect(await sites.isMissing(.deployment, "web"))
+    await sites.westEngine.failPromotion(of: last, nil)
+    let results = try await sites.run(["startApplications": true], volumes: runs)
+    #expect(results.allSatisfy { $0.hasSuffix(migrated) })
+    #expect(await sites.westEngine.promotions.count == 2)
+    #expect(try await sites.arrived(.deployment, "web").spec["replicas"] == 3)
+  }
+
   @Test("Applications do not start on volumes that this Migration has not shipped and that are not live")
   func startWithoutVolumes() async throws {
     let sites = try await MigrationFixture()
@@ -220,6 +257,65 @@ struct ResourceMigrationTests {
     #expect(batches.isEmpty && failed.first?.status == "Failed")
   }
 
+  @Test("A field that may not change makes the object anew, if it came from that cluster")
+  func immutableFields() async throws {
+    let sites = try await MigrationFixture()
+    try await sites.make(.deployment, "web", ["spec": ["selector": ["matchLabels": ["app": "a"]], "template": [:]]])
+    _ = try await sites.run()
+    let first = try await sites.arrived(.deployment, "web")
+    _ = try await sites.east.store.delete(.deployment, namespace: "shop", name: "web", options: DeleteOptions())
+    try await sites.make(.deployment, "web", ["spec": ["selector": ["matchLabels": ["app": "b"]], "template": [:]]])
+    #expect(try await sites.run() == ["Deployment/web: \(migrated)"])
+    let second = try await sites.arrived(.deployment, "web")
+    #expect(second.uid != first.uid && second.json[at: "spec.selector.matchLabels.app"] == "b")
+    // One of the receiver's own stays.
+    try await sites.make(.secret, "s", ["type": "a"])
+    try await sites.make(.secret, "s", in: sites.west, ["type": "b"])
+    #expect(try await sites.run().contains { $0.hasPrefix("Secret/s: Failed") })
+    #expect(try await sites.arrived(.secret, "s").json["type"] == "b")
+  }
+
+  @Test("What a peer does not answer for has failed, and what it was not asked for is left out")
+  func unanswered() {
+    let items = ["a", "b"].map {
+      TravellingObject(object: ResourceKind.configMap.object(namespace: "shop", name: $0))
+    }
+    let answers =
+      [ResourceResult.migrated(items[1].object)] + [
+        .migrated(ResourceKind.secret.object(namespace: "shop", name: "a")),
+        .migrated(ResourceKind.configMap.object(namespace: "bank", name: "a")),
+      ]
+    let matched = ResourceMigrator.matched(answers, to: items)
+    #expect(matched == [.failed(items[0].object, "the peer did not answer for it"), .migrated(items[1].object)])
+  }
+
+  @Test("A refusal after some objects were applied fails only what it concerns")
+  func laterRefusal() async throws {
+    let sites = try await MigrationFixture()
+    for name in ["a", "b"] {
+      try await sites.make(.configMap, name, ["data.k": .string(String(repeating: "x", count: 1_500_000))])
+    }
+    let west = sites.receiver
+    let flaky = FlakyPeer(west, failing: [1])
+    sites.eastEngine.peer.withLock { $0 = (flaky, "east") }
+    let results = try await sites.run()
+    #expect(results.count == 2 && results[0] == "ConfigMap/a: \(migrated)")
+    #expect(results[1].hasPrefix("ConfigMap/b: Failed ") && results[1].contains("out of order"))
+    // Nothing applied yet: the Migration as a whole is refused.
+    sites.eastEngine.peer.withLock { $0 = (FlakyPeer(west, failing: [0]), "east") }
+    await #expect(throws: ReplError.self) { try await sites.run() }
+  }
+
+  @Test("A failed purge leaves the results as they are")
+  func purgeRefused() async throws {
+    let sites = try await MigrationFixture()
+    try await sites.make(.configMap, "a")
+    sites.eastEngine.peer.withLock { $0 = (FlakyPeer(sites.receiver, failing: [1]), "east") }
+    let outcome = try await sites.migrator.run(sites.request(["purgeDeletedResources": true]))
+    #expect(outcome.results.map(\.status) == ["Successful"])
+    #expect(outcome.purgeFailure?.contains("out of order") == true)
+  }
+
   @Test("An object as deeply nested as the API takes does not stop the others")
   func deepObject() async throws {
     let sites = try await MigrationFixture()
@@ -239,6 +335,27 @@ struct ResourceMigrationTests {
       _ = try await sites.migrator.run(sites.request())
       Issue.record("nothing was thrown")
     } catch { #expect(error.kind == .transient) }
+  }
+}
+
+/// A peer that refuses some of the documents it gets, by their number.
+private final class FlakyPeer: PeerDocumentResponder {
+  private let peer: any PeerDocumentResponder
+  private let failing: Set<Int>
+  private let count = Mutex(0)
+
+  init(_ peer: any PeerDocumentResponder, failing: Set<Int>) {
+    self.peer = peer
+    self.failing = failing
+  }
+
+  func answer(_ document: PeerDocument, from cluster: String) async throws(ReplError) -> [UInt8] {
+    let number = count.withLock { count in
+      defer { count += 1 }
+      return count
+    }
+    if failing.contains(number) { throw ReplError(.io, subject: "peer", cause: "out of order") }
+    return try await peer.answer(document, from: cluster)
   }
 }
 
@@ -310,6 +427,16 @@ struct ReceivingRulesTests {
     let results = try await apply(sites, objects)
     #expect(results.count == objects.count && results.allSatisfy { $0.status == "Failed" && !$0.reason.isEmpty })
     #expect(await sites.isMissing(.persistentVolume, "pv"))
+  }
+
+  @Test("Objects larger than the API takes are refused, whoever sends them")
+  func size() async throws {
+    let sites = try await MigrationFixture()
+    var object = ResourceKind.configMap.object(namespace: "shop", name: "x")
+    object.json[at: "data.k"] = .string(String(repeating: "x", count: APIRequest.maximumBody))
+    let result = try #require(try await apply(sites, [object]).first)
+    #expect(result.status == "Failed" && result.reason.contains("an object may have"))
+    #expect(await sites.isMissing(.configMap, "x"))
   }
 
   @Test("Finalizers, owners and marks that a sender invents do not arrive")
@@ -417,7 +544,7 @@ struct ScheduleCopiesTests {
   @Test("A copy is suspended, marked and without a history, in a namespace that is made")
   func copy() async throws {
     let sites = try await MigrationFixture()
-    let migrator = sites.migrator
+    let migrator = sites.schedules
     #expect(
       try await migrator.state(namespace: "shop", name: "nightly", pair: sites.pair)
         == PeerScheduleState(copy: .missing, applicationActivated: false))
@@ -435,7 +562,7 @@ struct ScheduleCopiesTests {
   @Test("A renewed copy has the new template and still knows that its applications are active")
   func renewal() async throws {
     let sites = try await MigrationFixture()
-    try await sites.migrator.put(schedule(), pair: sites.pair)
+    try await sites.schedules.put(schedule(), pair: sites.pair)
     let first = try await sites.west.store.update(
       .migrationSchedule, namespace: "shop", name: "nightly", part: .whole, dryRun: false
     ) { old in
@@ -443,13 +570,85 @@ struct ScheduleCopiesTests {
       new.json[at: "status.applicationActivated"] = true
       return new
     }
-    try await sites.migrator.put(schedule(), pair: sites.pair)
+    try await sites.schedules.put(schedule(), pair: sites.pair)
     #expect(try await sites.arrived(.migrationSchedule, "nightly") == first)
-    try await sites.migrator.put(schedule(["spec": ["clusterPair": "other"]]), pair: sites.pair)
+    try await sites.schedules.put(schedule(["spec": ["clusterPair": "other"]]), pair: sites.pair)
     let second = try await sites.arrived(.migrationSchedule, "nightly")
     #expect(second.json[at: "spec.template.spec.clusterPair"] == "other")
     #expect(
-      try await sites.migrator.state(namespace: "shop", name: "nightly", pair: sites.pair).applicationActivated)
+      try await sites.schedules.state(namespace: "shop", name: "nightly", pair: sites.pair).applicationActivated)
+  }
+
+  @Test("Namespaces of the system take copies only from a peer that a pair here lets in")
+  func systemNamespaces() async throws {
+    let sites = try await MigrationFixture()
+    for namespace in ["kube-system", "kube-public", "kube-node-lease"] {
+      var wanted = schedule()
+      wanted[metadata: "namespace"] = .string(namespace)
+      do throws(ReplError) {
+        try await sites.schedules.put(wanted, pair: sites.pair)
+        Issue.record("\(namespace) took a copy")
+      } catch { #expect(error.kind == .refused && error.cause.contains("acceptClusterResources")) }
+    }
+    #expect(await sites.isMissing(.namespace, "kube-public"))
+    try await sites.pairOfWest(options: ["acceptClusterResources": true])
+    var wanted = schedule()
+    wanted[metadata: "namespace"] = "kube-system"
+    try await sites.schedules.put(wanted, pair: sites.pair)
+    #expect(await !sites.isMissing(.migrationSchedule, "nightly", namespace: "kube-system"))
+  }
+
+  @Test("A namespace made for a copy has no labels of the peer's choice")
+  func bareNamespace() async throws {
+    let sites = try await MigrationFixture()
+    _ = try await sites.east.store.update(.namespace, namespace: "", name: "shop", part: .whole, dryRun: false) { old in
+      var new = old
+      new.setMap("labels", old.labels.merging(["team": "sales"]) { $1 })
+      return new
+    }
+    try await sites.schedules.put(schedule(), pair: sites.pair)
+    #expect(try await sites.arrived(.namespace, "shop").labels["team"] == nil)
+  }
+
+  @Test("Whether the applications run is told to the peer whose copy it is, and to nobody else")
+  func foreignState() async throws {
+    let sites = try await MigrationFixture()
+    try await sites.west.namespace("shop")
+    try await sites.make(
+      .migrationSchedule, "nightly", in: sites.west,
+      ["metadata.annotations": ["repl-agent/migrated-from": "north"], "status.applicationActivated": true])
+    #expect(
+      try await sites.schedules.state(namespace: "shop", name: "nightly", pair: sites.pair)
+        == PeerScheduleState(copy: .foreign, applicationActivated: false))
+  }
+
+  @Test("One peer has so many copies here at most; those it has are still renewed")
+  func bound() async throws {
+    let sites = try await MigrationFixture()
+    for number in 0..<ScheduleCopies.limit {
+      var copy = ScheduleCopies.copy(of: schedule(), cluster: "east")
+      copy[metadata: "name"] = .string("s\(number)")
+      if number == 0 { try await sites.west.namespace("shop") }
+      _ = try await sites.west.store.create(.migrationSchedule, copy, dryRun: false)
+    }
+    do throws(ReplError) {
+      try await sites.schedules.put(schedule(), pair: sites.pair)
+      Issue.record("one copy too many was taken")
+    } catch { #expect(error.kind == .refused) }
+    var known = schedule(["spec": ["clusterPair": "other"]])
+    known[metadata: "name"] = "s7"
+    try await sites.schedules.put(known, pair: sites.pair)
+    #expect(try await sites.arrived(.migrationSchedule, "s7").json[at: "spec.template.spec.clusterPair"] == "other")
+  }
+
+  @Test("A schedule does not wait for its peer as long as a Migration does")
+  func timeLimit() async throws {
+    let sites = try await MigrationFixture()
+    _ = try await sites.schedules.state(namespace: "shop", name: "nightly", pair: sites.pair)
+    try await sites.make(.configMap, "a")
+    _ = try await sites.run()
+    let limits = sites.eastEngine.limits.withLock { $0 }
+    #expect(limits == ["schedule": .seconds(10)])
   }
 
   @Test("A schedule of the receiver's own stands in the way and stays as it is")
@@ -458,9 +657,9 @@ struct ScheduleCopiesTests {
     try await sites.west.namespace("shop")
     try await sites.make(.migrationSchedule, "nightly", in: sites.west, ["spec.schedulePolicyName": "own"])
     #expect(
-      try await sites.migrator.state(namespace: "shop", name: "nightly", pair: sites.pair).copy == .foreign)
+      try await sites.schedules.state(namespace: "shop", name: "nightly", pair: sites.pair).copy == .foreign)
     do throws(ReplError) {
-      try await sites.migrator.put(schedule(), pair: sites.pair)
+      try await sites.schedules.put(schedule(), pair: sites.pair)
       Issue.record("a foreign schedule was overwritten")
     } catch {
       #expect(error.kind == .refused)

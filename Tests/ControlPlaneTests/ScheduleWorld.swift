@@ -11,23 +11,25 @@ import Testing
 final class FakeResources: ResourcePhase {
   private struct State {
     var requests: [ResourceRequest] = []
-    var results: [ResourceResult] = []
+    var outcome = ResourceOutcome(results: [])
     var errors: [ReplError] = []
   }
   private let state = Mutex(State())
 
   var requests: [ResourceRequest] { state.withLock { $0.requests } }
-  func answer(_ results: [ResourceResult]) { state.withLock { $0.results = results } }
+  func answer(_ results: [ResourceResult], purgeFailure: String? = nil) {
+    state.withLock { $0.outcome = ResourceOutcome(results: results, purgeFailure: purgeFailure) }
+  }
   /// The next calls fail, one after the other.
   func fail(_ errors: [ReplError]) { state.withLock { $0.errors = errors } }
 
-  func run(_ request: ResourceRequest) async throws(ReplError) -> [ResourceResult] {
+  func run(_ request: ResourceRequest) async throws(ReplError) -> ResourceOutcome {
     let error = state.withLock { state in
       state.requests.append(request)
       return state.errors.isEmpty ? nil : state.errors.removeFirst()
     }
     if let error { throw error }
-    return state.withLock { $0.results }
+    return state.withLock { $0.outcome }
   }
 
   static func result(_ kind: String, _ name: String, _ status: String, _ reason: String = "") -> ResourceResult {

@@ -1,4 +1,5 @@
 import ReplModel
+import Synchronization
 import Testing
 import WireProtocol
 import WireTransport
@@ -16,14 +17,20 @@ struct DocumentExchangeTests {
     /// Called with each request before the desk sees it; throwing loses it.
     let before: @Sendable (ControlRequest) throws(ReplError) -> Void
 
+    /// Called with the time limit of each request.
+    let timeouts: @Sendable (Double) -> Void
+
     init(
-      _ desk: DocumentDesk, before: @escaping @Sendable (ControlRequest) throws(ReplError) -> Void = { _ in }
+      _ desk: DocumentDesk, before: @escaping @Sendable (ControlRequest) throws(ReplError) -> Void = { _ in },
+      timeouts: @escaping @Sendable (Double) -> Void = { _ in }
     ) {
       self.desk = desk
+      self.timeouts = timeouts
       self.before = before
     }
 
     func request(_ request: ControlRequest, timeout: Double) throws(ReplError) -> ControlReply {
+      timeouts(timeout)
       try before(request)
       // Through the codec, so that what is too long for a frame is found.
       let (type, body) = request.encode()
@@ -130,6 +137,41 @@ struct DocumentExchangeTests {
       for try await answer in group { #expect(answer == [7]) }
     }
     #expect(try await exchange(link, document) == [7])
+  }
+
+  @Test("An answer that takes too long keeps its place until the work on it has ended")
+  func overdue() async throws {
+    let gate = Gate()
+    let desk = DocumentDesk(limit: .milliseconds(1))
+    desk.answer(with: gate)
+    let link = DeskLink(desk)
+    let document = PeerDocument(topic: "t", body: [7])
+    for _ in 0..<DocumentDesk.concurrent {
+      do throws(ReplError) {
+        _ = try await exchange(link, document)
+        Issue.record("it was answered")
+      } catch { #expect(error.cause.contains("was not answered within")) }
+    }
+    await gate.waitForQuestions(DocumentDesk.concurrent)
+    do throws(ReplError) {
+      _ = try await exchange(link, document)
+      Issue.record("more were worked on than may be")
+    } catch { #expect(error.cause == "too many documents at once") }
+    await gate.open()
+  }
+
+  @Test("A short limit holds for every request of an exchange")
+  func shortLimit() async throws {
+    let times = Mutex<[Double]>([])
+    let link = DeskLink(desk(), timeouts: { time in times.withLock { $0.append(time) } })
+    let body = [UInt8](repeating: 1, count: WireLimits.documentPart + 1)
+    _ = try await runOnThread("test") { () throws(ReplError) in
+      try DocumentExchange(link: link, limit: 10).run(PeerDocument(topic: "t", body: body))
+    }
+    #expect(times.withLock { $0 } == [10, 10, 10])
+    times.withLock { $0 = [] }
+    _ = try await exchange(link, PeerDocument(topic: "t", body: body))
+    #expect(times.withLock { $0 } == [30, 660, 30])
   }
 
   @Test("Stopping lets go whoever waits")

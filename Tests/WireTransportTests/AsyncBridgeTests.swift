@@ -40,6 +40,32 @@ struct AsyncBridgeTests {
     for await _ in cancelled {}
   }
 
+  @Test("The end of the work is told when it has ended, not when it is no longer waited for")
+  func ended() async throws {
+    let bridge = AsyncBridge()
+    let (released, release) = AsyncStream.makeStream(of: Void.self)
+    let (ends, end) = AsyncStream.makeStream(of: Void.self)
+    let count = Locked(0)
+    await #expect(throws: ReplError.self) {
+      try await runOnThread("test") { () throws(ReplError) in
+        try bridge.run(
+          "question", limit: .milliseconds(1),
+          ended: {
+            count.withLock { $0 += 1 }
+            end.finish()
+          }
+        ) { () async throws(ReplError) in
+          // Does not heed that it is cancelled.
+          await Task.detached { for await _ in released {} }.value
+        }
+      }
+    }
+    #expect(count.withLock { $0 } == 0)
+    release.finish()
+    for await _ in ends {}
+    #expect(count.withLock { $0 } == 1)
+  }
+
   @Test("Stopping ends every wait, and those to come")
   func stopping() async throws {
     let bridge = AsyncBridge()

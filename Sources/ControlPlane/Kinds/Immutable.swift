@@ -25,4 +25,9 @@ enum Immutable {
         reason: "FieldValueForbidden", message: "Forbidden: field is immutable when `immutable` is set", field: field)
     }
   }
+
+  /// Whether an update was refused for nothing but fields that may not change: a new object could have them.
+  static func isOnlyCause(of error: StatusError) -> Bool {
+    error.code == 422 && !error.causes.isEmpty && error.causes.allSatisfy { $0.message.contains("immutable") }
+  }
 }

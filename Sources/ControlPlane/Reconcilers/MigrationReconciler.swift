@@ -18,8 +18,10 @@ final class MigrationReconciler: Reconciler {
     var since = ContinuousClock.now
     /// When its progress was last written.
     var written = ContinuousClock.now
-    /// Failures to start in a row.
+    /// Failures to go on in a row: how long to wait.
     var failures = 0
+    /// Those of them in which a peer did not answer whose pair was ready.
+    var unanswered = 0
   }
 
   /// Time between looks at a run that has lasted for some seconds; a young one is looked at more often, so that a cycle
@@ -161,7 +163,9 @@ final class MigrationReconciler: Reconciler {
   /// One event for each volume that ended since the status was last written.
   func announce(_ object: KubeObject, before: [JSONValue], after: [JSONValue]) async {
     for (old, new) in zip(before, after) where old["status"] != new["status"] {
-      let volume = "\(new["namespace"]?.string ?? "")/\(new["persistentVolumeClaim"]?.string ?? "")"
+      let claim = "\(new["namespace"]?.string ?? "")/\(new["persistentVolumeClaim"]?.string ?? "")"
+      // A claim that is not bound has no volume to be named.
+      let volume = new["volume"]?.string.flatMap { $0.isEmpty ? nil : $0 } ?? claim
       if new["status"]?.string == "Successful" {
         await events.record(
           object, warning: false, reason: "Successful", message: "Volume \(volume) migrated successfully")
@@ -216,7 +220,7 @@ final class MigrationReconciler: Reconciler {
 
   /// Writes the final status. `resources` are nil where that phase was not reached.
   func finish(
-    _ object: KubeObject, status: String, reason: String, volumes: [JSONValue]?, resources: [JSONValue]? = nil
+    _ object: KubeObject, status: String, reason: String, volumes: [JSONValue]?, resources: [ResourceResult]? = nil
   ) async throws(StatusError) {
     let now = clock()
     memory.withLock { $0[object.uid] = nil }
@@ -227,19 +231,32 @@ final class MigrationReconciler: Reconciler {
       new.json[at: "status.reason"] = .string(reason)
       if let volumes { new.json[at: "status.volumes"] = .array(volumes) }
       if let resources {
-        new.json[at: "status.resources"] = .array(resources)
+        new.json[at: "status.resources"] = .array(MigrationStatus.entries(resources))
         new.json[at: "status.resourceMigrationFinishTimestamp"] = stamp
       }
       new.json[at: "status.finishTimestamp"] = stamp
       if new.status["volumeMigrationFinishTimestamp"]?.string == nil, volumes != nil {
         new.json[at: "status.volumeMigrationFinishTimestamp"] = stamp
       }
-      new.json[at: "status.summary"] = MigrationStatus.summary(new, status: new.status, now: now)
+      new.json[at: "status.summary"] = MigrationStatus.summary(new, status: new.status, resources: resources, now: now)
     }
   }
 
-  /// Failures in a row since this process began to look at an object.
-  func attempts(_ object: KubeObject) -> Int { memory.withLock { $0[object.uid]?.failures ?? 0 } }
+  /// Counts one more answer that did not come although the pair was ready; how many there are in a row.
+  func countUnanswered(_ object: KubeObject) -> Int {
+    memory.withLock { memory in
+      memory[object.uid, default: Memory()].unanswered += 1
+      return memory[object.uid]?.unanswered ?? 1
+    }
+  }
+
+  /// Begins the count anew: a pair that is not ready is waited for as long as it takes.
+  func forgetUnanswered(_ object: KubeObject) {
+    memory.withLock { memory in
+      memory[object.uid]?.unanswered = 0
+      memory[object.uid]?.failures = 0
+    }
+  }
 
   /// Remembers that a run began now.
   func remember(_ object: KubeObject) { memory.withLock { $0[object.uid] = Memory() } }

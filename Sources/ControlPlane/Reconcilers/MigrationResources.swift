@@ -4,7 +4,8 @@ import ReplicationEngine
 
 // The last part of a Migration: its objects are applied by the peer.
 extension MigrationReconciler {
-  /// Failures in a row, each after a longer wait, after which an unreachable peer fails the Migration: about 8 minutes.
+  /// Failures in a row over a pair that says it is ready, each after a longer wait, after which the Migration fails:
+  /// about 8 minutes.
   private static let resourceAttempts = 20
   /// Objects that get an event of their own.
   private static let announcedResources = 25
@@ -18,19 +19,21 @@ extension MigrationReconciler {
     let pair: KubeObject
     switch try await schedulerPair(object, name: spec.clusterPair) {
     case .success(let ready): pair = ready
-    case .failure(let cause): return try await waitForPeer(object, cause.message)
+    case .failure(let cause):
+      forgetUnanswered(object)
+      return try await waitForPeer(object, cause.message)
     }
     let entries = object.status["volumes"]?.array ?? []
     let runs = report?.volumes ?? entries.compactMap(MigrationStatus.run)
     let request = ResourceRequest(
       migration: object, pair: ClusterPairReconciler.reference(pair),
-      namespaces: try await namespaces(object).found, volumes: spec.includeVolumes ? runs : [])
+      namespaces: try await chosenNamespaces(object), volumes: spec.includeVolumes ? runs : [])
     do {
       try await finishResources(object, try await resources.run(request))
       return nil
     } catch let error as ReplError {
       let cause = "Error migrating resources: \(error)"
-      if error.kind == .transient, attempts(object) < Self.resourceAttempts {
+      if error.kind == .transient, countUnanswered(object) <= Self.resourceAttempts {
         return try await waitForPeer(object, cause)
       }
       try await fail(object, cause, volumes: nil)
@@ -40,14 +43,20 @@ extension MigrationReconciler {
     }
   }
 
-  private func finishResources(_ object: KubeObject, _ results: [ResourceResult]) async throws(StatusError) {
-    let status = MigrationStatus.finalStatus(results)
+  private func finishResources(_ object: KubeObject, _ outcome: ResourceOutcome) async throws(StatusError) {
+    let results = outcome.results
+    let status = MigrationStatus.finalStatus(outcome)
     let failed = results.filter { $0.status == "Failed" }
     let reason = failed.first.map {
       "\(failed.count) of \(results.count) objects were not applied, the first: \($0.reason)"
     }
+    let cleaning = outcome.purgeFailure.map { "Error cleaning up resources: \($0)" }
     try await finish(
-      object, status: status, reason: reason ?? "", volumes: nil, resources: results.map(MigrationStatus.entry))
+      object, status: status, reason: [reason, cleaning].compactMap(\.self).joined(separator: "; "), volumes: nil,
+      resources: results)
+    if let cleaning {
+      await events.record(object, warning: true, reason: "PartialSuccess", message: cleaning)
+    }
     // Failures first; beyond that many, similar events are one anyway.
     for result in (failed + results.filter { $0.status != "Failed" }).prefix(Self.announcedResources) {
       await events.record(
@@ -104,7 +113,7 @@ extension MigrationReconciler {
 
 /// Stands for the resources phase where there is none.
 struct NoResourcePhase: ResourcePhase {
-  func run(_ request: ResourceRequest) async throws(ReplError) -> [ResourceResult] {
+  func run(_ request: ResourceRequest) async throws(ReplError) -> ResourceOutcome {
     throw ReplError(
       .refused, subject: "migration \(request.migration.namespace)/\(request.migration.name)",
       cause: "this agent cannot send objects to its peer", remedy: "upgrade the agent")

@@ -36,29 +36,34 @@ extension MigrationReconciler {
   }
 
   /// Runs a rule in every namespace; how it failed, as the text of an event, or nil.
+  ///
+  /// A pre rule ends at the first failure, since nothing will be snapshotted. A post rule goes on: whoever stands still
+  /// must be let go on, whatever became of the others.
   private func run(_ object: KubeObject, _ phase: RulePhase) async throws(StatusError) -> String? {
-    for namespace in try await namespaces(object).found {
-      if let error = try await run(object, phase, in: namespace) {
-        return "Error running \(phase.word): error executing \(phase.word) for namespace \(namespace): \(error)"
-      }
-    }
-    return nil
-  }
-
-  private func run(_ object: KubeObject, _ phase: RulePhase, in namespace: String) async throws(StatusError)
-    -> ReplError?
-  {
+    let names: [String]
     switch try await hooks(object, phase) {
-    case .failure(let error): return error
-    case .success(let hooks):
-      for hook in hooks {
+    case .failure(let error): return "Error running \(phase.word): \(error)"
+    case .success(let found): names = found
+    }
+    var failures: [String] = []
+    for namespace in try await chosenNamespaces(object) {
+      for hook in names {
         let call = HookCall(
           hook: hook, rule: Self.rule(object, phase), phase: phase, namespace: namespace,
           migrationNamespace: object.namespace, migrationName: object.name)
-        do throws(ReplError) { try await runner.run(call) } catch { return error }
+        do throws(ReplError) { try await runner.run(call) } catch {
+          failures.append("error executing \(phase.word) for namespace \(namespace): \(error)")
+          guard phase == .post else { return Self.failure(phase, failures) }
+        }
       }
-      return nil
     }
+    return failures.isEmpty ? nil : Self.failure(phase, failures)
+  }
+
+  /// Failures as one text; of many, the first ones.
+  private static func failure(_ phase: RulePhase, _ failures: [String]) -> String {
+    let more = failures.count > 8 ? "; and \(failures.count - 8) more" : ""
+    return "Error running \(phase.word): \(failures.prefix(8).joined(separator: "; "))\(more)"
   }
 
   /// The stage PreExecRule. A rule that a restart cut short is run again: hooks must bear that.

@@ -8,10 +8,7 @@ struct MigrationSpec: Hashable, Sendable {
   var includeResources: Bool
   var includeVolumes: Bool
   var skipDeletedNamespaces: Bool
-  /// All must match.
-  var selectors: [String: String]
-  /// None may match.
-  var excludeSelectors: [String: String]
+  var selectors: ObjectSelectors
 
   init(_ object: KubeObject) {
     let spec = object.spec
@@ -22,8 +19,7 @@ struct MigrationSpec: Hashable, Sendable {
     includeResources = spec["includeResources"]?.bool ?? true
     includeVolumes = spec["includeVolumes"]?.bool ?? true
     skipDeletedNamespaces = spec["skipDeletedNamespaces"]?.bool ?? true
-    selectors = map("selectors")
-    excludeSelectors = map("excludeSelectors")
+    selectors = ObjectSelectors(object)
   }
 
   /// The defaults a controller writes into a new object.
@@ -53,12 +49,4 @@ struct MigrationSpec: Hashable, Sendable {
 
   static let noNamespace = "no valid namespace found based on the provided 'Namespaces' and 'NamespaceSelectors'"
   static let foreignNamespace = "migration namespaces should only contain the current namespace"
-
-  /// Whether a claim is among those to take along.
-  func selects(_ claim: KubeObject) -> Bool {
-    let labels = claim.labels
-    return selectors.allSatisfy { labels[$0.key] == $0.value }
-      && !excludeSelectors.contains { labels[$0.key] == $0.value }
-      && claim.annotations[Stork.skipResource] != "true"
-  }
 }

@@ -24,7 +24,9 @@ extension MigrationReconciler {
           message: ResourceKind.namespace.notFound(name).message)
       }
     }
-    return try await leaveFirstStage(object, spec)
+    // What was checked is what is taken along: labels of namespaces may change at any time.
+    let chosen = try await update(object) { $0.json[at: "status.namespaces"] = .array(found.map(JSONValue.string)) }
+    return chosen.isDeleting ? nil : try await leaveFirstStage(chosen, spec)
   }
 
   private func fault(
@@ -50,7 +52,23 @@ extension MigrationReconciler {
     if case .failure(let cause) = try await readyPair(object, name: spec.clusterPair) {
       return try await wait(object, cause.message)
     }
+    let choice = try await choose(object, spec, known: try await knownVolumes())
+    if await isBusy(choice.entries) { return try await wait(object, Self.busy) }
     return try await runPreRule(object)
+  }
+
+  /// In the words of the engine.
+  private static let busy = "waiting for another migration of the same volumes"
+
+  /// The namespaces that were chosen and checked at the beginning.
+  ///
+  /// A status is no authority: the rule about namespaces holds whatever is written there, and where an older agent has
+  /// written nothing.
+  func chosenNamespaces(_ object: KubeObject) async throws(StatusError) -> [String] {
+    let recorded = object.status["namespaces"]?.array?.compactMap(\.string)
+    let chosen: [String]
+    if let recorded { chosen = recorded } else { chosen = try await namespaces(object).found }
+    return object.namespace == Stork.adminNamespace ? chosen : chosen.filter { $0 == object.namespace }
   }
 
   /// The namespaces to take along, ascending, and those named that are not there.
@@ -82,9 +100,7 @@ extension MigrationReconciler {
     case .success(let ready): pair = ready
     case .failure(let cause): return try await wait(object, cause.message)
     }
-    let known: [VolumeReport]
-    do { known = try await service.volumes() } catch { throw StatusError(error) }
-    let choice = try await choose(object, spec, known: known)
+    let choice = try await choose(object, spec, known: try await knownVolumes())
     for skipped in choice.skipped {
       await events.record(object, warning: true, reason: "Skipped", message: skipped)
     }
@@ -146,6 +162,8 @@ extension MigrationReconciler {
       let next = try await volumesDone(object, volumes: entries)
       return next.isDeleting ? nil : try await applyResources(next, nil)
     }
+    // Somebody may have been faster while the pre rule ran.
+    if !Self.rule(object, .pre).isEmpty, await isBusy(entries) { return try await wait(object, Self.busy) }
     let request = MigrationRequest(
       reference: ClusterPairReconciler.reference(object), pair: ClusterPairReconciler.reference(pair),
       volumes: volumes, acceptShrink: object.annotations["repl-agent/accept-shrink"] == "true")
@@ -185,7 +203,8 @@ extension MigrationReconciler {
       }
     }
     // A pair that is new, or not contacted yet after a start of the agent, is nothing to warn of.
-    let quiet = ["Status:  Err: <nil>", "Status: Pending Err: <nil>"].contains { cause.hasSuffix($0) }
+    let quiet =
+      cause == Self.busy || ["Status:  Err: <nil>", "Status: Pending Err: <nil>"].contains { cause.hasSuffix($0) }
     if object.status["reason"]?.string != cause, !quiet {
       await events.record(object, warning: true, reason: "Failed", message: cause)
     }
@@ -207,81 +226,5 @@ extension MigrationReconciler {
           404, "NotFound",
           "\(prefix)  Err: error getting clusterpair \(name) (\(object.namespace)): \(error.message)"))
     }
-  }
-
-  /// The volumes of a Migration.
-  struct Choice: Sendable {
-    var entries: [JSONValue] = []
-    var refused: [JSONValue] = []
-    /// Claims that are not volumes of an agent, as sentences.
-    var skipped: [String] = []
-  }
-
-  private func choose(_ object: KubeObject, _ spec: MigrationSpec, known: [VolumeReport]) async throws(StatusError)
-    -> Choice
-  {
-    var choice = Choice()
-    for namespace in try await namespaces(object).found {
-      let claims = try await store.list(ListQuery(.persistentVolumeClaim, namespace: namespace))
-      for claim in claims.items where !claim.isDeleting && spec.selects(claim) {
-        var volume: KubeObject?
-        let bound = claim.spec["volumeName"]?.string ?? ""
-        if !bound.isEmpty {
-          do { volume = try await store.get(.persistentVolume, namespace: "", name: bound) } catch {
-            if error.code != 404 { throw error }
-          }
-        }
-        let storageClass = try await storageClass(claim, volume)
-        Self.add(claim, volume, storageClass: storageClass, known: known, to: &choice)
-      }
-    }
-    return choice
-  }
-
-  private func storageClass(_ claim: KubeObject, _ volume: KubeObject?) async throws(StatusError) -> KubeObject? {
-    let name =
-      claim.spec["storageClassName"]?.string ?? volume?.spec["storageClassName"]?.string
-      ?? claim.annotations["volume.beta.kubernetes.io/storage-class"] ?? ""
-    guard !name.isEmpty else { return nil }
-    do { return try await store.get(.storageClass, namespace: "", name: name) } catch {
-      if error.code == 404 { return nil }
-      throw error
-    }
-  }
-
-  /// Decides about one claim. Pure.
-  static func add(
-    _ claim: KubeObject, _ volume: KubeObject?, storageClass: KubeObject? = nil, known: [VolumeReport],
-    to choice: inout Choice
-  ) {
-    let bound = claim.spec["volumeName"]?.string ?? ""
-    func refuse(_ reason: String) {
-      choice.refused.append(
-        MigrationStatus.refused(claim: claim.name, namespace: claim.namespace, volume: bound, reason: reason))
-    }
-    if let refusal = DirectAccess.refusal(volume: volume, storageClass: storageClass) {
-      refuse(refusal)
-      return
-    }
-    guard let volume else {
-      refuse("error getting volume for PVC: the claim is not bound to a volume")
-      return
-    }
-    let path = volume.json[at: "spec.local.path"]?.string
-    let id = volume.annotations[VolumeObjects.volumeID]
-    guard path != nil || id != nil else {
-      choice.skipped.append("PVC \(claim.namespace)/\(claim.name) is not a volume of this agent and is left out")
-      return
-    }
-    let match = known.first { report in
-      (report.id == id || (report.namespace == claim.namespace && report.name == claim.name && report.path == path))
-        && (report.role == .source || report.role == .promoted)
-    }
-    guard let match else {
-      refuse("the agent has no volume \(claim.namespace)/\(claim.name) at \(path ?? "an unknown path")")
-      return
-    }
-    choice.entries.append(
-      MigrationStatus.started(claim: claim.name, namespace: claim.namespace, volume: bound, id: match.id))
   }
 }

@@ -103,20 +103,35 @@ enum MigrationStatus {
     ]
   }
 
+  /// Entries of `status.resources`: a status is one object, which must stay of a size that clients can read.
+  static let entryLimit = 1_000
+
+  /// The entries of results; of too many, failures go first.
+  static func entries(_ results: [ResourceResult]) -> [JSONValue] {
+    guard results.count > entryLimit else { return results.map(entry) }
+    return (results.filter(isFailure) + results.filter { !isFailure($0) }).prefix(entryLimit).map(entry)
+  }
+
+  private static func isFailure(_ result: ResourceResult) -> Bool {
+    result.status != ResourceResult.successful && result.status != ResourceResult.purged
+  }
+
   /// The status word once objects were applied: a PersistentVolume that was not means that data cannot be used.
-  static func finalStatus(_ results: [ResourceResult]) -> String {
-    let failed = results.filter { $0.status != "Successful" && $0.status != "Purged" }
-    if failed.isEmpty { return "Successful" }
+  static func finalStatus(_ outcome: ResourceOutcome) -> String {
+    let failed = outcome.results.filter(isFailure)
+    if failed.isEmpty { return outcome.purgeFailure == nil ? "Successful" : "PartialSuccess" }
     return failed.contains { $0.kind == "PersistentVolume" } ? "Failed" : "PartialSuccess"
   }
 
-  /// The summary of a status at a time in seconds since 1970.
-  static func summary(_ object: KubeObject, status: JSONValue, now: Int64) -> JSONValue {
+  /// The summary of a status at a time in seconds since 1970; `results` are all of which the status may show some.
+  static func summary(
+    _ object: KubeObject, status: JSONValue, resources results: [ResourceResult]? = nil, now: Int64
+  ) -> JSONValue {
     let volumes = status["volumes"]?.array ?? []
     let done = volumes.filter { $0["status"]?.string == "Successful" }
     let bytes = done.reduce(Int64(0)) { $0.addingReportingOverflow($1["bytesTotal"]?.integer ?? 0).partialValue }
-    let resources = status["resources"]?.array ?? []
-    let applied = resources.filter { $0["status"]?.string == "Successful" }
+    let resources = results?.map(\.status) ?? (status["resources"]?.array ?? []).map { $0["status"]?.string ?? "" }
+    let applied = resources.filter { $0 == ResourceResult.successful }
     let times = elapsed(object, status: status, now: now)
     return [
       "totalNumberOfVolumes": .integer(Int64(volumes.count)), "numOfMigratedVolumes": .integer(Int64(done.count)),

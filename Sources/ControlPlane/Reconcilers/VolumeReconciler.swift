@@ -50,8 +50,14 @@ struct VolumeReconciler: Reconciler {
   }
 
   /// The volume reserved for a claim, or the smallest free one that fits. Pure.
+  ///
+  /// A volume that a peer has brought is for the claim that it has brought too: a peer does not decide what a claim made
+  /// here is bound to, which may name such a volume itself.
   static func choose(for claim: KubeObject, among volumes: [KubeObject]) -> KubeObject? {
-    let candidates = volumes.filter { !$0.isDeleting && isFree($0, for: claim) }
+    let candidates = volumes.filter {
+      !$0.isDeleting && isFree($0, for: claim)
+        && $0.annotations[MigrationMark.origin] == claim.annotations[MigrationMark.origin]
+    }
     if let reserved = candidates.first(where: { $0.spec["claimRef"] != nil }) { return reserved }
     func bytes(_ object: KubeObject, _ path: String) -> UInt64 {
       object.json[at: path]?.text.flatMap(Quantity.bytes) ?? 0

@@ -54,6 +54,16 @@ enum MigrationMark {
 }
 
 extension KubeObject {
+  /// Without status and without metadata but name and namespace: the rest is of the cluster an object is in.
+  var withoutIdentity: KubeObject {
+    var result = self
+    result.json["status"] = nil
+    var metadata: [String: JSONValue] = ["name": .string(name)]
+    if !namespace.isEmpty { metadata["namespace"] = .string(namespace) }
+    result.json["metadata"] = .object(metadata)
+    return result
+  }
+
   /// Replaces annotations (or labels); an empty map leaves none.
   mutating func setMap(_ key: String, _ map: [String: String]) {
     self[metadata: key] = map.isEmpty ? nil : .object(map.mapValues(JSONValue.string))

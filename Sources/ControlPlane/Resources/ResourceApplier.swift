@@ -16,6 +16,7 @@ struct ResourceApplier: Sendable {
 
   /// With labels and annotations of the sender's; one that exists is left as it is.
   func ensureNamespace(_ wanted: KubeObject) async throws(StatusError) {
+    try Self.checkSize(wanted)
     var namespace = ResourceKind.namespace.object(name: wanted.name)
     namespace.setMap("labels", MigrationMark.travelling(labels: wanted.labels))
     namespace.setMap("annotations", MigrationMark.travelling(wanted.annotations))
@@ -35,6 +36,7 @@ struct ResourceApplier: Sendable {
     case .failure(let refusal): return .failed(object, "\(refusal)")
     }
     do throws(StatusError) {
+      try Self.checkSize(object)
       _ = try await put(kind, object)
       guard let reason, MigratedKinds.scaled.contains(kind.resource) || kind.resource == ResourceKind.cronJob.resource
       else { return .migrated(object) }
@@ -44,16 +46,44 @@ struct ResourceApplier: Sendable {
     }
   }
 
+  /// An object has the bounds that the API sets its own clients.
+  static func checkSize(_ object: KubeObject) throws(StatusError) {
+    let size = JSONWriter.bytes(object.json).count
+    guard size > APIRequest.maximumBody else { return }
+    throw StatusError(
+      413, "RequestEntityTooLarge", "has \(size) bytes, an object may have \(APIRequest.maximumBody)")
+  }
+
   /// The stored object after the write, or as it was when its hash is the same.
   func put(_ kind: ResourceKind, _ object: KubeObject) async throws(StatusError) -> KubeObject {
     var wanted = Self.reduced(object)
     mark(&wanted)
+    do throws(StatusError) {
+      return try await write(kind, wanted)
+    } catch {
+      guard Immutable.isOnlyCause(of: error) else { throw error }
+    }
+    return try await replace(kind, wanted)
+  }
+
+  /// Makes an object, or changes in place one that came from this peer.
+  func write(_ kind: ResourceKind, _ wanted: KubeObject) async throws(StatusError) -> KubeObject {
     do throws(StatusError) {
       return try await store.create(kind, wanted, dryRun: false)
     } catch {
       guard error.reason == "AlreadyExists" else { throw error }
     }
     return try await update(kind, wanted)
+  }
+
+  /// Makes an object of this peer anew, since the fields that differ may not change. What it owns here stays.
+  private func replace(_ kind: ResourceKind, _ wanted: KubeObject) async throws(StatusError) -> KubeObject {
+    let old = try await store.get(kind, namespace: wanted.namespace, name: wanted.name)
+    if let refusal = rules.overwriteRefusal(old) { throw Self.refused(kind, old, refusal) }
+    _ = try await store.delete(
+      kind, namespace: old.namespace, name: old.name,
+      options: DeleteOptions(propagation: .orphan, uid: old.uid, resourceVersion: old.resourceVersion))
+    return try await store.create(kind, wanted, dryRun: false)
   }
 
   private func update(_ kind: ResourceKind, _ wanted: KubeObject) async throws(StatusError) -> KubeObject {
@@ -80,13 +110,8 @@ struct ResourceApplier: Sendable {
 
   /// The receiver does not rely on the sender to have reduced the metadata.
   static func reduced(_ object: KubeObject) -> KubeObject {
-    var result = object
-    result.json["status"] = nil
-    var metadata: [String: JSONValue] = ["name": .string(object.name)]
-    if !object.namespace.isEmpty { metadata["namespace"] = .string(object.namespace) }
-    metadata["labels"] = object.metadata["labels"]
-    metadata["annotations"] = object.metadata["annotations"]
-    result.json["metadata"] = .object(metadata)
+    var result = object.withoutIdentity
+    for key in ["labels", "annotations"] { result[metadata: key] = object.metadata[key] }
     return result
   }
 

@@ -142,7 +142,7 @@ enum ResourceAnswer {
       [
         "name": .string(result.name), "namespace": .string(result.namespace), "group": .string(result.group),
         "version": .string(result.version), "kind": .string(result.kind), "status": .string(result.status),
-        "reason": .string(String(result.reason.prefix(1_024))),
+        "reason": .string(String(result.reason.prefix(ResourceResult.reasonLimit))),
       ]
     }
     return try PeerTopic.bytes(["version": .integer(PeerTopic.version), "results": .array(list)])
@@ -151,10 +151,12 @@ enum ResourceAnswer {
   static func results(_ bytes: [UInt8]) throws(ReplError) -> [ResourceResult] {
     let json = try PeerTopic.json(bytes, "the peer's answer to a document of resources")
     return (json["results"]?.array ?? []).map { entry in
-      func text(_ key: String) -> String { entry[key]?.string ?? "" }
+      func text(_ key: String) -> String { String((entry[key]?.string ?? "").prefix(ResourceResult.reasonLimit)) }
+      let status = text("status")
       return ResourceResult(
         name: text("name"), namespace: text("namespace"), group: text("group"), version: text("version"),
-        kind: text("kind"), status: text("status"), reason: text("reason"))
+        kind: text("kind"), status: ResourceResult.words.contains(status) ? status : ResourceResult.failed,
+        reason: text("reason"))
     }
   }
 }
@@ -163,6 +165,9 @@ extension ResourceResult {
   static let successful = "Successful"
   static let failed = "Failed"
   static let purged = "Purged"
+  static let words: Set<String> = [successful, failed, purged]
+  /// Characters of a reason: many are kept in one status.
+  static let reasonLimit = 512
 
   /// What became of an object; the core group is called `core`.
   init(_ object: KubeObject, _ status: String, _ reason: String) {

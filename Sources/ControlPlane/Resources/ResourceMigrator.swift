@@ -4,9 +4,10 @@ import ReplicationEngine
 
 /// The sending end: collects and prepares the objects of a Migration, and has the peer's control plane apply them.
 struct ResourceMigrator: ResourcePhase {
-  /// Bytes of objects in one document; a larger object than ``objectLimit`` does not travel.
+  /// Bytes of objects in one document; an object that is larger travels alone.
   private static let batchBytes = 2 << 20
-  private static let objectLimit = 4 << 20
+  /// No larger object is taken by the other end, which has the bounds of its API.
+  private static let objectLimit = APIRequest.maximumBody
 
   private let store: any ObjectStore
   private let service: any ReplicationService
@@ -18,14 +19,14 @@ struct ResourceMigrator: ResourcePhase {
     self.clock = clock
   }
 
-  func run(_ request: ResourceRequest) async throws(ReplError) -> [ResourceResult] {
+  func run(_ request: ResourceRequest) async throws(ReplError) -> ResourceOutcome {
     let wishes = ResourceWishes(request.migration)
     let preparation = ResourcePreparation(
       wishes: wishes, migrationName: request.migration.name, migrationNamespace: request.migration.namespace,
       now: clock())
     let collector = ResourceCollector(store: store, preparation: preparation)
     let objects: [TravellingObject]
-    var document: ResourceDocument
+    let document: ResourceDocument
     do throws(StatusError) {
       objects = try await collector.collect(namespaces: request.namespaces)
       document = ResourceDocument(
@@ -34,20 +35,63 @@ struct ResourceMigrator: ResourcePhase {
         startApplications: wishes.startApplications, namespaces: try await collector.namespaces(request.namespaces),
         volumes: Self.volumes(objects, request.volumes), items: [])
     } catch { throw Self.error(error) }
-    var (batches, results) = Self.batches(objects)
-    // Without an object there is nothing to apply, but perhaps something to purge.
-    if batches.isEmpty, wishes.purgeDeletedResources { batches = [[]] }
-    for (index, batch) in batches.enumerated() {
+    let (batches, tooLarge) = Self.batches(objects)
+    let outcome = ResourceOutcome(results: tooLarge + (try await apply(batches, document, request.pair)))
+    guard wishes.purgeDeletedResources else { return outcome }
+    return try await purge(document, request, collector, outcome)
+  }
+
+  /// Has the peer apply all documents. Once it has answered one, a refusal of another concerns the objects of that one.
+  private func apply(
+    _ batches: [[TravellingObject]], _ document: ResourceDocument, _ pair: ObjectReference
+  ) async throws(ReplError) -> [ResourceResult] {
+    var document = document
+    var results: [ResourceResult] = []
+    for batch in batches {
       document.items = batch
-      results += try await send(document, request.pair)
-      guard index == batches.count - 1, wishes.purgeDeletedResources else { continue }
-      document.items = []
+      do throws(ReplError) {
+        results += Self.matched(try await send(document, pair), to: batch)
+      } catch {
+        guard error.kind != .transient, !results.isEmpty else { throw error }
+        results += batch.map { .failed($0.object, "\(error)") }
+      }
+    }
+    return results
+  }
+
+  /// Has the peer delete what is gone here. Objects that were applied stay so, whatever comes of it.
+  private func purge(
+    _ document: ResourceDocument, _ request: ResourceRequest, _ collector: ResourceCollector, _ outcome: ResourceOutcome
+  ) async throws(ReplError) -> ResourceOutcome {
+    var document = document
+    var outcome = outcome
+    do throws(ReplError) {
       do throws(StatusError) {
         document.existing = try await collector.existing(namespaces: request.namespaces)
       } catch { throw Self.error(error) }
-      results += try await send(document, request.pair)
+      outcome.results += try await send(document, request.pair)
+    } catch {
+      if error.kind == .transient { throw error }
+      outcome.purgeFailure = "\(error)"
     }
-    return results
+    return outcome
+  }
+
+  /// One result for each object that was sent, in that order, whatever the peer says of others. Pure.
+  static func matched(_ answers: [ResourceResult], to items: [TravellingObject]) -> [ResourceResult] {
+    func name(_ kind: String, _ namespace: String, _ name: String) -> ObjectName {
+      ObjectName(kind: kind, namespace: namespace, name: name)
+    }
+    let found = Dictionary(
+      answers.map { (name($0.kind, $0.namespace, $0.name), $0) }, uniquingKeysWith: { first, _ in first })
+    return items.map { item in
+      let object = item.object
+      guard let answer = found[name(object.kind, object.namespace, object.name)] else {
+        return .failed(object, "the peer did not answer for it")
+      }
+      let applied = answer.status == ResourceResult.successful
+      return ResourceResult(object, applied ? answer.status : ResourceResult.failed, answer.reason)
+    }
   }
 
   private func send(_ document: ResourceDocument, _ pair: ObjectReference) async throws(ReplError) -> [ResourceResult] {
@@ -89,47 +133,8 @@ struct ResourceMigrator: ResourcePhase {
     return (batches, failed)
   }
 
-  private static func error(_ error: StatusError) -> ReplError {
+  static func error(_ error: StatusError) -> ReplError {
     let kind: ReplError.Kind = error.code == 422 ? .invalid : error.code >= 500 ? .io : .refused
     return ReplError(kind, subject: "objects of this cluster", cause: error.message)
-  }
-}
-
-extension ResourceMigrator: PeerSchedules {
-  func state(namespace: String, name: String, pair: ObjectReference) async throws(ReplError) -> PeerScheduleState {
-    let request: JSONValue = [
-      "version": .integer(PeerTopic.version), "operation": .string(ScheduleCopies.Operation.state.rawValue),
-      "namespace": .string(namespace), "name": .string(name),
-    ]
-    let answer = try await exchange(request, pair)
-    let copy: PeerScheduleState.Copy =
-      switch answer["copy"]?.string {
-      case "missing": .missing
-      case "copy": .copy
-      default: .foreign
-      }
-    return PeerScheduleState(copy: copy, applicationActivated: answer["applicationActivated"]?.bool ?? false)
-  }
-
-  func put(_ schedule: KubeObject, pair: ObjectReference) async throws(ReplError) {
-    var namespace = ResourceKind.namespace.object(name: schedule.namespace)
-    do throws(StatusError) {
-      let original = try await store.get(.namespace, namespace: "", name: schedule.namespace)
-      namespace.setMap("labels", MigrationMark.travelling(labels: original.labels))
-      namespace.setMap("annotations", MigrationMark.travelling(original.annotations))
-    } catch {
-      guard error.code == 404 else { throw Self.error(error) }
-    }
-    _ = try await exchange(
-      [
-        "version": .integer(PeerTopic.version), "operation": .string(ScheduleCopies.Operation.put.rawValue),
-        "schedule": schedule.json, "namespace": namespace.json,
-      ], pair)
-  }
-
-  private func exchange(_ json: JSONValue, _ pair: ObjectReference) async throws(ReplError) -> JSONValue {
-    let document = PeerDocument(topic: PeerTopic.schedule, body: try PeerTopic.bytes(json))
-    return try PeerTopic.json(
-      try await service.exchange(document, pair: pair), "the peer's answer to a document of schedules")
   }
 }

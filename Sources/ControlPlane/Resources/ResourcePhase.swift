@@ -26,12 +26,21 @@ struct ResourceResult: Hashable, Sendable {
   var reason: String
 }
 
+/// What the resources phase has done.
+struct ResourceOutcome: Hashable, Sendable {
+  /// One for each object that was to be applied, then those that were purged.
+  var results: [ResourceResult]
+  /// Why objects that are gone were not, or not all, purged; nil if nothing is left to purge.
+  var purgeFailure: String?
+}
+
 /// The resources phase: collects the objects of a Migration, prepares them, has the peer apply them under its rules.
 protocol ResourcePhase: Sendable {
   /// One result per object. Idempotent: a Migration that goes on after a restart asks again.
   ///
-  /// - Throws: `.transient` when the peer cannot be reached (try again), anything else ends the Migration as failed.
-  func run(_ request: ResourceRequest) async throws(ReplError) -> [ResourceResult]
+  /// - Throws: `.transient` when the peer cannot be reached (try again), anything else ends the Migration as failed:
+  ///   nothing has been applied then.
+  func run(_ request: ResourceRequest) async throws(ReplError) -> ResourceOutcome
 }
 
 /// What the peer's control plane knows of a MigrationSchedule of the same namespace and name.

@@ -32,11 +32,7 @@ struct ResourcePreparation: Sendable {
 
   /// Name, namespace, labels and annotations are all the metadata that travels; a status is the cluster's own.
   private static func reduced(_ object: KubeObject) -> KubeObject {
-    var result = object
-    result.json["status"] = nil
-    var metadata: [String: JSONValue] = ["name": .string(object.name)]
-    if !object.namespace.isEmpty { metadata["namespace"] = .string(object.namespace) }
-    result.json["metadata"] = .object(metadata)
+    var result = object.withoutIdentity
     result.setMap("labels", MigrationMark.travelling(labels: object.labels))
     result.setMap("annotations", MigrationMark.travelling(object.annotations))
     return result

@@ -21,6 +21,10 @@ struct ResourcePurge: Sendable {
           page = try await store.list(ListQuery(kind, namespace: namespace))
         } catch { throw ReplError(.io, subject: "objects of this cluster", cause: error.message) }
         for object in page.items where isGone(kind, object, existing) {
+          guard !Task.isCancelled else {
+            throw ReplError(
+              .transient, subject: "resources of \(rules.cluster)", cause: "the time for one document is over")
+          }
           results.append(await delete(kind, object))
         }
       }

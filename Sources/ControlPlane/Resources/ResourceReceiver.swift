@@ -16,7 +16,9 @@ struct ResourceReceiver: PeerDocumentResponder {
     switch document.topic {
     case PeerTopic.resources: return try await ResourceAnswer.bytes(apply(ResourceDocument(document.body), cluster))
     case PeerTopic.schedule:
-      return try await ScheduleCopies(store: store, cluster: cluster).answer(document.body)
+      let copies = ScheduleCopies(
+        store: store, cluster: cluster, acceptsClusterResources: try await acceptsClusterResources(cluster))
+      return try await copies.answer(document.body)
     default:
       throw ReplError(
         .refused, subject: "document \(document.topic)", cause: "is of a topic this agent does not know",
@@ -24,13 +26,15 @@ struct ResourceReceiver: PeerDocumentResponder {
     }
   }
 
-  private func apply(_ document: ResourceDocument, _ cluster: String) async throws(ReplError) -> [ResourceResult] {
-    let pairs: [KubeObject]
+  private func acceptsClusterResources(_ cluster: String) async throws(ReplError) -> Bool {
     do throws(StatusError) {
-      pairs = try await store.list(ListQuery(.clusterPair)).items
+      return ReceivingRules.accepts(try await store.list(ListQuery(.clusterPair)).items, from: cluster)
     } catch { throw ReplError(.io, subject: "cluster pairs", cause: error.message) }
+  }
+
+  private func apply(_ document: ResourceDocument, _ cluster: String) async throws(ReplError) -> [ResourceResult] {
     let rules = ReceivingRules(
-      cluster: cluster, acceptsClusterResources: ReceivingRules.accepts(pairs, from: cluster),
+      cluster: cluster, acceptsClusterResources: try await acceptsClusterResources(cluster),
       namespaces: Set(document.namespaces.map(\.name)))
     if let existing = document.existing {
       return try await ResourcePurge(store: store, rules: rules).run(existing: Set(existing))
@@ -40,7 +44,7 @@ struct ResourceReceiver: PeerDocumentResponder {
     await applier.ensureNamespaces(document)
     let volumes = VolumeApplier(
       store: store, service: service, applier: applier, held: try await service.volumes(), cluster: cluster)
-    let live = await volumes.promote(document)
+    let live = try await volumes.promote(document)
     for item in document.items {
       // What is done is done: the sender asks again, and equal objects cost nothing.
       guard !Task.isCancelled else {

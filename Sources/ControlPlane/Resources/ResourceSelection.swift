@@ -16,18 +16,9 @@ struct ResourceSelection: Sendable {
 
   /// Of objects of one or more kinds, those that travel, in the same order.
   func choose(_ objects: [(kind: ResourceKind, object: KubeObject)]) -> [(kind: ResourceKind, object: KubeObject)] {
-    let selected = objects.filter { isSelected($0.object) && isWanted($0.kind, $0.object) }
+    let selected = objects.filter { wishes.selectors.select($0.object) && isWanted($0.kind, $0.object) }
     let collected = Set(selected.map(\.object.uid))
     return selected.filter { !isDropped($0.kind, $0.object, collected: collected) }
-  }
-
-  /// Labels and annotations; what is being deleted stays.
-  func isSelected(_ object: KubeObject) -> Bool {
-    let labels = object.labels
-    let annotations = object.annotations
-    return !object.isDeleting && wishes.selectors.allSatisfy { labels[$0.key] == $0.value }
-      && !wishes.excludeSelectors.contains { labels[$0.key] == $0.value }
-      && ![Stork.skipResource, MigrationMark.oldSkipResource].contains { annotations[$0]?.lowercased() == "true" }
   }
 
   /// The filters of each kind: what every cluster makes for itself does not travel.

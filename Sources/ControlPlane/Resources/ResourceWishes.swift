@@ -10,15 +10,11 @@ struct ResourceWishes: Hashable, Sendable {
   var includeJobs: Bool
   /// Kinds in lower case.
   var excludedKinds: Set<String>
-  /// All must match.
-  var selectors: [String: String]
-  /// None may match.
-  var excludeSelectors: [String: String]
+  var selectors: ObjectSelectors
 
   init(_ migration: KubeObject) {
     let spec = migration.spec
     func flag(_ key: String, _ standard: Bool) -> Bool { spec[key]?.bool ?? standard }
-    func map(_ key: String) -> [String: String] { spec[key]?.object?.compactMapValues(\.text) ?? [:] }
     func words(_ key: String) -> Set<String> {
       Set((spec[key]?.array ?? []).compactMap { $0.string?.lowercased() })
     }
@@ -29,8 +25,7 @@ struct ResourceWishes: Hashable, Sendable {
     ignoreOwners = flag("ignoreOwnerReferencesCheck", false)
     includeJobs = !words("includeOptionalResourceTypes").isDisjoint(with: ["job", "jobs"])
     excludedKinds = words("excludeResourceTypes")
-    selectors = map("selectors")
-    excludeSelectors = map("excludeSelectors")
+    selectors = ObjectSelectors(migration)
   }
 
   /// The namespaced kinds to collect, claims first.

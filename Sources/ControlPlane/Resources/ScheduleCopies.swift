@@ -3,7 +3,7 @@ import ReplModel
 import ReplicationEngine
 
 /// The copies that a peer's MigrationSchedules keep here. A copy never triggers: it tells the source whether its
-/// applications run here, and is what a failover starts from. It may lie in the admin namespace, since it does nothing.
+/// applications run here, and is what a failover starts from.
 struct ScheduleCopies: Sendable {
   enum Operation: String, Sendable {
     case state, put
@@ -11,6 +11,11 @@ struct ScheduleCopies: Sendable {
 
   var store: any ObjectStore
   var cluster: String
+  /// Whether a ClusterPair of this end lets the peer into the system's namespaces.
+  var acceptsClusterResources: Bool
+
+  /// Copies of one peer.
+  static let limit = 1_000
 
   private static let subject = "document of schedules"
 
@@ -23,7 +28,7 @@ struct ScheduleCopies: Sendable {
           try await state(namespace: json["namespace"]?.string ?? "", name: json["name"]?.string ?? ""))
       case .put:
         let schedule = KubeObject(json["schedule"] ?? .object([:]))
-        try await put(schedule, namespace: KubeObject(json["namespace"] ?? .object([:])))
+        try await put(schedule)
         return Self.bytes(PeerScheduleState(copy: .copy, applicationActivated: false))
       case nil: throw StatusError(400, "BadRequest", "asks for an operation this agent does not know")
       }
@@ -50,9 +55,10 @@ struct ScheduleCopies: Sendable {
   private func state(namespace: String, name: String) async throws(StatusError) -> PeerScheduleState {
     do throws(StatusError) {
       let object = try await store.get(.migrationSchedule, namespace: namespace, name: name)
+      // Of an object that it has not put here, a peer learns that there is one.
+      guard isCopy(object) else { return PeerScheduleState(copy: .foreign, applicationActivated: false) }
       return PeerScheduleState(
-        copy: isCopy(object) ? .copy : .foreign,
-        applicationActivated: object.status["applicationActivated"]?.bool ?? false)
+        copy: .copy, applicationActivated: object.status["applicationActivated"]?.bool ?? false)
     } catch {
       guard error.code == 404 else { throw error }
       return PeerScheduleState(copy: .missing, applicationActivated: false)
@@ -65,14 +71,21 @@ struct ScheduleCopies: Sendable {
       && !object.isDeleting
   }
 
-  private func put(_ schedule: KubeObject, namespace: KubeObject) async throws(StatusError) {
+  private func put(_ schedule: KubeObject) async throws(StatusError) {
     guard schedule.kind == ResourceKind.migrationSchedule.kind, !schedule.namespace.isEmpty, !schedule.name.isEmpty
     else { throw StatusError(400, "BadRequest", "the document holds no MigrationSchedule with namespace and name") }
     let copy = Self.copy(of: schedule, cluster: cluster)
-    if namespace.name == copy.namespace {
-      let rules = ReceivingRules(cluster: cluster, acceptsClusterResources: false, namespaces: [])
-      try await ResourceApplier(store: store, rules: rules).ensureNamespace(namespace)
+    try ResourceApplier.checkSize(copy)
+    let rules = ReceivingRules(
+      cluster: cluster, acceptsClusterResources: acceptsClusterResources, namespaces: [copy.namespace])
+    if let refusal = rules.namespaceRefusal(copy.namespace) { throw StatusError(403, "Forbidden", "\(refusal)") }
+    if try await isFull(for: copy) {
+      throw StatusError(
+        403, "Forbidden", "\(cluster) has \(Self.limit) copies of schedules here: delete some that are not needed")
     }
+    // Bare: labels that the peer chooses could be those that selectors of this end look for.
+    let namespace = ResourceKind.namespace.object(name: copy.namespace)
+    try await ResourceApplier(store: store, rules: rules).ensureNamespace(namespace)
     do throws(StatusError) {
       _ = try await store.create(.migrationSchedule, copy, dryRun: false)
       return
@@ -89,6 +102,13 @@ struct ScheduleCopies: Sendable {
       }
       return Self.renewed(old, with: copy)
     }
+  }
+
+  /// Whether a copy would be one too many; one that is here already is not.
+  private func isFull(for copy: KubeObject) async throws(StatusError) -> Bool {
+    let copies = try await store.list(ListQuery(.migrationSchedule)).items.filter(isCopy)
+    return copies.count >= Self.limit
+      && !copies.contains { $0.namespace == copy.namespace && $0.name == copy.name }
   }
 
   /// A schedule as it is kept at the other end: suspended, marked, without a history of its own. Pure.

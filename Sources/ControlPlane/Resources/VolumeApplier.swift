@@ -22,6 +22,14 @@ struct VolumeApplier: Sendable {
     var failures: [VolumeID: String] = [:]
     /// Why applications must not start; nil if they may.
     var failure: String?
+
+    /// Volumes none of which goes live, because one of them cannot.
+    func abandoned(_ volumes: [TravellingVolume], because cause: String) -> Promotions {
+      var result = self
+      result.failure = cause
+      for volume in volumes where failures[volume.volume] == nil { result.failures[volume.volume] = cause }
+      return result
+    }
   }
 
   init(
@@ -38,29 +46,58 @@ struct VolumeApplier: Sendable {
   }
 
   /// Makes the volumes live if the applications are to start; those that are live already stay as they are.
-  func promote(_ document: ResourceDocument) async -> Promotions {
+  ///
+  /// A group goes live whole: all are checked before the first one is touched. What can only be found out by doing it (a
+  /// disk that fills up) leaves the rest to the next time the document is sent: promoting the same point again is no
+  /// error.
+  /// - Throws: `.transient` when the document is to be sent again.
+  func promote(_ document: ResourceDocument) async throws(ReplError) -> Promotions {
     var promotions = Promotions(reports: held)
     guard document.startApplications else { return promotions }
-    for wanted in document.volumes where promotions.reports[wanted.volume]?.role != .promoted {
-      do throws(ReplError) {
-        promotions.reports[wanted.volume] = try await promote(wanted)
-      } catch {
-        promotions.failures[wanted.volume] = "\(error)"
+    let wanted = document.volumes.filter { held[$0.volume]?.role != .promoted }
+    for volume in wanted {
+      do throws(ReplError) { try await check(volume) } catch {
+        if error.kind == .transient { throw error }
+        promotions.failures[volume.volume] = "\(error)"
         promotions.failure = promotions.failure ?? "\(error)"
+      }
+    }
+    if let failure = promotions.failure { return promotions.abandoned(wanted, because: failure) }
+    var begun = wanted.count < document.volumes.count
+    for volume in wanted {
+      do throws(ReplError) {
+        try requireTime()
+        promotions.reports[volume.volume] = try await promote(volume)
+        begun = true
+      } catch {
+        guard begun || error.kind == .transient else { return promotions.abandoned(wanted, because: "\(error)") }
+        throw ReplError(.transient, subject: error.subject, cause: error.cause, remedy: error.remedy)
       }
     }
     return promotions
   }
 
+  /// The task of a document whose time is over goes on with nothing new.
+  private func requireTime() throws(ReplError) {
+    guard Task.isCancelled else { return }
+    throw ReplError(.transient, subject: "volumes of \(cluster)", cause: "the time for one document is over")
+  }
+
+  private func check(_ wanted: TravellingVolume) async throws(ReplError) {
+    try await service.checkPromotion(volume: wanted.volume, from: cluster, point: try point(of: wanted))
+  }
+
   private func promote(_ wanted: TravellingVolume) async throws(ReplError) -> VolumeReport {
-    guard let point = wanted.point else {
-      throw ReplError(
-        .refused, subject: "volume \(wanted.volume) of \(cluster)",
-        cause: held[wanted.volume] == nil
-          ? "is not held here" : "is standby here, and this migration has no point of it",
-        remedy: "migrate it with includeVolumes")
-    }
-    return try await service.promote(volume: wanted.volume, from: cluster, point: point)
+    try await service.promote(volume: wanted.volume, from: cluster, point: try point(of: wanted))
+  }
+
+  private func point(of wanted: TravellingVolume) throws(ReplError) -> PointID {
+    if let point = wanted.point { return point }
+    throw ReplError(
+      .refused, subject: "volume \(wanted.volume) of \(cluster)",
+      cause: held[wanted.volume] == nil
+        ? "is not held here" : "is standby here, and this migration has no point of it",
+      remedy: "migrate it with includeVolumes")
   }
 
   /// Applies a volume or a claim.
@@ -69,6 +106,7 @@ struct VolumeApplier: Sendable {
       return .failed(item.object, "no recovery point of its volume is held here: migrate it with its volumes first")
     }
     do throws(StatusError) {
+      try ResourceApplier.checkSize(item.object)
       if item.object.kind == ResourceKind.persistentVolume.kind {
         try await applyVolume(item, report)
       } else {
@@ -151,7 +189,7 @@ struct VolumeApplier: Sendable {
         .persistentVolumeClaim, namespace: bound.namespace, name: bound.name,
         options: DeleteOptions(propagation: .orphan, uid: bound.uid))
     }
-    let stored = try await put(wanted)
+    let stored = try await applier.write(.persistentVolumeClaim, wanted)
     try await bind(stored, to: VolumeObjects.name(report))
   }
 
@@ -175,23 +213,6 @@ struct VolumeApplier: Sendable {
     } catch {
       if error.code == 404 { return nil }
       throw error
-    }
-  }
-
-  private func put(_ wanted: KubeObject) async throws(StatusError) -> KubeObject {
-    do throws(StatusError) {
-      return try await store.create(.persistentVolumeClaim, wanted, dryRun: false)
-    } catch {
-      guard error.reason == "AlreadyExists" else { throw error }
-    }
-    let rules = applier.rules
-    return try await store.update(
-      .persistentVolumeClaim, namespace: wanted.namespace, name: wanted.name, part: .main, dryRun: false
-    ) { old throws(StatusError) in
-      if let refusal = rules.overwriteRefusal(old) {
-        throw ResourceApplier.refused(.persistentVolumeClaim, old, refusal)
-      }
-      return ResourceApplier.merged(old, wanted)
     }
   }
 

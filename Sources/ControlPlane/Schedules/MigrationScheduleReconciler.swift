@@ -47,7 +47,7 @@ final class MigrationScheduleReconciler: Reconciler {
     var schedule = try await store.get(kind, namespace: key.namespace, name: key.name)
     if schedule.isDeleting { return try await end(schedule) }
     if ScheduledMigration.prepared(schedule) != schedule { schedule = try await update(schedule) { _ in } }
-    guard schedule.metadata["annotations"]?[ScheduledMigration.staticCopy] == nil else { return nil }
+    guard schedule.annotations[MigrationMark.staticCopy] == nil else { return nil }
     schedule = try await refresh(schedule)
     var delay = Self.pollSeconds
     if schedule.spec["suspend"]?.bool == true {

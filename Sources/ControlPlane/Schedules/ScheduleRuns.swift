@@ -90,8 +90,9 @@ extension MigrationScheduleReconciler {
       case .missed(let instant, let next):
         // What lies before the schedule or its policy was nobody's to run.
         guard instant > since else { continue }
+        let earlier = trigger.missedBefore(instant, type, status.history(type), since: since)
         status.settle(type, instant)
-        missed.append(Self.missed(type, instant, next: next))
+        missed.append(Self.missed(type, instant, earlier: earlier, next: next))
       }
     }
     let written = try await write(schedule, status)
@@ -111,9 +112,11 @@ extension MigrationScheduleReconciler {
     }
   }
 
-  static func missed(_ type: PolicyType, _ instant: Int64, next: Int64) -> String {
-    "Missed the \(type.rawValue) trigger of \(Timestamp.text(instant)): no migration could be started within an hour of it"
-      + " because the agent was not running, another migration was, or the clock was set; the next one is at"
+  static func missed(_ type: PolicyType, _ instant: Int64, earlier: Int, next: Int64) -> String {
+    let many = earlier >= Trigger.missedLimit ? "at least " : ""
+    let before = earlier == 0 ? "" : " and \(many)\(earlier) before it"
+    return "Missed the \(type.rawValue) trigger of \(Timestamp.text(instant))\(before): no migration could be started"
+      + " within an hour of it because the agent was not running, another migration was, or the clock was set; the next one is at"
       + " \(Timestamp.text(next))"
   }
 

@@ -4,8 +4,6 @@ import APIModel
 enum ScheduledMigration {
   /// On a Migration: the schedule that made it.
   static let scheduleName = "stork.libopenstorage.org/migration-schedule-name"
-  /// On a schedule: it is a copy that a peer's schedule has put here and never triggers.
-  static let staticCopy = "stork.libopenstorage.org/static-copy"
 
   private static let nameLimit = 253
 

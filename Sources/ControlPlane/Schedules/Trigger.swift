@@ -35,6 +35,21 @@ struct Trigger: Sendable {
     return now - previous < Self.window ? .due(previous) : .missed(previous, next: next)
   }
 
+  /// How many instants of a calendar section lie before one that was missed, and after `since` and all that is done
+  /// with: they were missed as well. At most ``missedLimit``.
+  func missedBefore(_ instant: Int64, _ type: PolicyType, _ history: History, since: Int64) -> Int {
+    let done = ([since, history.last ?? .min] + history.settled).filter { $0 < instant }.max() ?? .min
+    var count = 0
+    var earliest = instant
+    while count < Self.missedLimit, let previous = around(type, now: earliest - 1)?.previous, previous > done {
+      count += 1
+      earliest = previous
+    }
+    return count
+  }
+
+  static let missedLimit = 1_000
+
   /// Whether a run was made for an instant or after it.
   private func isDone(_ instant: Int64, _ history: History, now: Int64) -> Bool {
     if history.settled.contains(instant) { return true }

@@ -75,6 +75,7 @@ extension Schema {
     .string(
       "stage", "Step it is at.", values: ["", "PreExecRule", "PostExecRule", "Volumes", "Applications", "Final"]),
     .string("status", "How it stands as a whole.", values: migrationStates),
+    .strings("namespaces", "Namespaces that were chosen when it began."),
     .objects(
       "volumes", "One entry for each volume. null: not begun; empty: begun, and there are none.",
       [

@@ -61,8 +61,8 @@ public struct ControlPlaneService: Sendable {
     zone = try ScheduleZone(named: configuration.timeZone)
     store = try SQLiteObjectStore(path: configuration.databasePath, clock: clock)
     points = RecoveryPointStore(service: service, clock: clock)
-    let migrator = ResourceMigrator(store: store, service: service, clock: clock)
-    (resourcePhase, peerSchedules) = (migrator, migrator)
+    resourcePhase = ResourceMigrator(store: store, service: service, clock: clock)
+    peerSchedules = RemoteSchedules(service: service)
   }
 
   /// Serves until the task is cancelled. `onListening` is called once the socket answers.

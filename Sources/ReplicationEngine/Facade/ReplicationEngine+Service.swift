@@ -73,6 +73,8 @@ extension ReplicationEngine: ReplicationService {
 
   public func cancelMigration(uid: String) async throws(ReplError) { runs.cancel(uid: uid) }
 
+  public func isBusy(volume: VolumeID) async -> Bool { runs.isBusy(volume) }
+
   public func promote(
     volume: VolumeID, from cluster: String, point: PointID
   ) async throws(ReplError) -> VolumeReport {
@@ -85,18 +87,36 @@ extension ReplicationEngine: ReplicationService {
     }
   }
 
+  public func checkPromotion(volume: VolumeID, from cluster: String, point: PointID) async throws(ReplError) {
+    try await runOnThread("promotion") { [self] () throws(ReplError) in
+      try target.checkPromotion(try SourceVolume(cluster: cluster, volume: volume), point: point)
+    }
+  }
+
   // MARK: Documents of control planes
 
-  public func exchange(_ document: PeerDocument, pair: ObjectReference) async throws(ReplError) -> [UInt8] {
-    try await runOnThread("document") { [self] () throws(ReplError) in
-      let found = try database.read { try PairRecord.find($0, namespace: pair.namespace, name: pair.name) }
-      guard let found else {
-        throw ReplError(
-          .refused, subject: "clusterpair \(pair.namespace)/\(pair.name)", cause: "is not paired",
-          remedy: "replctl pair create")
-      }
-      return try DocumentExchange(link: try links.link(to: found.peer)).run(document)
+  public func exchange(
+    _ document: PeerDocument, pair: ObjectReference, limit: Duration?
+  ) async throws(ReplError) -> [UInt8] {
+    let peer = try await runOnThread("document") { [self] () throws(ReplError) -> String in try self.peer(of: pair) }
+    let patience = limit ?? .seconds(DocumentExchange.standardLimit)
+    return try await documentGate.run(peer, limit: patience) { [self] () async throws(ReplError) -> [UInt8] in
+      try await send(document, to: peer, limit: patience)
     }
+  }
+
+  private func send(_ document: PeerDocument, to peer: String, limit: Duration) async throws(ReplError) -> [UInt8] {
+    try await runOnThread("document") { [self] () throws(ReplError) in
+      try DocumentExchange(link: try links.link(to: peer), limit: Double(limit.components.seconds)).run(document)
+    }
+  }
+
+  private func peer(of pair: ObjectReference) throws(ReplError) -> String {
+    let found = try database.read { try PairRecord.find($0, namespace: pair.namespace, name: pair.name) }
+    if let found { return found.peer }
+    throw ReplError(
+      .refused, subject: "clusterpair \(pair.namespace)/\(pair.name)", cause: "is not paired",
+      remedy: "replctl pair create")
   }
 
   public func answerDocuments(with responder: (any PeerDocumentResponder)?) { documents.answer(with: responder) }

@@ -23,6 +23,7 @@ public final class ReplicationEngine: Sendable {
   let logger: Logger
   let repairs = RepairBoard()
   let documents = DocumentDesk()
+  let documentGate = DocumentGate()
   private let server: PeerServer
   private let stateLock: any PoolLockHandle
   private let upkeep = Mutex<Upkeep?>(nil)

@@ -57,10 +57,11 @@ final class RunBoard: Sendable {
     try? context.database.write { [record] in try record.save($0) }
   }
 
-  /// Whether a volume is being worked on.
+  /// Whether a run that is under way or waiting has a volume.
   func isBusy(_ volume: VolumeID) -> Bool {
     state.withLock { state in
       state.active.values.contains { $0.record.request.volumes.contains(volume) }
+        || state.waiting.contains { $0.request.volumes.contains(volume) }
     }
   }
 

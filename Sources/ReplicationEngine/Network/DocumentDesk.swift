@@ -11,10 +11,11 @@ final class DocumentDesk: Sendable {
   /// Documents of one peer that are answered at once: so that others of its requests find a thread.
   static let concurrent = 2
   /// How long an answer may take.
-  static let limit: Duration = .seconds(600)
+  static let standardLimit: Duration = .seconds(600)
 
   private struct Peer {
     var book = DocumentBook()
+    /// Tasks that work on documents, also those whose time is over and that have not ended yet.
     var working = 0
   }
 
@@ -22,8 +23,12 @@ final class DocumentDesk: Sendable {
   private let responder = Mutex<(any PeerDocumentResponder)?>(nil)
   private let bridge = AsyncBridge()
   private let elapsed: ElapsedClock
+  private let limit: Duration
 
-  init(elapsed: ElapsedClock = .system) { self.elapsed = elapsed }
+  init(elapsed: ElapsedClock = .system, limit: Duration = DocumentDesk.standardLimit) {
+    self.elapsed = elapsed
+    self.limit = limit
+  }
 
   /// Says who answers; nil: documents are refused.
   func answer(with responder: (any PeerDocumentResponder)?) { self.responder.withLock { $0 = responder } }
@@ -52,7 +57,6 @@ final class DocumentDesk: Sendable {
       forget(part.exchange, of: cluster)
       throw error
     }
-    defer { change(cluster) { $0.working -= 1 } }
     do throws(ReplError) {
       let answer = try answer(document, from: cluster, responder)
       return .answer(change(cluster) { $0.book.answer(part.exchange, with: answer, at: now) })
@@ -70,9 +74,9 @@ final class DocumentDesk: Sendable {
     _ document: DocumentBook.Document, from cluster: String, _ responder: any PeerDocumentResponder
   ) throws(ReplError) -> [UInt8] {
     let question = PeerDocument(topic: document.topic, body: document.bytes)
-    let answer = try bridge.run("document \(document.topic)", limit: Self.limit) { () async throws(ReplError) in
-      try await responder.answer(question, from: cluster)
-    }
+    let answer = try bridge.run(
+      "document \(document.topic)", limit: limit, ended: { [self] in change(cluster) { $0.working -= 1 } }
+    ) { () async throws(ReplError) in try await responder.answer(question, from: cluster) }
     guard answer.count <= WireLimits.document else {
       throw ReplError(
         .bug, subject: "document \(document.topic)", cause: "has an answer of \(answer.count) bytes")
@@ -102,61 +106,4 @@ final class DocumentDesk: Sendable {
 
   /// Nanoseconds of a clock that never goes back.
   private var now: Int64 { Int64(clamping: elapsed.now()) }
-}
-
-/// Sends documents to the control plane of a peer and fetches the answers.
-struct DocumentExchange: Sendable {
-  let link: any PeerLink
-
-  func run(_ document: PeerDocument) throws(ReplError) -> [UInt8] {
-    let subject = "document \(document.topic)"
-    guard (1...WireLimits.documentTopic).contains(document.topic.utf8.count) else {
-      throw ReplError(
-        .invalid, subject: subject, cause: "its topic has not 1 to \(WireLimits.documentTopic) bytes")
-    }
-    guard document.body.count <= WireLimits.document else {
-      throw ReplError(
-        .invalid, subject: subject,
-        cause: "has \(document.body.count) bytes, at most \(WireLimits.document) can be sent")
-    }
-    let exchange = ExchangeID.random()
-    return try fetch(exchange, first: try send(document, exchange))
-  }
-
-  private func send(_ document: PeerDocument, _ exchange: ExchangeID) throws(ReplError) -> AnswerPart {
-    let parts = DocumentParts(total: UInt32(clamping: document.body.count))
-    for index in 0..<UInt16(clamping: parts.count) {
-      guard let range = parts.range(of: index) else { break }
-      let part = DocumentPart(
-        exchange: exchange, topic: document.topic, total: parts.total, index: index,
-        bytes: Array(document.body[range]))
-      let limit = part.isLast ? Double(DocumentDesk.limit.components.seconds) + 60 : RequestTimeout.short
-      let reply = try link.ask(.sendDocument(part), timeout: limit) {
-        if case .sendDocument(let reply) = $0 { reply } else { nil }
-      }
-      switch reply {
-      case .answer(let first) where part.isLast: return first
-      case .taken where !part.isLast: continue
-      default: throw violation("answered a part that was not the last, or did not answer the last one")
-      }
-    }
-    throw violation("took no part of a document")
-  }
-
-  private func fetch(_ exchange: ExchangeID, first: AnswerPart) throws(ReplError) -> [UInt8] {
-    guard first.index == 0 else { throw violation("began its answer with part \(first.index)") }
-    var answer = first.bytes
-    for index in 1..<UInt16(clamping: max(1, DocumentParts(total: first.total).count)) {
-      let part = try link.ask(.fetchAnswer(AnswerRequest(exchange: exchange, index: index))) {
-        if case .fetchAnswer(let part) = $0 { part } else { nil }
-      }
-      guard part.index == index, part.total == first.total else { throw violation("sent another part than asked for") }
-      answer += part.bytes
-    }
-    return answer
-  }
-
-  private func violation(_ cause: String) -> ReplError {
-    ReplError(.protocolViolation, subject: "peer \(link.cluster)", cause: cause)
-  }
 }

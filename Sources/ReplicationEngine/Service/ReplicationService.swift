@@ -31,6 +31,8 @@ public protocol ReplicationService: Sendable {
   func migration(uid: String) async throws(ReplError) -> MigrationReport?
   /// Ends a run that is under way and throws away what it had staged; nothing sealed is touched.
   func cancelMigration(uid: String) async throws(ReplError)
+  /// Whether a run that is under way or waiting has the volume.
+  func isBusy(volume: VolumeID) async -> Bool
 
   /// Points of a volume, newest first, whether it is held as a target here or its twin is pinned here as a source.
   func recoveryPoints(namespace: String, name: String) async throws(ReplError) -> [RecoveryPointReport]
@@ -42,9 +44,14 @@ public protocol ReplicationService: Sendable {
   /// Makes a point of a volume held for a peer the live file, at the path the report names; the volume's role becomes
   /// `promoted` and later sessions of it are refused. Idempotent for the same point.
   func promote(volume: VolumeID, from cluster: String, point: PointID) async throws(ReplError) -> VolumeReport
+  /// Throws what ``promote(volume:from:point:)`` would refuse with as things are, and changes nothing.
+  func checkPromotion(volume: VolumeID, from cluster: String, point: PointID) async throws(ReplError)
 
-  /// Sends a document to the control plane of a pair's peer and returns its answer.
-  func exchange(_ document: PeerDocument, pair: ObjectReference) async throws(ReplError) -> [UInt8]
+  /// Sends a document to the control plane of a pair's peer and returns its answer. A peer gets two at once, others wait.
+  ///
+  /// - Parameter limit: how long to wait for a turn, and then for each answer; nil: eleven minutes, within which a peer
+  ///   that is well answers anything.
+  func exchange(_ document: PeerDocument, pair: ObjectReference, limit: Duration?) async throws(ReplError) -> [UInt8]
   /// Says who answers the documents that peers send; nil: they are refused.
   func answerDocuments(with responder: (any PeerDocumentResponder)?)
 
@@ -52,6 +59,13 @@ public protocol ReplicationService: Sendable {
   func status() async throws(ReplError) -> AgentReport
   /// What happened, for events and logs; each subscriber gets all from now on, bounded to the newest 1,024.
   func events() -> AsyncStream<EngineEvent>
+}
+
+extension ReplicationService {
+  /// As ``exchange(_:pair:limit:)`` with the peer's own time for an answer.
+  public func exchange(_ document: PeerDocument, pair: ObjectReference) async throws(ReplError) -> [UInt8] {
+    try await exchange(document, pair: pair, limit: nil)
+  }
 }
 
 /// A document of one control plane for another. The engine carries it and knows nothing of its contents.

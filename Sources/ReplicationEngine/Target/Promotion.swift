@@ -9,6 +9,18 @@ struct Promotion: Sendable {
 
   /// Records the intent: from its commit on, sessions of the volume are refused. The same point again is no error.
   func intend(_ source: SourceVolume, point: PointID) throws(ReplError) -> PromotionRecord {
+    let (record, isNew) = try plan(source, point: point)
+    guard isNew else { return record }
+    try context.database.write { database in
+      try record.save(database)
+      try TargetVolumeRecord.setRole(database, source, .promoted)
+    }
+    return record
+  }
+
+  /// The intent, and whether it is not recorded yet. Changes nothing: a group is checked as a whole before any of it
+  /// goes live.
+  func plan(_ source: SourceVolume, point: PointID) throws(ReplError) -> (record: PromotionRecord, isNew: Bool) {
     let (volume, known, held) = try context.database.read { database in
       (
         try TargetVolumeRecord.find(database, cluster: source.cluster, volume: source.volume),
@@ -19,17 +31,12 @@ struct Promotion: Sendable {
     guard let volume else {
       throw ReplError(.notFound, subject: "\(source)", cause: "is not held here")
     }
-    if let known { return try again(known, point, volume) }
+    if let known { return (try again(known, point, volume), false) }
     guard volume.role == .target else {
       throw ReplError(.refused, subject: volume.label, cause: "is \(volume.role.rawValue) at this site")
     }
     try requirePromotable(held, point, source)
-    let record = PromotionRecord(source: source, mark: try mark(volume, source, point))
-    try context.database.write { database in
-      try record.save(database)
-      try TargetVolumeRecord.setRole(database, source, .promoted)
-    }
-    return record
+    return (PromotionRecord(source: source, mark: try mark(volume, source, point)), true)
   }
 
   /// Makes the live file and records that it is there. After a failure the intent is taken back if nothing was made;

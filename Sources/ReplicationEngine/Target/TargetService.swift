@@ -139,15 +139,25 @@ final class TargetService: Sendable {
   /// Makes a point of a volume the live file and refuses its sessions from then on. Idempotent for the same point.
   func promote(_ source: SourceVolume, point: PointID) throws(ReplError) {
     try promotions.withLock { _ throws(ReplError) in
-      if let running = sessions.withLock({ $0[source] }), running.isSealing {
-        throw ReplError(
-          .transient, subject: running.label, cause: "is being proven", remedy: "try again when it is done")
-      }
+      try requireNoProof(of: source)
       let promotion = Promotion(context: context)
       let record = try promotion.intend(source, point: point)
       if let running = sessions.withLock({ $0.removeValue(forKey: source) }) { end(running) }
       try promotion.complete(record)
     }
+  }
+
+  /// Throws what ``promote(_:point:)`` would refuse with as things are.
+  func checkPromotion(_ source: SourceVolume, point: PointID) throws(ReplError) {
+    try promotions.withLock { _ throws(ReplError) in
+      try requireNoProof(of: source)
+      _ = try Promotion(context: context).plan(source, point: point)
+    }
+  }
+
+  private func requireNoProof(of source: SourceVolume) throws(ReplError) {
+    guard let running = sessions.withLock({ $0[source] }), running.isSealing else { return }
+    throw ReplError(.transient, subject: running.label, cause: "is being proven", remedy: "try again when it is done")
   }
 
   /// What is being proven is not disturbed, and a repair waits for a session of the same volume; the source tries again.

@@ -19,9 +19,11 @@ public final class AsyncBridge: Sendable {
   /// - Parameters:
   ///   - subject: what is asked, for errors.
   ///   - limit: after it the task is cancelled and left to end by itself.
+  ///   - ended: called once: when the task has ended, which may be after this has thrown, or when none was started.
   /// - Throws: what `body` throws, `.transient` when the time is over or the bridge stops.
   public func run<Value: Sendable>(
-    _ subject: String, limit: Duration, _ body: @escaping @Sendable () async throws(ReplError) -> Value
+    _ subject: String, limit: Duration, ended: @escaping @Sendable () -> Void = {},
+    _ body: @escaping @Sendable () async throws(ReplError) -> Value
   ) throws(ReplError) -> Value {
     let outcome = Monitor<Result<Value, ReplError>?>(nil)
     let stopping = ReplError(.transient, subject: subject, cause: "the agent is stopping")
@@ -31,7 +33,10 @@ public final class AsyncBridge: Sendable {
       waiting.interrupts[waiting.next] = { outcome.change { $0 = $0 ?? .failure(stopping) } }
       return waiting.next
     }
-    guard let id = registered else { throw stopping }
+    guard let id = registered else {
+      ended()
+      throw stopping
+    }
     let task = Task.detached {
       let result: Result<Value, ReplError>
       do throws(ReplError) {
@@ -39,6 +44,7 @@ public final class AsyncBridge: Sendable {
       } catch {
         result = .failure(error)
       }
+      ended()
       outcome.change { $0 = $0 ?? result }
     }
     let result = outcome.wait(until: .after(limit)) { $0 }
