@@ -257,6 +257,32 @@ struct ResourceMigrationTests {
     #expect(batches.isEmpty && failed.first?.status == "Failed")
   }
 
+  @Test("A document whose time is over makes nothing more live and purges nothing more")
+  func timeIsOver() async throws {
+    let sites = try await MigrationFixture()
+    let (_, run) = try await sites.volume("db")
+    try await sites.make(.configMap, "old")
+    _ = try await sites.run()
+    _ = try await sites.east.store.delete(.configMap, namespace: "shop", name: "old", options: DeleteOptions())
+    let rules = ReceivingRules(cluster: "east", acceptsClusterResources: false, namespaces: ["shop"])
+    let applier = VolumeApplier(
+      store: sites.west.store, service: sites.westEngine,
+      applier: ResourceApplier(store: sites.west.store, rules: rules), held: await sites.westEngine.held,
+      cluster: "east")
+    let document = ResourceDocument(
+      migration: ObjectName(kind: "Migration", namespace: "shop", name: "m"), startApplications: true, namespaces: [],
+      volumes: ResourceMigrator.volumes([], [run]), items: [])
+    let purge = ResourcePurge(store: sites.west.store, rules: rules)
+    let over = Task {
+      withUnsafeCurrentTask { $0?.cancel() }
+      await #expect(throws: ReplError.self) { try await applier.promote(document) }
+      await #expect(throws: ReplError.self) { try await purge.run(existing: []) }
+    }
+    await over.value
+    #expect(await sites.westEngine.promotions.isEmpty)
+    #expect(await !sites.isMissing(.configMap, "old"))
+  }
+
   @Test("A field that may not change makes the object anew, if it came from that cluster")
   func immutableFields() async throws {
     let sites = try await MigrationFixture()

@@ -67,6 +67,21 @@ import WireProtocol
     #expect(try Self.isLive(world, source, older))
   }
 
+  @Test("a check says what a promotion would be refused with, and changes nothing")
+  func check() throws {
+    let (world, source, point) = try Self.sealed()
+    try world.service.checkPromotion(source, point: point.point)
+    #expect(try Self.role(world, source) == .target)
+    #expect(try world.target.database.read { try PromotionRecord.find($0, source) } == nil)
+    #expect(world.target.disk.contents(Self.livePath(world, source)) == nil)
+    #expect(throws: ReplError.self) { try world.service.checkPromotion(source, point: .random()) }
+    try world.service.promote(source, point: point.point)
+    try world.service.checkPromotion(source, point: point.point)
+    let older = try #require(try world.points(world.volumes[0]).last)
+    let error = #expect(throws: ReplError.self) { try world.service.checkPromotion(source, point: older.point) }
+    #expect(error?.kind == .refused)
+  }
+
   @Test("a later session is refused with site and time, though nothing has the file open")
   func laterSession() throws {
     let (world, source, point) = try Self.sealed()
