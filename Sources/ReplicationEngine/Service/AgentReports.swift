@@ -1,0 +1,63 @@
+public struct PoolReport: Hashable, Sendable, Codable {
+  public var name: String
+  public var path: String
+  public var fileSystem: String
+  /// Whether recovery points can be kept here.
+  public var target: Bool
+  public var totalBytes: UInt64
+  public var availableBytes: UInt64
+  /// `ok`, `low` or `floor`.
+  public var space: String
+  public init(
+    name: String, path: String, fileSystem: String, target: Bool, totalBytes: UInt64, availableBytes: UInt64,
+    space: String
+  ) {
+    self.name = name
+    self.path = path
+    self.fileSystem = fileSystem
+    self.target = target
+    self.totalBytes = totalBytes
+    self.availableBytes = availableBytes
+    self.space = space
+  }
+}
+
+public struct AgentReport: Hashable, Sendable, Codable {
+  public var clusterID: String
+  public var node: String
+  public var version: String
+  public var pools: [PoolReport]
+  public var pairs: [PairReport]
+  /// Clusters trusted here, also those without a ClusterPair on this side.
+  public var peers: [PeerReport]
+  public var volumes: [VolumeReport]
+  /// Runs that are not final.
+  public var activeMigrations: Int
+  public init(
+    clusterID: String, node: String, version: String, pools: [PoolReport], pairs: [PairReport],
+    peers: [PeerReport] = [], volumes: [VolumeReport], activeMigrations: Int
+  ) {
+    self.clusterID = clusterID
+    self.node = node
+    self.version = version
+    self.pools = pools
+    self.pairs = pairs
+    self.peers = peers
+    self.volumes = volumes
+    self.activeMigrations = activeMigrations
+  }
+}
+
+/// Something that happened to an object; becomes a Kubernetes Event and a log line.
+public struct EngineEvent: Hashable, Sendable {
+  public var object: ObjectReference
+  public var warning: Bool
+  public var reason: String
+  public var message: String
+  public init(object: ObjectReference, warning: Bool, reason: String, message: String) {
+    self.object = object
+    self.warning = warning
+    self.reason = reason
+    self.message = message
+  }
+}

@@ -1,0 +1,74 @@
+public enum RunState: String, Sendable, Codable {
+  case pending, running, succeeded, failed, cancelled
+  public var isFinal: Bool { self == .succeeded || self == .failed || self == .cancelled }
+}
+
+/// One volume of a run. The Migration's status carries these fields.
+public struct VolumeRunReport: Hashable, Sendable, Codable {
+  public var volume: String
+  public var namespace: String
+  public var name: String
+  public var state: RunState
+  /// `snapshot`, `begin`, `plan`, `ship`, `seal`, `commit` or `done`.
+  public var stage: String
+  /// `reflink`, `digest`, `compare`, `full`.
+  public var changeSource: String
+  /// Why this session copies everything; empty when it does not.
+  public var fullReason: String
+  /// Bytes the plan covers.
+  public var bytesTotal: UInt64
+  /// Bytes of the plan worked off so far.
+  public var bytesDone: UInt64
+  /// Bytes that differ and were shipped, before compression.
+  public var bytesChanged: UInt64
+  /// Bytes sent on data streams.
+  public var bytesOnWire: UInt64
+  /// Seconds since the run of this volume began, or its duration.
+  public var seconds: Double
+  /// How long the snapshot stalled the volume's I/O, in milliseconds.
+  public var stallMilliseconds: Double
+  /// `full` or `delta` once sealed.
+  public var proof: String
+  /// The point made, once sealed.
+  public var point: String
+  /// Seconds to go at the present rate; nil when not known.
+  public var etaSeconds: Double?
+  /// Why it failed, or what it waits for.
+  public var reason: String
+  /// Whether the live volume itself is read until it is sealed, there being no snapshot; nil before that is known.
+  public var readsLive: Bool?
+
+  public init(volume: String, namespace: String, name: String) {
+    self.volume = volume
+    self.namespace = namespace
+    self.name = name
+    state = .pending
+    stage = "snapshot"
+    changeSource = ""
+    fullReason = ""
+    bytesTotal = 0
+    bytesDone = 0
+    bytesChanged = 0
+    bytesOnWire = 0
+    seconds = 0
+    stallMilliseconds = 0
+    proof = ""
+    point = ""
+    etaSeconds = nil
+    reason = ""
+  }
+}
+
+public struct MigrationReport: Hashable, Sendable, Codable {
+  public var uid: String
+  public var state: RunState
+  /// Why it failed, or what it waits for.
+  public var reason: String
+  public var volumes: [VolumeRunReport]
+  public init(uid: String, state: RunState, reason: String, volumes: [VolumeRunReport]) {
+    self.uid = uid
+    self.state = state
+    self.reason = reason
+    self.volumes = volumes
+  }
+}
