@@ -5,7 +5,8 @@ import Testing
 
 @Suite("Threads that wait for asynchronous work")
 struct AsyncBridgeTests {
-  private let patience: Duration = .seconds(30)
+  /// Where nothing is to run out: tests that block share the threads of asynchronous work.
+  private let patience: Duration = .seconds(3_600)
 
   /// Asks from a thread, as a bridge must be used.
   private func ask(
