@@ -38,7 +38,7 @@ public struct RetentionPolicy: Hashable, Sendable {
   public struct Candidate: Hashable, Sendable {
     public var id: PointID
     public var generation: UInt64
-    /// Seconds of elapsed time since it was sealed, not a difference of clock readings.
+    /// Seconds since it was sealed.
     public var age: Double
     /// A base of either side, promoted, pinned, or quarantined: never deleted here.
     public var isHeld: Bool

@@ -33,8 +33,8 @@ final class ClockStepWatch: Sendable {
     }
   }
 
-  /// The same, and before the first step seconds since this watch began: nothing is known of what was before.
-  func secondsSinceStepOrStart() -> Double { secondsSinceStep() ?? clock.ticks() - startedAt }
+  /// Elapsed seconds since this watch began: of what was before, nothing is known.
+  func secondsSinceStart() -> Double { clock.ticks() - startedAt }
 
   private static func offset(of clock: any EngineClock) -> Double {
     Double(clock.now().nanoseconds) / 1e9 - clock.ticks()

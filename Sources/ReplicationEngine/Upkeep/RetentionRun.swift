@@ -22,11 +22,19 @@ struct RetentionRun: Sendable {
   func prune(_ source: SourceVolume) {
     guard !isPinned(source), let points = try? points(of: source) else { return }
     let policy = context.configuration.retention
-    // Ages are differences of clock readings: where they count, a clock is trusted only after it has run for a while.
-    let usesAges = policy.newerThan != nil || !policy.thinning.isEmpty
-    let steps = usesAges ? context.clockSteps.secondsSinceStepOrStart() : context.clockSteps.secondsSinceStep()
-    let doomed = policy.pointsToDelete(candidates(points), secondsSinceClockStep: steps)
+    let doomed = policy.pointsToDelete(candidates(points), secondsSinceClockStep: secondsOfDoubt(policy))
     delete(points.filter { doomed.contains($0.point) }, of: source)
+  }
+
+  /// Seconds since the clock stepped, or since this agent started if that may have hidden a step; nil: it is trusted.
+  ///
+  /// Ages are differences of clock readings. Where they count, a clock is trusted only after it has run for as long as
+  /// the longest of them, or for the pause after a step if that is shorter.
+  private func secondsOfDoubt(_ policy: RetentionPolicy) -> Double? {
+    if let step = context.clockSteps.secondsSinceStep() { return step }
+    let longest = (policy.thinning.map(\.age) + [policy.newerThan ?? 0]).max() ?? 0
+    let started = context.clockSteps.secondsSinceStart()
+    return started < min(longest, RetentionPolicy.stepPause) ? started : nil
   }
 
   /// The points of a volume that was deleted at its source go together, after their time. Quarantined and promoted ones
