@@ -34,6 +34,8 @@ public struct ReplError: Error, Hashable, Sendable, CustomStringConvertible {
     case unauthenticated = 14
     /// The object exists already.
     case exists = 15
+    /// The peer does not offer what is asked for: it is older, or made for less.
+    case unsupported = 16
   }
 
   public var kind: Kind

@@ -121,7 +121,7 @@ struct DocumentConnectionTests {
       }
       Issue.record("it was answered")
     } catch {
-      #expect(error.kind == .refused)
+      #expect(error.kind == .unsupported)
       #expect(error.remedy == "update the peer")
     }
   }

@@ -31,7 +31,7 @@ def main():
         path = lambda name: os.path.join(folder, name)
         run("init", "--state", path("west"), "--cluster", "west", "--node", "node-2")
         run("init", "--state", path("east"), "--cluster", "east", "--node", "node-1")
-        server = subprocess.Popen([sys.executable, PEER, "serve", "--state", path("west"), "--address", "127.0.0.1",
+        server = subprocess.Popen([sys.executable, PEER, "serve", "--documents", "--state", path("west"), "--address", "127.0.0.1",
                                    "--port", "0", "--data-port", "0", "--output", path("points"), "--token-file",
                                    path("token")])
         try:

@@ -5,11 +5,12 @@
   wire_peer.py pair  --state DIR --address A [--port 9001] --token T      pairs with an agent, or with `serve`
   wire_peer.py ship  --state DIR --address A [--port 9001] --file F -n NAMESPACE --name NAME
   wire_peer.py document --state DIR --address A [--port 9001] --topic T --file F
-  wire_peer.py serve --state DIR --address A [--port 9001] [--data-port 9010] --output DIR --token-file F
+  wire_peer.py serve --state DIR --address A [--port 9001] [--data-port 9010] --output DIR --token-file F [--documents]
 
 `ship` is a source that sends a file in full, whatever the target holds. `serve` is a target that takes full copies,
 recomputes the fingerprint of everything it got, and leaves DIR/VOLUME-POINT.img behind. No compression, no resume.
-`document` sends a file to the control plane of an agent and prints the answer; `serve` answers a document with itself.
+`document` sends a file to the control plane of an agent and prints the answer; `serve --documents` answers a document with
+itself. Without it the target says that it takes none: it keeps volumes and has no control plane.
 """
 import argparse
 import hmac
@@ -352,7 +353,8 @@ class Target:
     def on_hello(self, reader):
         wire.read_hello(reader)
         own = self.state.values
-        return lambda w: wire.hello(w, own["cluster"], own["node"], SOFTWARE, 1 << 18, 1, wire.FEATURE_DOCUMENTS)
+        features = wire.FEATURE_DOCUMENTS if self.arguments.documents else 0
+        return lambda w: wire.hello(w, own["cluster"], own["node"], SOFTWARE, 1 << 18, 1, features)
 
     def on_heartbeat(self, reader):
         sent, received = reader.i64(), now()
@@ -526,6 +528,7 @@ def main():
             command.add_argument("--port", type=int, default=9001)
     commands.choices["ship"].add_argument("-n", "--namespace", default="default")
     commands.choices["serve"].add_argument("--data-port", type=int, default=9010)
+    commands.choices["serve"].add_argument("--documents", action="store_true")
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)

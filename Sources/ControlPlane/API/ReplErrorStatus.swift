@@ -20,6 +20,7 @@ extension StatusError {
     case .keyNeeded: (409, "KeyNeeded")
     case .unauthenticated: (403, "Forbidden")
     case .exists: (409, "AlreadyExists")
+    case .unsupported: (501, "NotImplemented")
     }
   }
 

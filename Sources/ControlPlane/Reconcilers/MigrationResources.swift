@@ -52,7 +52,8 @@ extension MigrationReconciler {
     }
     let cleaning = outcome.purgeFailure.map { "Error cleaning up resources: \($0)" }
     try await finish(
-      object, status: status, reason: [reason, cleaning].compactMap(\.self).joined(separator: "; "), volumes: nil,
+      object, status: status, reason: [reason, cleaning, outcome.note].compactMap(\.self).joined(separator: "; "),
+      volumes: nil,
       resources: results)
     if let cleaning {
       await events.record(object, warning: true, reason: "PartialSuccess", message: cleaning)

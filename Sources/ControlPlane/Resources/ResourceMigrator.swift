@@ -36,9 +36,24 @@ struct ResourceMigrator: ResourcePhase {
         volumes: Self.volumes(objects, request.volumes), items: [])
     } catch { throw Self.error(error) }
     let (batches, tooLarge) = Self.batches(objects)
-    let outcome = ResourceOutcome(results: tooLarge + (try await apply(batches, document, request.pair)))
+    let outcome: ResourceOutcome
+    do throws(ReplError) {
+      outcome = ResourceOutcome(results: tooLarge + (try await apply(batches, document, request.pair)))
+    } catch {
+      guard error.kind == .unsupported, !wishes.startApplications else { throw error }
+      return Self.without(objects, error)
+    }
     guard wishes.purgeDeletedResources else { return outcome }
     return try await purge(document, request, collector, outcome)
+  }
+
+  /// A peer that keeps recovery points and no objects is as good for volumes, whose objects it has no use for; anything
+  /// else that was to travel has failed. Pure.
+  static func without(_ objects: [TravellingObject], _ error: ReplError) -> ResourceOutcome {
+    let volumes = [ResourceKind.persistentVolume.kind, ResourceKind.persistentVolumeClaim.kind]
+    let others = objects.filter { !volumes.contains($0.object.kind) }
+    return ResourceOutcome(
+      results: others.map { .failed($0.object, "\(error)") }, note: "only volumes were migrated: \(error)")
   }
 
   /// Has the peer apply all documents. Once it has answered one, a refusal of another concerns the objects of that one.

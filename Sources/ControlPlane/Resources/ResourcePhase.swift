@@ -32,6 +32,8 @@ struct ResourceOutcome: Hashable, Sendable {
   var results: [ResourceResult]
   /// Why objects that are gone were not, or not all, purged; nil if nothing is left to purge.
   var purgeFailure: String?
+  /// What else is to be said; nil if nothing.
+  var note: String?
 }
 
 /// The resources phase: collects the objects of a Migration, prepares them, has the peer apply them under its rules.

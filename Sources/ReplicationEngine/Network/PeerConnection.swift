@@ -89,7 +89,7 @@ final class PeerConnection: PeerLink {
     let (features, software) = state.withLock { ($0.negotiation?.features ?? 0, $0.negotiation?.peerSoftware ?? "") }
     guard features & feature == 0 else { return }
     throw ReplError(
-      .refused, subject: "peer \(cluster)", cause: "takes no \(what) (\(software))",
+      .unsupported, subject: "peer \(cluster)", cause: "takes no \(what) (\(software))",
       remedy: "update the peer")
   }
 
