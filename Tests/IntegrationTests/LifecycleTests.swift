@@ -106,12 +106,12 @@ extension Integration {
     func inUse() throws {
       try TwoSites.run { sites in
         let volume = try sites.source.createVolume("data", size: 8 * .mebibyte)
-        let device = try Command.check("losetup", "--find", "--show", volume.path).trimmed
+        let loop = try LoopDevice(volume.path)
         let delete = ["volume", "delete", "data", "-n", Site.namespace, "--data", "--confirm", "data"]
         let held = try sites.source.control.run(delete)
         #expect(held.status == 4, "\(held.summary)")
-        #expect(held.errors.contains(device), "the holder is named: \(held.errors)")
-        try Command.check("losetup", "--detach", device)
+        #expect(held.errors.contains(loop.path), "the holder is named: \(held.errors)")
+        loop.detach()
         let file = try OpenFile(volume.path, O_RDWR)
         let open = try sites.source.control.run(delete)
         #expect(open.status == 4, "\(open.summary)")

@@ -20,7 +20,8 @@ public final class LoopFileSystem: @unchecked Sendable {
   /// Where it is mounted.
   public let path: String
   /// As in `/dev/loop3`.
-  public let device: String
+  public var device: String { loop.path }
+  private let loop: LoopDevice
   private let folder: String
   private var isOpen = true
 
@@ -40,15 +41,15 @@ public final class LoopFileSystem: @unchecked Sendable {
       case .ext4: try Self.run(["mkfs.ext4", "-q", "-E", "nodiscard", image])
       }
       try Self.run(["mkdir", path])
-      device = try Self.run(["losetup", "--find", "--show", image])
+      loop = try LoopDevice(image)
     } catch {
       _ = try? Self.run(["rm", "-rf", folder])
       throw error
     }
     do {
-      try Self.run(["mount"] + (options.isEmpty ? [] : ["-o", options]) + [device, path])
+      try Self.run(["mount"] + (options.isEmpty ? [] : ["-o", options]) + [loop.path, path])
     } catch {
-      _ = try? Self.run(["losetup", "--detach", device])
+      loop.detach()
       _ = try? Self.run(["rm", "-rf", folder])
       throw error
     }
@@ -61,7 +62,7 @@ public final class LoopFileSystem: @unchecked Sendable {
     guard isOpen else { return }
     isOpen = false
     if (try? Self.run(["umount", path])) == nil { _ = try? Self.run(["umount", "--lazy", path]) }
-    _ = try? Self.run(["losetup", "--detach", device])
+    loop.detach()
     _ = try? Self.run(["rm", "-rf", "--one-file-system", folder])
   }
 

@@ -105,8 +105,9 @@ import Testing
     let directory = try TemporaryDirectory()
     let path = directory.file("volume")
     try storage.make(path, [UInt8](repeating: 0, count: 1 << 20))
-    let device = try LoopFileSystem.run(["losetup", "--find", "--show", path])
-    defer { _ = try? LoopFileSystem.run(["losetup", "--detach", device]) }
+    let loop = try LoopDevice(path)
+    defer { loop.detach() }
+    let device = loop.path
     let cause = expectNotStill { _ = try begin(path) }
     #expect(cause.contains(device))
   }
@@ -115,8 +116,9 @@ import Testing
     let directory = try TemporaryDirectory()
     let path = directory.file("backing")
     try storage.make(path, [UInt8](repeating: 0, count: 4 << 20))
-    let device = try LoopFileSystem.run(["losetup", "--find", "--show", path])
-    defer { _ = try? LoopFileSystem.run(["losetup", "--detach", device]) }
+    let loop = try LoopDevice(path)
+    defer { loop.detach() }
+    let device = loop.path
     let quiet = try begin(device)
     try quiet.check()
     try quiet.finish()
@@ -140,8 +142,9 @@ import Testing
     let directory = try TemporaryDirectory()
     let path = directory.file("backing")
     try storage.make(path, [UInt8](repeating: 0, count: 1 << 20))
-    let device = try LoopFileSystem.run(["losetup", "--find", "--show", path])
-    defer { _ = try? LoopFileSystem.run(["losetup", "--detach", device]) }
+    let loop = try LoopDevice(path)
+    defer { loop.detach() }
+    let device = loop.path
     let writer = try storage.openFile(device, .readWrite)
     let cause = expectNotStill { _ = try begin(device) }
     #expect(cause.contains("process \(getpid())"))

@@ -128,8 +128,9 @@ private final class NotingFlusher: VolumeFlusher {
     defer { pool.close() }
     let live = pool.path + "/live"
     try fileCommands(live, ["truncate 1m"])
-    let device = try LoopFileSystem.run(["losetup", "--find", "--show", live])
-    defer { _ = try? LoopFileSystem.run(["losetup", "--detach", device]) }
+    let loop = try LoopDevice(live)
+    defer { loop.detach() }
+    let device = loop.path
     // Into the device's cache; it stays there while somebody has the device open.
     let writer = try storage.openFile(device, .readWrite)
     defer { try? writer.close() }

@@ -63,8 +63,9 @@ import Testing
     let path = pool.path + "/volume"
     try fileCommands(path, ["truncate 64m"])
     try LoopFileSystem.run(["mkfs.ext4", "-q", path])
-    let device = try LoopFileSystem.run(["losetup", "--find", "--show", path])
-    defer { _ = try? LoopFileSystem.run(["losetup", "--detach", device]) }
+    let loop = try LoopDevice(path)
+    defer { loop.detach() }
+    let device = loop.path
     let volume = try inspect(path)
     #expect(try VolumeHolders.find(volume.identity) == [VolumeHolder(.loopDevice(name: device))])
     let directory = try TemporaryDirectory()
@@ -81,8 +82,9 @@ import Testing
   @Test(.requiresLoopDevices) func aReadOnlyLoopDeviceCannotWrite() throws {
     let directory = try TemporaryDirectory()
     try storage.make(directory.file("volume"), [UInt8](repeating: 1, count: 1 << 20))
-    let device = try LoopFileSystem.run(["losetup", "--find", "--show", "--read-only", directory.file("volume")])
-    defer { _ = try? LoopFileSystem.run(["losetup", "--detach", device]) }
+    let loop = try LoopDevice(directory.file("volume"), readOnly: true)
+    defer { loop.detach() }
+    let device = loop.path
     let volume = try inspect(directory.file("volume"))
     #expect(try VolumeHolders.find(volume.identity) == [VolumeHolder(.loopDevice(name: device), canWrite: false)])
     #expect(try VolumeHolders.writers(volume.identity).isEmpty)
