@@ -179,15 +179,16 @@ final class TargetService: Sendable {
 
   /// The answer to a begin, with new tickets; those given to the session before are void.
   private func reply(to session: TargetSession) -> BeginReply {
-    let count =
+    let wanted =
       switch session.outcome {
       case .alreadySealed, .prepared: 0
-      default: session.isRepair ? 1 : streams(session.begin)
+      default: session.isRepair ? 1 : min(max(Int(session.begin.streams), 1), 16)
       }
     let now = ticketTime
     let granted = tickets.withLock { book in
       var generator = SystemRandomNumberGenerator()
       book.revoke(session: session.begin.session)
+      let count = min(wanted, freeStreams(besides: session, ticketsOut: book.count(at: now)))
       return (0..<count).compactMap { _ in book.issue(session.grant, at: now, using: &generator) }
     }
     return BeginReply(
@@ -195,8 +196,11 @@ final class TargetService: Sendable {
       maxChunk: session.agreement.maxChunk, tickets: granted)
   }
 
-  private func streams(_ begin: BeginSession) -> Int {
-    min(max(Int(begin.streams), 1), context.configuration.streamsInMemory, 16)
+  /// Streams that the memory for buffers still has room for, over the sessions of all peers: what is open or may be
+  /// opened with a ticket counts. At least one, so that no session has to wait for another's end.
+  private func freeStreams(besides session: TargetSession, ticketsOut: Int) -> Int {
+    let open = sessions.withLock { $0.values.filter { $0 !== session }.reduce(0) { $0 + $1.openStreams } }
+    return max(1, context.configuration.streamsInMemory - ticketsOut - open)
   }
 
   private func checkBegin(_ begin: BeginSession, _ peer: String) throws(ReplError) {

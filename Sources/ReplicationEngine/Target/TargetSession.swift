@@ -62,6 +62,9 @@ final class TargetSession: Sendable {
   /// Whether the proof is being computed: nobody may touch the staging area meanwhile.
   var isSealing: Bool { state.withLock { $0.order.phase == .sealing } }
 
+  /// Data streams that were attached and have not ended.
+  var openStreams: Int { state.withLock { $0.order.openStreams } }
+
   var isEnded: Bool { state.withLock { $0.isEnded } }
 
   /// Whether data of the session is still to come or to be proven.

@@ -35,6 +35,9 @@ public struct StreamTicketBook: Sendable {
   /// Tickets that wait to be taken.
   public var count: Int { entries.count }
 
+  /// Tickets that can still be taken.
+  public func count(at now: Int64) -> Int { entries.values.count { $0.expiresAt > now } }
+
   /// Makes a ticket out of random bytes from `generator`, which must be the system's outside tests.
   ///
   /// - Parameters:

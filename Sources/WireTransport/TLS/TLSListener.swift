@@ -13,14 +13,19 @@ public final class TLSListener: Sendable {
   public typealias RefusalLog = @Sendable (_ remote: String, _ error: ReplError) -> Void
 
   private enum Entry: Sendable {
-    case handshake(CancelSignal)
+    /// Nothing is known of the other end but the address it comes from.
+    case handshake(CancelSignal, host: String)
     case connection(TLSConnection)
 
     func cancel() {
       switch self {
-      case .handshake(let signal): signal.cancel()
+      case .handshake(let signal, _): signal.cancel()
       case .connection(let connection): connection.cancel()
       }
+    }
+
+    func isHandshake(from host: String) -> Bool {
+      if case .handshake(_, host) = self { true } else { false }
     }
   }
 
@@ -37,6 +42,8 @@ public final class TLSListener: Sendable {
   private let socket: Locked<Socket?>
   private let settings: TLSSettings
   private let maxConnections: Int
+  /// Handshakes in progress from one address: a stranger who begins many and ends none leaves room for the others.
+  private let maxHandshakesPerHost: Int
   private let log: RefusalLog
   private let handler: Handler
   private let pool: WorkerPool
@@ -49,7 +56,8 @@ public final class TLSListener: Sendable {
   /// - Parameters:
   ///   - address: numeric; `::` stands for every IPv6 and IPv4 address, `0.0.0.0` for every IPv4 address.
   ///   - port: 0 for any free one; see ``boundPort``.
-  ///   - maxConnections: more are closed at once, before their handshake.
+  ///   - maxConnections: more are closed at once, before their handshake; so are handshakes from one address beyond a
+  ///     quarter of them.
   ///   - log: called on various threads; must not block.
   /// - Throws: `.invalid` for a bad address, `.refused` when the port is taken.
   public init(
@@ -62,6 +70,7 @@ public final class TLSListener: Sendable {
     boundAddress = socket.localAddress ?? wanted
     self.settings = settings
     self.maxConnections = max(1, maxConnections)
+    maxHandshakesPerHost = max(1, maxConnections / 4)
     self.log = log
     self.handler = handler
     pool = WorkerPool(name: "tls-\(boundAddress.port)", threads: self.maxConnections, queued: self.maxConnections)
@@ -142,11 +151,14 @@ public final class TLSListener: Sendable {
   }
 
   private func admit(_ accepted: Socket) {
-    let remote = accepted.remoteAddress?.description ?? "unknown"
+    let address = accepted.remoteAddress
+    let remote = address?.description ?? "unknown"
     let signal = CancelSignal()
-    guard let key = register(.handshake(signal)) else {
-      log(remote, ReplError(.refused, subject: "peer \(remote)", cause: "\(maxConnections) connections are open"))
-      return
+    let key: Int
+    do throws(ReplError) {
+      key = try register(signal, host: address?.host ?? "", remote: remote)
+    } catch {
+      return log(remote, error)
     }
     if !pool.submit({ [self] in serve(accepted, key: key, signal: signal, remote: remote) }) {
       finish(key)
@@ -168,12 +180,17 @@ public final class TLSListener: Sendable {
     }
   }
 
-  /// Nil when there are too many, or the listener stops.
-  private func register(_ entry: Entry) -> Int? {
-    live.withLock { live in
-      guard !live.stopped, live.entries.count < maxConnections else { return nil }
+  /// - Throws: `.refused` when there are too many, or the listener stops.
+  private func register(_ signal: CancelSignal, host: String, remote: String) throws(ReplError) -> Int {
+    let refusal: (String) -> ReplError = { ReplError(.refused, subject: "peer \(remote)", cause: $0) }
+    return try live.withLock { (live) throws(ReplError) in
+      if live.stopped { throw refusal("the listener stops") }
+      guard live.entries.count < maxConnections else { throw refusal("\(maxConnections) connections are open") }
+      guard live.entries.values.count(where: { $0.isHandshake(from: host) }) < maxHandshakesPerHost else {
+        throw refusal("\(maxHandshakesPerHost) handshakes from this address are under way")
+      }
       live.nextKey += 1
-      live.entries[live.nextKey] = entry
+      live.entries[live.nextKey] = .handshake(signal, host: host)
       return live.nextKey
     }
   }

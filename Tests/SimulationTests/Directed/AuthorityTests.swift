@@ -8,14 +8,16 @@ import WireProtocol
 /// Who may write what at the target.
 @Suite struct AuthorityTests {
   /// A session that was begun and started, and its tickets.
-  private static func started(_ world: World, _ start: Bool = true) throws -> (BeginSession, BeginReply) {
-    let volume = world.volumes[0]
+  private static func started(
+    _ world: World, _ start: Bool = true, volume index: Int = 0, streams: UInt16 = 2
+  ) throws -> (BeginSession, BeginReply) {
+    let volume = world.volumes[index]
     let begin = BeginSession(
       session: .random(using: &world.generator), volume: volume.id, namespace: "app", name: volume.name,
       lineage: volume.lineage, key: world.key, branch: volume.branch, snapshot: .random(using: &world.generator),
       generation: 1, size: volume.size, takenAt: world.clock.now(), consistency: .volume, kind: .delta,
       candidates: [], group: .random(using: &world.generator),
-      members: [GroupMember(volume: volume.id, size: volume.size)], acceptShrink: false, streams: 2)
+      members: [GroupMember(volume: volume.id, size: volume.size)], acceptShrink: false, streams: streams)
     guard case .beginSession(let reply) = world.service.handle(.beginSession(begin), from: "source") else {
       throw Violation("the session was not begun")
     }
@@ -52,6 +54,23 @@ import WireProtocol
       try world.service.attach(session: begin.session, ticket: reply.tickets[0], from: "source")
     }
     #expect(error?.kind == .unauthenticated)
+  }
+
+  @Test("the streams of all sessions together keep to the memory for buffers; each session gets one")
+  func streamsOfAllSessions() throws {
+    let world = try World.written(3)
+    let all = EngineConfiguration.memoryPerStream
+    #expect(world.target.configuration.memory / all == 16)
+    let (first, greedy) = try Self.started(world, streams: 16)
+    #expect(greedy.tickets.count == 16)
+    let stream = try world.service.attach(session: first.session, ticket: greedy.tickets[0], from: "source")
+    let (_, late) = try Self.started(world, volume: 1, streams: 16)
+    #expect(late.tickets.count == 1, "15 tickets and a stream are out")
+    stream.close()
+    world.clock.advance(seconds: 121)
+    #expect(
+      try Self.started(world, volume: 2, streams: 16).1.tickets.count == 16, "nothing is open, every ticket has expired"
+    )
   }
 
   @Test("a session is open only to the peer that began it")
