@@ -116,14 +116,21 @@ actor FakeService: ReplicationService {
   /// Promotions asked for, in order.
   private(set) var promotions: [(volume: String, cluster: String, point: String)] = []
 
-  func promote(volume: VolumeID, from cluster: String, point: PointID) async throws(ReplError) -> VolumeReport {
-    if let error = promoteError ?? promoteErrors[volume.description] { throw error }
-    promotions.append((volume.description, cluster, point.description))
-    if let index = held.firstIndex(where: { $0.id == volume.description }) {
+  func promote(_ group: [VolumePromotion], from cluster: String) async throws(ReplError) -> [VolumeReport] {
+    if let error = promoteError { throw error }
+    var reports: [VolumeReport] = []
+    for wanted in group {
+      if let error = promoteErrors[wanted.volume.description] {
+        throw ReplError(reports.isEmpty ? error.kind : .transient, subject: error.subject, cause: error.cause)
+      }
+      promotions.append((wanted.volume.description, cluster, wanted.point.description))
+      guard let index = held.firstIndex(where: { $0.id == wanted.volume.description }) else {
+        throw ReplError(.notFound, subject: "volume \(wanted.volume)", cause: "no such volume")
+      }
       held[index].role = .promoted
-      return held[index]
+      reports.append(held[index])
     }
-    throw ReplError(.notFound, subject: "volume \(volume)", cause: "no such volume")
+    return reports
   }
 
   /// The control plane at the other end of every pair, and the cluster it sees as the sender.

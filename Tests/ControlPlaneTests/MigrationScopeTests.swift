@@ -80,6 +80,26 @@ struct MigrationScopeTests {
     }
   }
 
+  @Test("an admin pair to the same cluster is as good as the pair itself; one to another is refused")
+  func adminPair() async throws {
+    let world = try await ScheduleWorld()
+    try await world.prepare()
+    let pair: [String: JSONValue] = ["spec": ["options": ["ip": "h", "token": .string(FakeService.token)]]]
+    try await world.create(.clusterPair, "kube-system", "admin", pair)
+    try await world.settle()
+    try await make(world, ["adminClusterPair": "admin"])
+    try await world.settle()
+    #expect(try await status(world)["status"] == "Successful")
+    try await world.create(.clusterPair, "kube-system", "elsewhere", ["status": ["remoteStorageId": "third"]])
+    try await world.create(
+      .migration, "mysql", "n",
+      ["spec": ["clusterPair": "remotecluster", "namespaces": ["mysql"], "adminClusterPair": "elsewhere"]])
+    try await world.settle()
+    let refused = try await world.object(.migration, "n").status
+    #expect(refused["status"] == "Failed")
+    #expect(refused["reason"]?.string?.contains("leads to cluster third") == true)
+  }
+
   @Test("a peer that is away for long and then fails once does not fail the Migration")
   func longOutage() async throws {
     let world = try await ScheduleWorld()

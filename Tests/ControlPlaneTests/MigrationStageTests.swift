@@ -106,6 +106,15 @@ struct MigrationStageTests {
         ["namespaces": ["gone"], "skipDeletedNamespaces": false],
         "migration namespaces should only contain the current namespace"
       ),
+      (
+        ["transformSpecs": ["rename"]],
+        "transformSpecs names ResourceTransformation rename: objects are not transformed by this agent; remove it, "
+          + "or change the objects at the destination"
+      ),
+      (
+        ["adminClusterPair": "none"],
+        "error getting admin cluster pair kube-system/none: clusterpairs.stork.libopenstorage.org \"none\" not found"
+      ),
     ] as [([String: JSONValue], String)])
   func badSpecs(_ spec: [String: JSONValue], _ cause: String) async throws {
     let world = try await world(spec)

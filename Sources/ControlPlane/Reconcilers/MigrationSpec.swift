@@ -8,6 +8,10 @@ struct MigrationSpec: Hashable, Sendable {
   var includeResources: Bool
   var includeVolumes: Bool
   var skipDeletedNamespaces: Bool
+  /// Names of ResourceTransformations, which this agent does not carry out.
+  var transformations: [String]
+  /// Name of a ClusterPair in the admin namespace for cluster-wide objects; empty for none.
+  var adminClusterPair: String
   var selectors: ObjectSelectors
 
   init(_ object: KubeObject) {
@@ -19,6 +23,8 @@ struct MigrationSpec: Hashable, Sendable {
     includeResources = spec["includeResources"]?.bool ?? true
     includeVolumes = spec["includeVolumes"]?.bool ?? true
     skipDeletedNamespaces = spec["skipDeletedNamespaces"]?.bool ?? true
+    transformations = spec["transformSpecs"]?.array?.compactMap(\.string) ?? []
+    adminClusterPair = spec["adminClusterPair"]?.string ?? ""
     selectors = ObjectSelectors(object)
   }
 
@@ -43,6 +49,11 @@ struct MigrationSpec: Hashable, Sendable {
     if namespaces.isEmpty, namespaceSelectors.isEmpty { return Self.noNamespace }
     if ownNamespace != Stork.adminNamespace, namespaces.contains(where: { $0 != ownNamespace }) {
       return Self.foreignNamespace
+    }
+    if includeResources, let name = transformations.first {
+      return
+        "transformSpecs names ResourceTransformation \(name): objects are not transformed by this agent; remove it, "
+        + "or change the objects at the destination"
     }
     return nil
   }

@@ -39,7 +39,28 @@ extension MigrationReconciler {
     if object.namespace != Stork.adminNamespace, found.contains(where: { $0 != object.namespace }) {
       return MigrationSpec.foreignNamespace
     }
+    if let fault = try await adminPairFault(object, spec) { return fault }
     return try await ruleFault(object)
+  }
+
+  /// Objects of all scopes go to the control plane of the Migration's own peer: a pair for cluster-wide objects that
+  /// leads elsewhere would not be followed.
+  private func adminPairFault(_ object: KubeObject, _ spec: MigrationSpec) async throws(StatusError) -> String? {
+    guard spec.includeResources, !spec.adminClusterPair.isEmpty else { return nil }
+    let name = spec.adminClusterPair
+    let admin: KubeObject
+    do throws(StatusError) {
+      admin = try await store.get(.clusterPair, namespace: Stork.adminNamespace, name: name)
+    } catch {
+      guard error.code == 404 else { throw error }
+      return "error getting admin cluster pair \(Stork.adminNamespace)/\(name): \(error.message)"
+    }
+    let own = try? await store.get(.clusterPair, namespace: object.namespace, name: spec.clusterPair)
+    guard let there = admin.status["remoteStorageId"]?.string, !there.isEmpty,
+      let here = own?.status["remoteStorageId"]?.string, !here.isEmpty, here != there
+    else { return nil }
+    return "adminClusterPair \(name) leads to cluster \(there) and clusterPair \(spec.clusterPair) to \(here): "
+      + "cluster-wide objects go to the same cluster as the others; name a pair with that one"
   }
 
   private func leaveFirstStage(_ object: KubeObject, _ spec: MigrationSpec) async throws(StatusError) -> Duration? {

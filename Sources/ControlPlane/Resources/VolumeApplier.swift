@@ -47,9 +47,8 @@ struct VolumeApplier: Sendable {
 
   /// Makes the volumes live if the applications are to start; those that are live already stay as they are.
   ///
-  /// A group goes live whole: all are checked before the first one is touched. What can only be found out by doing it (a
-  /// disk that fills up) leaves the rest to the next time the document is sent: promoting the same point again is no
-  /// error.
+  /// A group goes live whole: all are checked, so that each that cannot has its own reason, and then the engine makes
+  /// all of them live or none. Promoting the same points again is no error.
   /// - Throws: `.transient` when the document is to be sent again.
   func promote(_ document: ResourceDocument) async throws(ReplError) -> Promotions {
     var promotions = Promotions(reports: held)
@@ -63,16 +62,16 @@ struct VolumeApplier: Sendable {
       }
     }
     if let failure = promotions.failure { return promotions.abandoned(wanted, because: failure) }
-    var begun = wanted.count < document.volumes.count
-    for volume in wanted {
-      do throws(ReplError) {
-        try requireTime()
-        promotions.reports[volume.volume] = try await promote(volume)
-        begun = true
-      } catch {
-        guard begun || error.kind == .transient else { return promotions.abandoned(wanted, because: "\(error)") }
-        throw ReplError(.transient, subject: error.subject, cause: error.cause, remedy: error.remedy)
+    do throws(ReplError) {
+      try requireTime()
+      var group: [VolumePromotion] = []
+      for volume in wanted { group.append(VolumePromotion(volume: volume.volume, point: try point(of: volume))) }
+      for (volume, report) in zip(wanted, try await service.promote(group, from: cluster)) {
+        promotions.reports[volume.volume] = report
       }
+    } catch {
+      if error.kind == .transient { throw error }
+      return promotions.abandoned(wanted, because: "\(error)")
     }
     return promotions
   }
@@ -85,10 +84,6 @@ struct VolumeApplier: Sendable {
 
   private func check(_ wanted: TravellingVolume) async throws(ReplError) {
     try await service.checkPromotion(volume: wanted.volume, from: cluster, point: try point(of: wanted))
-  }
-
-  private func promote(_ wanted: TravellingVolume) async throws(ReplError) -> VolumeReport {
-    try await service.promote(volume: wanted.volume, from: cluster, point: try point(of: wanted))
   }
 
   private func point(of wanted: TravellingVolume) throws(ReplError) -> PointID {

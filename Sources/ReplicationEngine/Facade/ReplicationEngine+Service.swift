@@ -76,14 +76,23 @@ extension ReplicationEngine: ReplicationService {
   public func isBusy(volume: VolumeID) async -> Bool { runs.isBusy(volume) }
 
   public func promote(
-    volume: VolumeID, from cluster: String, point: PointID
-  ) async throws(ReplError) -> VolumeReport {
+    _ group: [VolumePromotion], from cluster: String
+  ) async throws(ReplError) -> [VolumeReport] {
     try await runOnThread("promotion") { [self] () throws(ReplError) in
-      try target.promote(try SourceVolume(cluster: cluster, volume: volume), point: point)
-      guard
-        let record = try database.read({ try TargetVolumeRecord.find($0, cluster: cluster, volume: volume) })
-      else { throw ReplError(.notFound, subject: "volume \(volume) of \(cluster)", cause: "is not held here") }
-      return try report(record)
+      var wanted: [WantedPromotion] = []
+      for entry in group {
+        wanted.append(
+          WantedPromotion(source: try SourceVolume(cluster: cluster, volume: entry.volume), point: entry.point))
+      }
+      try target.promote(wanted)
+      var reports: [VolumeReport] = []
+      for volume in group.map(\.volume) {
+        guard
+          let record = try database.read({ try TargetVolumeRecord.find($0, cluster: cluster, volume: volume) })
+        else { throw ReplError(.notFound, subject: "volume \(volume) of \(cluster)", cause: "is not held here") }
+        reports.append(try report(record))
+      }
+      return reports
     }
   }
 

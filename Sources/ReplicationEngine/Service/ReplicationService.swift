@@ -41,10 +41,14 @@ public protocol ReplicationService: Sendable {
     -> RecoveryPointReport
   /// Reads the point and its twin and compares both with the seals; `quick` compares stored seals only.
   func verify(namespace: String, name: String, point: PointID?, quick: Bool) async throws(ReplError) -> VerifyReport
-  /// Makes a point of a volume held for a peer the live file, at the path the report names; the volume's role becomes
-  /// `promoted` and later sessions of it are refused. Idempotent for the same point.
-  func promote(volume: VolumeID, from cluster: String, point: PointID) async throws(ReplError) -> VolumeReport
-  /// Throws what ``promote(volume:from:point:)`` would refuse with as things are, and changes nothing.
+  /// Makes points of volumes held for a peer the live files, at the paths the reports name, all or none; the role of the
+  /// volumes becomes `promoted` and later sessions of them are refused. Idempotent for the same points.
+  ///
+  /// - Returns: a report of each, in the same order.
+  /// - Throws: `.transient` when some are live and the engine goes on with the others by itself, or all is to be tried
+  ///   again; anything else: none is live.
+  func promote(_ group: [VolumePromotion], from cluster: String) async throws(ReplError) -> [VolumeReport]
+  /// Throws what ``promote(_:from:)`` would refuse with as things are, and changes nothing.
   func checkPromotion(volume: VolumeID, from cluster: String, point: PointID) async throws(ReplError)
 
   /// Sends a document to the control plane of a pair's peer and returns its answer. A peer gets two at once, others wait.

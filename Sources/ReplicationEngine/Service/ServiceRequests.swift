@@ -56,6 +56,16 @@ public struct PairRequest: Hashable, Sendable {
   }
 }
 
+/// A volume held for a peer that is to go live, and the point that becomes its live file.
+public struct VolumePromotion: Hashable, Sendable {
+  public var volume: VolumeID
+  public var point: PointID
+  public init(volume: VolumeID, point: PointID) {
+    self.volume = volume
+    self.point = point
+  }
+}
+
 /// The volumes of one Migration: one group.
 public struct MigrationRequest: Hashable, Sendable {
   public var reference: ObjectReference

@@ -2,25 +2,40 @@ import BlockDiff
 import ReplModel
 import WireProtocol
 
-/// Makes a point of a volume held for another cluster the live file: an intent, durable first, made of steps that may
-/// be repeated. `docs/architecture.md` has the table.
+/// A volume held for another cluster that is to go live, and the point it is made of.
+struct WantedPromotion: Hashable, Sendable {
+  var source: SourceVolume
+  var point: PointID
+}
+
+/// Makes points of volumes held for another cluster the live files: an intent for the whole group, durable first, made
+/// of steps that may be repeated. `docs/architecture.md` has the table.
 struct Promotion: Sendable {
+  struct Intent: Hashable, Sendable {
+    var record: PromotionRecord
+    /// False for one that was recorded before: others of its group may be live.
+    var isNew: Bool
+  }
+
   let context: TargetContext
 
-  /// Records the intent: from its commit on, sessions of the volume are refused. The same point again is no error.
-  func intend(_ source: SourceVolume, point: PointID) throws(ReplError) -> PromotionRecord {
-    let (record, isNew) = try plan(source, point: point)
-    guard isNew else { return record }
-    try context.database.write { database in
-      try record.save(database)
-      try TargetVolumeRecord.setRole(database, source, .promoted)
+  /// Records the intents of a group in one transaction: from its commit on, sessions of the volumes are refused. The
+  /// same points again are no error.
+  func intend(_ group: [WantedPromotion]) throws(ReplError) -> [Intent] {
+    var intents: [Intent] = []
+    for wanted in group { intents.append(try plan(wanted.source, point: wanted.point)) }
+    try context.database.write { [intents] database in
+      for intent in intents where intent.isNew {
+        try intent.record.save(database)
+        try TargetVolumeRecord.setRole(database, intent.record.source, .promoted)
+      }
     }
-    return record
+    return intents
   }
 
   /// The intent, and whether it is not recorded yet. Changes nothing: a group is checked as a whole before any of it
   /// goes live.
-  func plan(_ source: SourceVolume, point: PointID) throws(ReplError) -> (record: PromotionRecord, isNew: Bool) {
+  func plan(_ source: SourceVolume, point: PointID) throws(ReplError) -> Intent {
     let (volume, known, held) = try context.database.read { database in
       (
         try TargetVolumeRecord.find(database, cluster: source.cluster, volume: source.volume),
@@ -31,23 +46,29 @@ struct Promotion: Sendable {
     guard let volume else {
       throw ReplError(.notFound, subject: "\(source)", cause: "is not held here")
     }
-    if let known { return (try again(known, point, volume), false) }
+    if let known { return Intent(record: try again(known, point, volume), isNew: false) }
     guard volume.role == .target else {
       throw ReplError(.refused, subject: volume.label, cause: "is \(volume.role.rawValue) at this site")
     }
     try requirePromotable(held, point, source)
-    return (PromotionRecord(source: source, mark: try mark(volume, source, point)), true)
+    return Intent(record: PromotionRecord(source: source, mark: try mark(volume, source, point)), isNew: true)
   }
 
-  /// Makes the live file and records that it is there. After a failure the intent is taken back if nothing was made;
-  /// otherwise it stays, to be finished when it is asked for again or at start-up.
-  func complete(_ record: PromotionRecord) throws(ReplError) {
-    guard !record.mark.isLive else { return }
-    do throws(ReplError) {
-      try finish(record)
-    } catch {
-      try? undo(record)
-      throw error
+  /// Makes the live files and records that they are there. After a failure the intents are taken back if all are
+  /// new and no live file was made; otherwise they stay, to be finished by the next ``finishAll()``: a group goes live
+  /// whole.
+  ///
+  /// - Throws: `.transient` when some of the group may be live; else what went wrong.
+  func complete(_ group: [Intent]) throws(ReplError) {
+    for intent in group where !intent.record.mark.isLive {
+      do throws(ReplError) {
+        try finish(intent.record)
+      } catch {
+        if group.allSatisfy(\.isNew), (try? undo(group.map(\.record))) == true { throw error }
+        throw ReplError(
+          .transient, subject: error.subject, cause: "\(error.cause); others of its group are live already",
+          remedy: [error.remedy, "it is tried again by itself"].compactMap(\.self).joined(separator: "; "))
+      }
     }
   }
 
@@ -73,7 +94,7 @@ struct Promotion: Sendable {
       "\(record.source) is live here at \(record.mark.path): made of point \(record.mark.point)")
   }
 
-  /// Finishes what a crash has left; returns what could not be finished.
+  /// Finishes what a crash or a failure has left; returns what could not be finished.
   func finishAll() throws(ReplError) -> [String] {
     var left: [String] = []
     for record in try context.database.read({ try PromotionRecord.unfinished($0) }) {
@@ -133,17 +154,24 @@ struct Promotion: Sendable {
       branch: Branch(epoch: volume.branch.epoch + 1, id: .random()), isLive: false)
   }
 
-  /// Only while there is no live file: what was made may be in use already.
-  private func undo(_ record: PromotionRecord) throws(ReplError) {
-    guard try !context.storage.exists(record.mark.path) else { return }
-    let volume = try context.database.read {
-      try TargetVolumeRecord.find($0, cluster: record.source.cluster, volume: record.source.volume)
+  /// Only while none of the group has a live file: what was made may be in use already. False if one has.
+  private func undo(_ group: [PromotionRecord]) throws(ReplError) -> Bool {
+    for record in group {
+      if record.mark.isLive { return false }
+      if try context.storage.exists(record.mark.path) { return false }
     }
-    guard let volume else { return }
-    try context.store(pool: volume.pool).removePromotionMark(of: record.source)
+    for record in group {
+      let volume = try context.database.read {
+        try TargetVolumeRecord.find($0, cluster: record.source.cluster, volume: record.source.volume)
+      }
+      if let volume { try context.store(pool: volume.pool).removePromotionMark(of: record.source) }
+    }
     try context.database.write { database in
-      try record.delete(database)
-      try TargetVolumeRecord.setRole(database, record.source, .target)
+      for record in group {
+        try record.delete(database)
+        try TargetVolumeRecord.setRole(database, record.source, .target)
+      }
     }
+    return true
   }
 }

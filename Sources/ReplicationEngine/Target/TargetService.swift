@@ -136,15 +136,25 @@ final class TargetService: Sendable {
 
   // MARK: Promotion
 
-  /// Makes a point of a volume the live file and refuses its sessions from then on. Idempotent for the same point.
-  func promote(_ source: SourceVolume, point: PointID) throws(ReplError) {
+  /// Makes points of volumes the live files, all or none, and refuses sessions of them from then on. Idempotent for the
+  /// same points.
+  ///
+  /// - Throws: `.transient` when some are live and the others will be: ``finishPromotions()`` goes on with them.
+  func promote(_ group: [WantedPromotion]) throws(ReplError) {
     try promotions.withLock { _ throws(ReplError) in
-      try requireNoProof(of: source)
+      for wanted in group { try requireNoProof(of: wanted.source) }
       let promotion = Promotion(context: context)
-      let record = try promotion.intend(source, point: point)
-      if let running = sessions.withLock({ $0.removeValue(forKey: source) }) { end(running) }
-      try promotion.complete(record)
+      let intents = try promotion.intend(group)
+      for wanted in group {
+        if let running = sessions.withLock({ $0.removeValue(forKey: wanted.source) }) { end(running) }
+      }
+      try promotion.complete(intents)
     }
+  }
+
+  /// Goes on with promotions of which a part failed; what still cannot be finished, as sentences.
+  func finishPromotions() throws(ReplError) -> [String] {
+    try promotions.withLock { _ throws(ReplError) in try Promotion(context: context).finishAll() }
   }
 
   /// Throws what ``promote(_:point:)`` would refuse with as things are.

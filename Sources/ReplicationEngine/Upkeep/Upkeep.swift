@@ -2,11 +2,13 @@ import ReplModel
 import Synchronization
 import WireTransport
 
-/// The engine's timers, each on a thread of its own: ledger ticks, heartbeats, scrub, room in the pools,
-/// retention.
+/// The engine's timers, each on a thread of its own: ledger ticks, heartbeats, scrub, room in the pools, retention,
+/// promotions that a failure interrupted.
 final class Upkeep: Sendable {
   /// Seconds between two looks at the ages of points.
   private static let retentionInterval = 600.0
+  /// Seconds between two tries to finish promotions.
+  private static let promotionInterval = 30.0
   private let stopSignal = Atomic<Bool>(false)
   private let threads: Mutex<[WorkerThread]>
 
@@ -32,7 +34,10 @@ final class Upkeep: Sendable {
         if let engine { RetentionRun(context: engine.target.context).pruneAll(elapsed: Self.retentionInterval) }
       }
     }
-    threads.withLock { $0 = [ticks, heartbeats, scrubs, space, retention] }
+    let promotions = try WorkerThread(name: "promotion") { [self, weak engine] in
+      every(Self.promotionInterval) { engine?.finishPromotions() }
+    }
+    threads.withLock { $0 = [ticks, heartbeats, scrubs, space, retention, promotions] }
   }
 
   var isStopped: Bool { stopSignal.load(ordering: .relaxed) }
@@ -79,6 +84,17 @@ extension ReplicationEngine {
 }
 
 extension ReplicationEngine {
+  /// A group of which some volumes are live goes on until all of them are.
+  func finishPromotions() {
+    do throws(ReplError) {
+      for sentence in try target.finishPromotions() {
+        logger.warning("a promotion is not finished", metadata: ["reason": "\(sentence)"])
+      }
+    } catch {
+      logger.warning("promotions are not looked after", metadata: ["reason": "\(error)"])
+    }
+  }
+
   /// What is not answered now is said again with the next heartbeat.
   private func sendNotices(_ link: PeerConnection) {
     do throws(ReplError) {

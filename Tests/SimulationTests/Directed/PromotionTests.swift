@@ -6,6 +6,12 @@ import WireProtocol
 
 @testable import ReplicationEngine
 
+extension TargetService {
+  fileprivate func promote(_ source: SourceVolume, point: PointID) throws(ReplError) {
+    try promote([WantedPromotion(source: source, point: point)])
+  }
+}
+
 /// A point of a volume becomes the live file, whatever happens meanwhile.
 @Suite struct PromotionTests {
   /// Two sealed points of one volume; the newest is to be promoted.
@@ -216,6 +222,74 @@ import WireProtocol
     #expect(try world.migrate()?.state == .succeeded)
     #expect(try world.points(world.volumes[0]).count == 3 && newest.state == .sealed)
     try world.check()
+  }
+
+  /// Three volumes of one group, and the points that are to go live.
+  private static func group(_ seed: UInt64 = 1) throws -> (World, [WantedPromotion]) {
+    let world = try World.written(3, seed: seed)
+    #expect(try world.migrate()?.state == .succeeded)
+    let wanted = try world.volumes.map { volume in
+      WantedPromotion(
+        source: try SourceVolume(cluster: "source", volume: volume.id),
+        point: try #require(try world.points(volume).first).point)
+    }
+    return (world, wanted)
+  }
+
+  /// How many of the group have a live file that is the point, and how many are targets without one.
+  private static func count(_ world: World, _ group: [WantedPromotion]) throws -> (live: Int, targets: Int) {
+    var (live, targets) = (0, 0)
+    for (wanted, volume) in zip(group, world.volumes) {
+      let path = world.target.layout.live(wanted.source, namespace: "app", name: volume.name)
+      let bytes = world.target.disk.contents(path)
+      switch try role(world, wanted.source) {
+      case .promoted where bytes == world.model[wanted.point]: live += 1
+      case .target where bytes == nil: targets += 1
+      default: Issue.record("\(volume.name) is neither live nor a target")
+      }
+    }
+    return (live, targets)
+  }
+
+  @Test("a power cut at any change of the disk: start-up makes the whole group live, since all was intended at once")
+  func groupAndPowerCuts() throws {
+    for operations in 0... {
+      let (world, group) = try Self.group(UInt64(operations + 1))
+      world.target.disk.gate.stopAfter(operations)
+      let wasCut = (try? world.service.promote(group)) == nil
+      #expect(try world.rebootTarget().unfinished.isEmpty)
+      #expect(try Self.count(world, group) == (3, 0), "after \(operations) operations")
+      guard wasCut else { break }
+      #expect(operations < 500)
+    }
+  }
+
+  @Test("a group whose disk fills up before anything is live is taken back whole")
+  func groupTakenBack() throws {
+    let (world, group) = try Self.group()
+    world.target.disk.gate.fail(with: ReplError(.noSpace, subject: "disk", cause: "is full")) { $0.kind == .rename }
+    #expect(throws: ReplError.self) { try world.service.promote(group) }
+    #expect(try Self.count(world, group) == (0, 3))
+    try world.live(steps: 1)
+    #expect(try world.migrate()?.state == .succeeded)
+  }
+
+  @Test("a group of which some are live goes on by itself until all are; nothing is taken back")
+  func groupGoesOn() throws {
+    let (world, group) = try Self.group()
+    // The first of the group is live when the second fails.
+    let path = world.target.layout.live(group[1].source, namespace: "app", name: world.volumes[1].name)
+    let full = ReplError(.noSpace, subject: "disk", cause: "is full")
+    world.target.disk.gate.fail(with: full, once: false) { $0.kind == .rename && $0.path == path }
+    let error = #expect(throws: ReplError.self) { try world.service.promote(group) }
+    #expect(error?.kind == .transient)
+    #expect(error?.cause.contains("is full") == true)
+    // Asked again by the sender, and tried again by itself: it stays as it is while the disk is full.
+    #expect(throws: ReplError.self) { try world.service.promote(group) }
+    #expect(try world.service.finishPromotions().count == 1)
+    world.target.disk.gate.reset()
+    #expect(try world.service.finishPromotions().isEmpty)
+    #expect(try Self.count(world, group) == (3, 0))
   }
 
   @Test("names that a peer sends are never paths")
