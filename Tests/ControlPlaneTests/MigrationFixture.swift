@@ -4,6 +4,9 @@ import ReplicationEngine
 
 @testable import ControlPlane
 
+/// How the result of an object that was applied reads.
+let migrated = "Successful Resource migrated successfully"
+
 /// Two control planes without their reconcilers, joined: what `east` exchanges with its peer, `west` answers.
 struct MigrationFixture {
   let east: StoreFixture
