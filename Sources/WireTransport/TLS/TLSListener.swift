@@ -56,8 +56,8 @@ public final class TLSListener: Sendable {
   /// - Parameters:
   ///   - address: numeric; `::` stands for every IPv6 and IPv4 address, `0.0.0.0` for every IPv4 address.
   ///   - port: 0 for any free one; see ``boundPort``.
-  ///   - maxConnections: more are closed at once, before their handshake; so are handshakes from one address beyond a
-  ///     quarter of them.
+  ///   - maxConnections: more are closed at once, before their handshake; so are handshakes from one address beyond
+  ///     half as many, or 4.
   ///   - log: called on various threads; must not block.
   /// - Throws: `.invalid` for a bad address, `.refused` when the port is taken.
   public init(
@@ -70,7 +70,7 @@ public final class TLSListener: Sendable {
     boundAddress = socket.localAddress ?? wanted
     self.settings = settings
     self.maxConnections = max(1, maxConnections)
-    maxHandshakesPerHost = max(1, maxConnections / 4)
+    maxHandshakesPerHost = max(4, maxConnections / 2)
     self.log = log
     self.handler = handler
     pool = WorkerPool(name: "tls-\(boundAddress.port)", threads: self.maxConnections, queued: self.maxConnections)
