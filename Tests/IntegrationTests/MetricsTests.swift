@@ -131,6 +131,23 @@ extension Integration {
       #expect((0..<120).contains(try #require(page.value("repl_agent_volume_lag_seconds", labels))))
     }
 
+    @Test("a scraper that stays connected does not hold up the end of the agent")
+    func stopping() throws {
+      let place = try Self.place()
+      let directory = try TemporaryDirectory()
+      let site = try Site("alpha", in: directory.path, fileSystem: .xfs, extra: place.lines)
+      defer { site.release() }
+      try site.agent.start()
+      let scraper = try Socket.connect(place.address, place.port)
+      defer { close(scraper) }
+      let request = Array("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".utf8)
+      #expect(write(scraper, request, request.count) == request.count)
+      var answer = [UInt8](repeating: 0, count: 4096)
+      #expect(read(scraper, &answer, answer.count) > 0)
+      #expect(site.agent.stop() == 0)
+      #expect(site.agent.logText().contains("agent stopped"), "by itself, not by the time that is set to it")
+    }
+
     @Test("an address in use keeps the agent from starting, and it says which")
     func addressInUse() throws {
       let place = try Self.place()
