@@ -17,6 +17,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
+    .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
     .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0"),
     .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
@@ -40,11 +41,16 @@ let package = Package(
     .target(
       name: "WireTransport", dependencies: ["CStorageShims", "ReplModel", "WireProtocol"],
       swiftSettings: strict),
+    // What is measured, as Prometheus reads it: families, their text, a backend for swift-metrics. No I/O, no clock.
+    .target(
+      name: "MetricsExposition", dependencies: [.product(name: "CoreMetrics", package: "swift-metrics")],
+      swiftSettings: strict),
     // Joins BlockDiff and the wire: catalogue, cycles, target service, pairing, scrub, verify.
     .target(
       name: "ReplicationEngine",
       dependencies: [
-        "BlockDiff", "ReplModel", "WireProtocol", "WireTransport",
+        "BlockDiff", "MetricsExposition", "ReplModel", "WireProtocol", "WireTransport",
+        .product(name: "CoreMetrics", package: "swift-metrics"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),
@@ -54,9 +60,11 @@ let package = Package(
     .target(
       name: "ControlPlane",
       dependencies: [
-        "APIModel", "ReplModel", "ReplicationEngine",
+        "APIModel", "MetricsExposition", "ReplModel", "ReplicationEngine",
+        .product(name: "CoreMetrics", package: "swift-metrics"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOPosix", package: "swift-nio"),
       ], swiftSettings: strict),
@@ -64,7 +72,7 @@ let package = Package(
     .executableTarget(
       name: "ReplAgent",
       dependencies: [
-        "ControlPlane", "ReplicationEngine", "BlockDiff", "ReplModel", "WireTransport", "Yams",
+        "ControlPlane", "MetricsExposition", "ReplicationEngine", "BlockDiff", "ReplModel", "WireTransport", "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),
@@ -84,6 +92,11 @@ let package = Package(
       name: "BlockDiffTests", dependencies: ["BlockDiff", "CStorageShims", "ReplModel", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
+      name: "MetricsExpositionTests",
+      dependencies: [
+        "MetricsExposition", "TestSupport", .product(name: "CoreMetrics", package: "swift-metrics"),
+      ], swiftSettings: strict),
+    .testTarget(
       name: "WireProtocolTests", dependencies: ["WireProtocol", "ReplModel", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
@@ -92,20 +105,21 @@ let package = Package(
     .testTarget(
       name: "ReplicationEngineTests",
       dependencies: [
-        "ReplicationEngine", "BlockDiff", "WireProtocol", "WireTransport", "ReplModel", "TestSupport",
+        "ReplicationEngine", "BlockDiff", "MetricsExposition", "WireProtocol", "WireTransport", "ReplModel",
+        "TestSupport",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),
     .testTarget(
       name: "SimulationTests",
       dependencies: [
-        "ReplicationEngine", "BlockDiff", "WireProtocol", "ReplModel", "TestSupport",
+        "ReplicationEngine", "BlockDiff", "MetricsExposition", "WireProtocol", "ReplModel", "TestSupport",
         .product(name: "GRDB", package: "GRDB.swift"),
       ], swiftSettings: strict),
     .testTarget(
       name: "ControlPlaneTests",
       dependencies: [
-        "APIModel", "ControlPlane", "ReplicationEngine", "ReplCtl", "ReplModel", "TestSupport",
+        "APIModel", "ControlPlane", "MetricsExposition", "ReplicationEngine", "ReplCtl", "ReplModel", "TestSupport",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),

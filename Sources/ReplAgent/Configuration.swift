@@ -8,6 +8,7 @@ struct AgentConfiguration: Sendable {
   var engine: EngineConfiguration
   var socket = "/run/repl-agent/agent.sock"
   var api = LoopbackListen.automatic
+  var metrics = MetricsListen.off
   /// IANA name of the zone of schedule policies; nil: the node's local zone.
   var timeZone: String?
   var logLevel = "info"
@@ -54,8 +55,11 @@ extension AgentConfiguration {
     readLimits(root, &engine)
     readUpkeep(root, &engine)
     _ = root.string("clusterDomain", default: "")
-    root.map("metrics") { _ = $0.string("listen", default: "") }
     var configuration = AgentConfiguration(engine: engine)
+    root.map("metrics") { metrics in
+      let text = metrics.string("listen", default: "") { MetricsListen($0) == nil ? MetricsListen.expected : nil }
+      configuration.metrics = MetricsListen(text) ?? .off
+    }
     root.map("api") { api in
       let text = api.string("listen", default: "") { LoopbackListen($0) == nil ? LoopbackListen.expected : nil }
       configuration.api = LoopbackListen(text) ?? .automatic

@@ -3,6 +3,7 @@ import ControlPlane
 import Foundation
 import Glibc
 import Logging
+import MetricsExposition
 import ReplModel
 import ReplicationEngine
 
@@ -22,16 +23,18 @@ struct RunCommand: AsyncParsableCommand {
     FileLimit.raise()
     let manager = ServiceManager()
     let stop = StopSignals()
+    let registry = MetricsRegistry(EngineDefinitions.recorded + ControlPlaneDefinitions.recorded)
+    configuration.metrics.warn(logger)
     let engine: ReplicationEngine
     do {
-      engine = try ReplicationEngine.open(configuration.engine, logger: logger)
+      engine = try ReplicationEngine.open(configuration.engine, logger: logger, metrics: registry)
     } catch {
       throw ExitCodes.exit(error)
     }
     logger.notice(
       "agent started",
       metadata: ["cluster": "\(configuration.engine.clusterID)", "node": "\(configuration.engine.node)"])
-    let outcome = await serve(engine, configuration, manager, stop, logger)
+    let outcome = await serve(engine, configuration, registry, manager, stop, logger)
     manager.stopping()
     Self.forceExit(after: 9)
     engine.stop()
@@ -43,8 +46,8 @@ struct RunCommand: AsyncParsableCommand {
 
   /// Serves the local socket until a signal comes; returns what went wrong, if that ended it.
   private func serve(
-    _ engine: ReplicationEngine, _ configuration: AgentConfiguration, _ manager: ServiceManager, _ stop: StopSignals,
-    _ logger: Logger
+    _ engine: ReplicationEngine, _ configuration: AgentConfiguration, _ registry: MetricsRegistry,
+    _ manager: ServiceManager, _ stop: StopSignals, _ logger: Logger
   ) async -> ReplError? {
     let loopback = LoopbackAPI(configuration, logger: logger)
     do {
@@ -53,6 +56,9 @@ struct RunCommand: AsyncParsableCommand {
           var control = ControlPlaneConfiguration(
             socketPath: configuration.socket, databasePath: configuration.engine.stateDirectory + "/objects.db",
             timeZone: configuration.timeZone)
+          control.metrics = registry
+          control.collectors = [EngineCollector(engine), ProcessCollector()]
+          control.metricsListen = configuration.metrics.listener
           control.kubeconfig = { () throws(ReplError) in try loopback.kubeconfig() }
           let service = try ControlPlaneService(configuration: control, service: engine, logger: logger)
           try await service.run { manager.ready() }

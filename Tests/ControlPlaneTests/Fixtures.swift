@@ -110,13 +110,16 @@ final class PlaneFixture: Sendable {
   var socketPath: String { directory.path + "/agent.sock" }
   var client: AgentClient { AgentClient(socketPath: socketPath) }
 
-  init(_ directory: TemporaryDirectory? = nil, watchLimits: WatchLimits = WatchLimits()) async throws {
+  init(
+    _ directory: TemporaryDirectory? = nil, watchLimits: WatchLimits = WatchLimits(),
+    configure: (inout ControlPlaneConfiguration) -> Void = { _ in }
+  ) async throws {
     let directory = try directory ?? TemporaryDirectory()
     self.directory = directory
-    var plane = try ControlPlaneService(
-      configuration: ControlPlaneConfiguration(
-        socketPath: directory.path + "/agent.sock", databasePath: directory.path + "/objects.db"),
-      service: service, logger: log.logger)
+    var configuration = ControlPlaneConfiguration(
+      socketPath: directory.path + "/agent.sock", databasePath: directory.path + "/objects.db")
+    configure(&configuration)
+    var plane = try ControlPlaneService(configuration: configuration, service: service, logger: log.logger)
     plane.resourcePhase = FakeResources()
     plane.watchLimits = watchLimits
     self.plane = plane

@@ -22,6 +22,7 @@ struct MigrationScheduleTests {
     try await world.run(seconds: 300)
     let final = try await world.items("Interval")
     #expect(final.map { $0["name"] } == [.string("\(name)-interval-2019-02-16-004552")])
+    #expect(try world.triggers("fired", "Interval") == 6 && world.triggers("missed", "Interval") == 0)
     #expect(try await world.migrationNames.count == 1)
     #expect(await world.service.started.count == 6)
     #expect(
@@ -152,6 +153,7 @@ struct MigrationScheduleTests {
     #expect(missed.count == 1 && missed.first?.json["count"] == 1)
     let message = missed.first?.json["message"]?.string ?? ""
     #expect(message.contains("Daily trigger of 2026-03-03T22:14:00Z and 2 before it:"))
+    #expect(try world.triggers("missed", "Daily") == 3 && world.triggers("fired", "Daily") == 0)
     #expect(await world.service.started.isEmpty)
   }
 

@@ -1,8 +1,10 @@
 import APIModel
 import Foundation
+import MetricsExposition
 import ReplModel
 import ReplicationEngine
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import ControlPlane
@@ -148,6 +150,8 @@ final class ScheduleWorld {
   let peers = FakePeerSchedules()
   let log = LogLines()
   private let zone: ScheduleZone
+  /// What the schedules record, over restarts too.
+  let metrics = MetricsRegistry(ControlPlaneDefinitions.recorded)
   private(set) var events: EventRecorder
   private(set) var schedules: MigrationScheduleReconciler
   private(set) var migrations: MigrationReconciler
@@ -167,7 +171,7 @@ final class ScheduleWorld {
     self.zone = try ScheduleZone(named: zone)
     door = MortalStore(fixture.store)
     (events, schedules, migrations, pairs) = Self.controllers(
-      door, fixture.clock, service, resources, peers, log, self.zone, hooks: hooks.path)
+      door, fixture.clock, service, resources, peers, log, self.zone, hooks: hooks.path, metrics: metrics)
     try set(time)
     for name in ["default", "kube-system", "mysql"] { try await fixture.namespace(name) }
   }
@@ -175,24 +179,32 @@ final class ScheduleWorld {
   /// The agent starts again: nothing is remembered but what is stored.
   func restart() {
     (events, schedules, migrations, pairs) = Self.controllers(
-      door, fixture.clock, service, resources, peers, log, zone, hooks: hooks.path)
+      door, fixture.clock, service, resources, peers, log, zone, hooks: hooks.path, metrics: metrics)
   }
 
   private static func controllers(
     _ store: any ObjectStore, _ clock: TestClock, _ service: FakeService, _ resources: FakeResources,
-    _ peers: FakePeerSchedules, _ log: LogLines, _ zone: ScheduleZone, hooks: String
+    _ peers: FakePeerSchedules, _ log: LogLines, _ zone: ScheduleZone, hooks: String,
+    metrics: MetricsRegistry
   ) -> (EventRecorder, MigrationScheduleReconciler, MigrationReconciler, ClusterPairReconciler) {
     let now: @Sendable () -> Int64 = { clock.now }
     let events = EventRecorder(store: store, logger: log.logger, clock: now)
     return (
       events,
-      MigrationScheduleReconciler(store: store, events: events, peers: peers, zone: zone, clock: now),
+      MigrationScheduleReconciler(
+        store: store, events: events, peers: peers, zone: zone, metrics: ControlPlaneMetrics(metrics), clock: now),
       MigrationReconciler(
         store: store, service: service, events: events,
         hooks: HookDirectory(path: hooks, owner: getuid(), timeLimit: 1, logger: log.logger), resources: resources,
         peers: peers, clock: now),
       ClusterPairReconciler(store: store, service: service, events: events)
     )
+  }
+
+  /// How many triggers of a type are counted.
+  func triggers(_ outcome: String, _ type: String) throws -> Double? {
+    try ExpositionPage(ExpositionText.render(metrics.families()))
+      .value("repl_agent_schedule_triggers_total", ["outcome": outcome, "type": type])
   }
 
   func set(_ time: String) throws { clock.advance(try #require(Timestamp.seconds(time)) - clock.now) }

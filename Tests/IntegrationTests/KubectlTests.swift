@@ -36,6 +36,15 @@ extension Integration {
       }
     }
 
+    @Test("get --raw /metrics: the page is in order, and requests are counted on it")
+    func metrics() throws {
+      try run { kubectl, _ in
+        let page = try ExpositionPage(try kubectl.check("get", "--raw", "/metrics"))
+        #expect(page.value("repl_agent_api_requests_total", ["verb": "create", "code": "201"]) == 1)
+        #expect(page.samples("repl_agent_collector_up").map(\.value) == [1, 1, 1])
+      }
+    }
+
     @Test("apply: created, unchanged, configured, by the server; a field that goes is removed")
     func apply() throws {
       try run { kubectl, _ in

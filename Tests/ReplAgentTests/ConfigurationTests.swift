@@ -95,6 +95,42 @@ struct ConfigurationTests {
     #expect(found.contains("line 7: 'api.listen': expected 127.0.0.1:PORT"), "\(found)")
   }
 
+  @Test(arguments: [
+    ("", MetricsListen.off), ("off", .off), ("127.0.0.1:9020", .address(host: "127.0.0.1", port: 9020)),
+    ("'[fd00::1]:9020'", .address(host: "fd00::1", port: 9020)), ("0.0.0.0:1", .address(host: "0.0.0.0", port: 1)),
+    ("storage-1.example.org:65535", .address(host: "storage-1.example.org", port: 65535)),
+  ])
+  func metricsListenWhereTheyAreTold(text: String, expected: MetricsListen) throws {
+    let file = text.isEmpty ? Self.smallest : Self.smallest + "\nmetrics: {listen: \(text)}\n"
+    #expect(try AgentConfiguration.parse(file, file: "agent.yaml").metrics == expected)
+  }
+
+  @Test(arguments: [
+    "127.0.0.1", "':9020'", "127.0.0.1:0", "127.0.0.1:70000", "127.0.0.1:+1", "'::1:9020'", "'[::1]'", "'[::x]:9020'",
+    "'a b:9020'", "9020", "on", "[1]",
+  ])
+  func metricsListenOnNothingElse(text: String) {
+    let found = problems(Self.smallest + "\nmetrics:\n  listen: \(text)\n")
+    #expect(found.contains("line 7: 'metrics.listen': expected "), "\(found)")
+  }
+
+  @Test(arguments: [
+    ("off", true), ("localhost:1", true), ("127.9.9.9:1", true), ("[::1]:1", true), ("0.0.0.0:1", false),
+    ("[::]:1", false), ("10.0.0.1:1", false), ("128.0.0.1:1", false), ("[fe80::1]:1", false), ("a.example:1", false),
+  ])
+  func loopbackAddressesAreKnown(text: String, expected: Bool) {
+    #expect(MetricsListen(text)?.isLoopback == expected)
+  }
+
+  @Test func aProcessIsReadWhateverItsNameIs() throws {
+    let fields = (3...52).map { String($0) }.joined(separator: " ")
+    let facts = try #require(ProcessFacts(stat: "7 (a) b) ( 1 2) \(fields)\n", ticksPerSecond: 100))
+    #expect(facts.cpuSeconds == 0.29 && facts.secondsAfterBoot == 0.22)
+    #expect(facts.virtualBytes == 23 && facts.residentPages == 24)
+    #expect(ProcessFacts(stat: "7 (a) S 1 2", ticksPerSecond: 100) == nil)
+    #expect(ProcessFacts(stat: "", ticksPerSecond: 100) == nil)
+  }
+
   @Test func allProblemsAreShownAtOnce() {
     let found = problems("clusterID: '../x'\npools: []\nnoise: 1\n")
     #expect(found.contains("clusterID"))

@@ -72,6 +72,14 @@ enum APIResponse: Sendable {
   case bytes(Int, contentType: String, [UInt8], headers: [String: String] = [:])
   case watch(WatchStream)
 
+  /// The code it is answered with.
+  var code: Int {
+    switch self {
+    case .json(let code, _, _), .bytes(let code, _, _, _): code
+    case .watch: 200
+    }
+  }
+
   static func status(_ error: StatusError) -> APIResponse { .json(error.code, error.json) }
   static func text(_ code: Int, _ text: String) -> APIResponse {
     .bytes(code, contentType: "text/plain; charset=utf-8", Array(text.utf8))

@@ -2,6 +2,7 @@ import APIModel
 import HTTPTypes
 import Hummingbird
 import Logging
+import MetricsExposition
 import NIOCore
 
 /// Turns HTTP requests into ``APIRequest`` and answers back; knows no kind and no verb.
@@ -14,23 +15,44 @@ struct APIServer: HTTPResponder {
   var access: PeerAccess
   var logger: Logger
   var watchLimits = WatchLimits()
+  /// What `/metrics` shows; nil: there is no such path.
+  var page: MetricsPage?
+  var metrics = ControlPlaneMetrics.none
 
   func respond(to request: Request, context: PeerContext) async throws -> Response {
     do {
       try await access.check(context.channel)
-      let answer = try await answer(try await Self.read(request, context))
+      let read = try await Self.read(request, context)
+      let answer = await counted(read)
       return response(answer, request: request, channel: context.channel)
     } catch let error as StatusError {
-      if error.code >= 500 {
-        logger.warning("request failed", metadata: ["method": "\(request.method)", "code": "\(error.code)"])
-      }
+      warn(error, request.method.rawValue)
       return response(.status(error), request: request, channel: context.channel)
     }
+  }
+
+  /// Answers a request and counts it; an error is an answer too.
+  private func counted(_ request: APIRequest) async -> APIResponse {
+    let answer: APIResponse
+    do { answer = try await self.answer(request) } catch {
+      warn(error, request.method)
+      answer = .status(error)
+    }
+    metrics.request(request, code: answer.code)
+    return answer
+  }
+
+  private func warn(_ error: StatusError, _ method: String) {
+    guard error.code >= 500 else { return }
+    logger.warning("request failed", metadata: ["method": "\(method)", "code": "\(error.code)"])
   }
 
   /// Answers a request without any transport.
   func answer(_ request: APIRequest) async throws(StatusError) -> APIResponse {
     if request.method == "GET", let answer = discovery.answer(request) { return answer }
+    if request.method == "GET", request.path == ["metrics"], let page {
+      return .bytes(200, contentType: ExpositionText.contentType, Array(await page.text().utf8))
+    }
     if let answer = try await agent.answer(request) { return answer }
     if let answer = try await objects.answer(request) { return answer }
     if let answer = AccessReviews.answer(request) { return answer }

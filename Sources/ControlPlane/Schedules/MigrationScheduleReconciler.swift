@@ -8,6 +8,7 @@ final class MigrationScheduleReconciler: Reconciler {
   let events: EventRecorder
   let peers: (any PeerSchedules)?
   let zone: ScheduleZone
+  let metrics: ControlPlaneMetrics
   let clock: @Sendable () -> Int64
   /// By uid: what this process remembers of a schedule. Nothing here is needed after a restart.
   let memory = Mutex<[String: Memory]>([:])
@@ -34,12 +35,13 @@ final class MigrationScheduleReconciler: Reconciler {
 
   init(
     store: any ObjectStore, events: EventRecorder, peers: (any PeerSchedules)?, zone: ScheduleZone,
-    clock: @escaping @Sendable () -> Int64
+    metrics: ControlPlaneMetrics = .none, clock: @escaping @Sendable () -> Int64
   ) {
     self.store = store
     self.events = events
     self.peers = peers
     self.zone = zone
+    self.metrics = metrics
     self.clock = clock
   }
 

@@ -80,7 +80,7 @@ extension MigrationScheduleReconciler {
     let now = clock()
     let trigger = Trigger(policy: policy, zone: zone)
     let since = max(schedule.created ?? now, source.created ?? now, policySince(schedule, source, now: now))
-    var missed: [String] = []
+    var missed: [(type: PolicyType, count: Int, message: String)] = []
     var delay = Self.pollSeconds
     for type in PolicyType.allCases {
       switch trigger.state(type, status.history(type), now: now) {
@@ -92,11 +92,12 @@ extension MigrationScheduleReconciler {
         guard instant > since else { continue }
         let earlier = trigger.missedBefore(instant, type, status.history(type), since: since)
         status.settle(type, instant)
-        missed.append(Self.missed(type, instant, earlier: earlier, next: next))
+        missed.append((type, earlier + 1, Self.missed(type, instant, earlier: earlier, next: next)))
       }
     }
     let written = try await write(schedule, status)
-    for message in missed {
+    for (type, count, message) in missed {
+      metrics.trigger(.missed, type, count)
       await events.record(schedule, warning: true, reason: "Missed", message: message)
     }
     return (written, delay)
@@ -140,6 +141,7 @@ extension MigrationScheduleReconciler {
     status.items[type, default: []].append(ScheduleItem(name: name, created: now, finished: nil, status: "Pending"))
     status.settle(type, instant)
     let written = try await write(schedule, status)
+    metrics.trigger(.fired, type)
     try await make(written, name: name, type: type)
     return written
   }

@@ -1,6 +1,7 @@
 import APIModel
 import Hummingbird
 public import Logging
+public import MetricsExposition
 public import ReplModel
 public import ReplicationEngine
 
@@ -21,6 +22,12 @@ public struct ControlPlaneConfiguration: Sendable {
   public var hooksOwner: UInt32 = 0
   /// Seconds that one of them may run.
   public var hookTimeLimit: Double = 60
+  /// What is recorded, which must know ``ControlPlaneDefinitions/recorded``; nil: nothing is, and there is no `/metrics`.
+  public var metrics: MetricsRegistry?
+  /// Who else says something on `/metrics`.
+  public var collectors: [any MetricsCollector] = []
+  /// Where `/metrics` is served besides the API; nil: nowhere.
+  public var metricsListen: MetricsAddress?
 
   public init(
     socketPath: String = "/run/repl-agent/agent.sock", databasePath: String, timeZone: String? = nil
@@ -42,6 +49,9 @@ public struct ControlPlaneService: Sendable {
   private let store: SQLiteObjectStore
   private let points: RecoveryPointStore
   private let clock: @Sendable () -> Int64
+  private let metrics: ControlPlaneMetrics
+  private let figures: ObjectFigures
+  private let page: MetricsPage?
   private let zone: ScheduleZone
   /// Who has the objects of Migrations applied at peers; nil: such Migrations are refused.
   var resourcePhase: (any ResourcePhase)?
@@ -60,6 +70,10 @@ public struct ControlPlaneService: Sendable {
     self.clock = clock
     zone = try ScheduleZone(named: configuration.timeZone)
     store = try SQLiteObjectStore(path: configuration.databasePath, clock: clock)
+    metrics = configuration.metrics.map { ControlPlaneMetrics($0) } ?? .none
+    let figures = ObjectFigures(store: store)
+    self.figures = figures
+    page = configuration.metrics.map { MetricsPage($0, configuration.collectors + [figures]) }
     points = RecoveryPointStore(service: service, clock: clock)
     resourcePhase = ResourceMigrator(store: store, service: service, clock: clock)
     peerSchedules = RemoteSchedules(service: service)
@@ -76,11 +90,14 @@ public struct ControlPlaneService: Sendable {
     service.answerDocuments(with: ResourceReceiver(store: store, service: service))
     defer { service.answerDocuments(with: nil) }
     let server = ServerRun(logger: quiet)
-    let application = application(socket, server, onListening)
+    let listener = metricsListener
+    // Ready means all of it: an address that is taken is an error of the start, not of later.
+    let application = application(
+      socket, server, mayPublish: { await listener?.waitUntilListening() ?? true }, onListening: onListening)
     let work = Task { await reconcile() }
     let result: Result<Void, any Error>
     do {
-      try await server.run(application) { [store, points] in
+      try await server.run([application] + (listener.map { [$0] } ?? [])) { [store, points] in
         store.endWatches()
         points.endWatches()
       }
@@ -90,6 +107,13 @@ public struct ControlPlaneService: Sendable {
     // A call of the engine that does not end must not keep the agent from stopping.
     await Self.wait(for: work, atMost: .seconds(3))
     try result.get()
+  }
+
+  private var metricsListener: MetricsListener? {
+    guard let address = configuration.metricsListen, let page else { return nil }
+    let service = service
+    let responder = MetricsResponder(page: page) { (try? await service.status()) != nil }
+    return MetricsListener(address, responder, logger: logger)
   }
 
   /// How many watches are open, the controllers' own among them.
@@ -102,6 +126,7 @@ public struct ControlPlaneService: Sendable {
       tasks.addTask { await record(events) }
       tasks.addTask { await prune(events) }
       tasks.addTask { await points.run() }
+      if page != nil { tasks.addTask { await figures.run() } }
       tasks.addTask { await ensureNode() }
     }
   }
@@ -123,18 +148,21 @@ public struct ControlPlaneService: Sendable {
   }
 
   private func application(
-    _ socket: LocalSocket, _ run: ServerRun, _ onListening: @escaping @Sendable () async -> Void
+    _ socket: LocalSocket, _ run: ServerRun, mayPublish: @escaping @Sendable () async -> Bool,
+    onListening: @escaping @Sendable () async -> Void
   ) -> Application<LocalResponder> {
     let logger = logger
     let server = APIServer(
       objects: ObjectAPI(
         store: store, registry: .standard, clock: clock, virtual: [ResourceKind.recoveryPoint.resource: points]),
       agent: AgentAPI(service: service, objects: VolumeObjects(store: store)),
-      discovery: Discovery(registry: .standard), access: .standard(), logger: logger, watchLimits: watchLimits)
+      discovery: Discovery(registry: .standard), access: .standard(), logger: logger,
+      watchLimits: watchLimits, page: page, metrics: metrics)
     return Application(
       responder: LocalResponder(server: server, kubeconfig: configuration.kubeconfig),
       configuration: ApplicationConfiguration(address: .unixDomainSocket(path: socket.temporaryPath)),
       onServerRunning: { _ in
+        guard await mayPublish() else { return }
         do {
           try socket.publish()
           logger.info("listening", metadata: ["socket": "\(socket.path)"])
@@ -163,7 +191,8 @@ public struct ControlPlaneService: Sendable {
       MigrationReconciler(
         store: store, service: service, events: events, hooks: hooks, resources: resourcePhase, peers: peerSchedules,
         clock: clock),
-      MigrationScheduleReconciler(store: store, events: events, peers: peerSchedules, zone: zone, clock: clock),
+      MigrationScheduleReconciler(
+        store: store, events: events, peers: peerSchedules, zone: zone, metrics: metrics, clock: clock),
       PersistentVolumeReconciler(store: store),
       VolumeReconciler(store: store, service: service, events: events),
     ]

@@ -28,9 +28,9 @@ final class ServerRun: Sendable {
   }
 
   /// Serves until the task is cancelled: then no new connections, `onStop`, and what is left after a while is cut.
-  func run(_ application: some ApplicationProtocol, onStop: @escaping @Sendable () -> Void) async throws {
+  func run(_ services: [any Service], onStop: @escaping @Sendable () -> Void) async throws {
     let group = ServiceGroup(
-      configuration: ServiceGroupConfiguration(services: [application], logger: logger))
+      configuration: ServiceGroupConfiguration(services: services, logger: logger))
     let server = Task { try await group.run() }
     let failed = state.withLock { state in
       state.stop = { server.cancel() }

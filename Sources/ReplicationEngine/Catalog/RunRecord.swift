@@ -57,6 +57,15 @@ extension RunRecord {
     ).map(RunRecord.init(row:))
   }
 
+  /// The newest finished runs, newest first.
+  static func finished(_ database: Database, newest count: Int) throws -> [RunRecord] {
+    try Row.fetchAll(
+      database,
+      sql: "SELECT * FROM run WHERE state NOT IN ('pending', 'running') ORDER BY createdAt DESC LIMIT ?",
+      arguments: [count]
+    ).map(RunRecord.init(row:))
+  }
+
   /// Keeps the newest `count` finished runs.
   static func prune(_ database: Database, keep count: Int) throws {
     try database.execute(

@@ -1,4 +1,5 @@
 import BlockDiff
+public import CoreMetrics
 public import Logging
 public import ReplModel
 import Synchronization
@@ -31,17 +32,19 @@ public final class ReplicationEngine: Sendable {
 
   /// Opens everything, brings files and database to one state, listens for peers and takes up unfinished runs.
   ///
+  /// - Parameter metrics: where ``EngineDefinitions/recorded`` are recorded.
   /// - Throws: `.refused` when another agent uses the state directory or a pool, `.io` and `.damaged` with the file.
   public static func open(
-    _ configuration: EngineConfiguration, logger: Logger, clock: any EngineClock = SystemClock()
+    _ configuration: EngineConfiguration, logger: Logger, clock: any EngineClock = SystemClock(),
+    metrics: any MetricsFactory = NOOPMetricsHandler.instance
   ) throws(ReplError) -> ReplicationEngine {
-    let engine = try ReplicationEngine(configuration, logger, clock)
+    let engine = try ReplicationEngine(configuration, logger, clock, EngineMetrics(metrics))
     try engine.start()
     return engine
   }
 
   private init(
-    _ configuration: EngineConfiguration, _ logger: Logger, _ clock: any EngineClock
+    _ configuration: EngineConfiguration, _ logger: Logger, _ clock: any EngineClock, _ metrics: EngineMetrics
   ) throws(ReplError) {
     self.configuration = configuration
     self.logger = logger
@@ -54,18 +57,20 @@ public final class ReplicationEngine: Sendable {
     trust = try TrustStore(configuration: configuration, database: database, clock: clock)
     links = PeerLinks(configuration: configuration, database: database, trust: trust, clock: clock)
     background = try BackgroundWork()
+    metrics.showZeros(pools: configuration.pools.map(\.name))
     let gate = BandwidthGate(bytesPerSecond: configuration.bandwidth)
     source = SourceContext(
       configuration: configuration, database: database, storage: storage,
       live: KernelVolumes(storage: storage, allowedPaths: configuration.allowedPaths),
       snapshotter: ReflinkSnapshotter(storage: storage), pools: pools, clock: clock, events: hub,
-      pace: { gate.spend($0) }, threads: DedicatedThreads(name: "stream"))
+      pace: { metrics.waited(nanoseconds: gate.spend($0)) }, threads: DedicatedThreads(name: "stream"),
+      metrics: metrics)
     target = TargetService(
       context: TargetContext(
         configuration: configuration, database: database, storage: storage, pools: pools, clock: clock,
         elapsed: .system, events: hub, clockOffset: { [links] in links.clockOffset($0) },
         background: { [background] in background.submit($0) }, repairs: repairs,
-        clockSteps: ClockStepWatch(clock: clock)))
+        clockSteps: ClockStepWatch(clock: clock), metrics: metrics))
     runs = RunBoard(context: source, links: links, logger: logger)
     source.activity.ask { [weak runs] in runs?.isBusy($0) ?? false }
     let report = try TargetRecovery(context: target.context).run()
@@ -88,6 +93,9 @@ public final class ReplicationEngine: Sendable {
   }
 
   private func start() throws(ReplError) {
+    for record in try database.read({ try RunRecord.finished($0, newest: 100) }).reversed() {
+      for report in record.report.volumes { source.lastSessions.record(report, peer: record.peer) }
+    }
     for record in try database.read({ try RunRecord.unfinished($0) }) { runs.submit(record) }
     let upkeep = try Upkeep(engine: self)
     self.upkeep.withLock { $0 = upkeep }

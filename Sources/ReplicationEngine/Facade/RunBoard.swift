@@ -25,6 +25,15 @@ final class RunBoard: Sendable {
 
   var activeCount: Int { state.withLock { $0.active.count + $0.waiting.count } }
 
+  var counts: (running: Int, waiting: Int) { state.withLock { ($0.active.count, $0.waiting.count) } }
+
+  /// The sessions under way, with their peers.
+  var sessions: [(peer: String, report: VolumeRunReport)] {
+    state.withLock { Array($0.active.values) }.flatMap { run in
+      run.report(state: .running, reason: "").volumes.map { (run.record.peer, $0) }
+    }
+  }
+
   /// Starts a run, or queues it behind one that has a volume in common.
   func submit(_ record: RunRecord) {
     state.withLock { state in
@@ -141,6 +150,7 @@ final class RunBoard: Sendable {
     saved.state = .succeeded
     saved.report = run.report(state: .succeeded, reason: "")
     try? context.database.write { [saved] in try saved.save($0) }
+    context.noteEnd(of: saved.report, peer: record.peer)
     return saved.report
   }
 
@@ -149,6 +159,7 @@ final class RunBoard: Sendable {
     failed.state = .failed
     failed.report.state = .failed
     failed.report.reason = "\(error)"
+    context.metrics.runFailed(error.kind)
     state.withLock { _ = $0.active.removeValue(forKey: record.uid) }
     try? context.database.write { [failed] in try failed.save($0) }
   }

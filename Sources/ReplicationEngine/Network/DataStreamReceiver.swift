@@ -99,12 +99,14 @@ struct DataStreamReceiver {
     let payload = AlignedBuffer(count: Int(segmentSize))
     let raw = AlignedBuffer(count: Int(segmentSize))
     var (chunks, zeroRuns): (UInt64, UInt64) = (0, 0)
+    let received = service.context.metrics.receiving(from: peer)
     while true {
       let head = try next(&reader)
       try check { () throws(WireError) in try limits.check(head) }
       switch head.content {
       case .chunk(let chunk):
         try receive(chunk, payload, raw, stream)
+        received.increment(by: Int64(chunk.rawLength))
         chunks += 1
       case .zeroRun(let extent):
         try step { () throws(ReplError) in try stream.writeZeros(extent) }

@@ -25,7 +25,9 @@ final class PeerServer: Sendable {
     resuming.resumption = true
     let dataSettings = TLSSettings(
       role: .server, alpn: [Application.data], trust: pins, options: resuming, identity: identity)
+    let metrics = service.context.metrics
     let refusals: TLSListener.RefusalLog = { remote, error in
+      metrics.connectionRefused(error)
       logger.warning("connection refused", metadata: ["remote": "\(remote)", "reason": "\(error)"])
     }
     let responder = ControlResponder(
@@ -156,6 +158,8 @@ struct ControlResponder: Sendable {
 
   private func logged(_ reply: ControlReply, _ peer: String) -> ControlReply {
     if case .refused(let error) = reply {
+      // One that only asks for the key is the way a session begins.
+      if error.kind != .keyNeeded { service.context.metrics.requestRefused(error) }
       logger.log(
         level: error.kind == .keyNeeded ? .info : .warning, "request refused",
         metadata: ["peer": "\(peer)", "reason": "\(error)"])

@@ -13,10 +13,12 @@ final class BandwidthGate: Sendable {
     bucket = Mutex(TokenBucket(BandwidthSchedule(bytesPerSecond: bytesPerSecond)))
   }
 
-  /// Books bytes that are about to be sent, and waits until those before are paid for.
-  func spend(_ bytes: UInt64) {
+  /// Books bytes that are about to be sent, and waits until those before are paid for. Returns the nanoseconds waited.
+  @discardableResult
+  func spend(_ bytes: UInt64) -> UInt64 {
     let now = clock.now()
     let wait = bucket.withLock { $0.take(Int(clamping: bytes), at: now, secondOfDay: 0) }
     if wait > 0 { clock.sleep(wait) }
+    return wait
   }
 }

@@ -21,8 +21,11 @@ final class GroupRun: Sendable {
     self.context = context
     self.link = link
     keeper = SnapshotKeeper(context: context)
+    let shipping = context.metrics.shipping(to: link.cluster)
     members = Dictionary(
-      zip(record.request.volumes, record.report.volumes.map { MemberProgress($0, clock: context.clock) }),
+      zip(
+        record.request.volumes,
+        record.report.volumes.map { MemberProgress($0, clock: context.clock, shipping: shipping) }),
       uniquingKeysWith: { first, _ in first })
   }
 
@@ -36,6 +39,12 @@ final class GroupRun: Sendable {
 
   /// Runs to the end and records it. Returns the final report.
   func run() -> MigrationReport {
+    let report = runToEnd()
+    context.noteEnd(of: report, peer: link.cluster)
+    return report
+  }
+
+  private func runToEnd() -> MigrationReport {
     do throws(ReplError) {
       let tasks = try prepareTasks()
       let outcomes = try ship(tasks)
@@ -53,6 +62,7 @@ final class GroupRun: Sendable {
     var session: SessionID
     var kind: SessionKind
     var fullReason: String
+    var fullCopy: EngineMetrics.FullCopy
     var key: FingerprintKey
     var progress: MemberProgress
   }
@@ -108,7 +118,13 @@ final class GroupRun: Sendable {
     progress.update { $0.stallMilliseconds = Double(snapshot.stallNanoseconds) / 1e6 }
     return Task(
       volume: volume, snapshot: snapshot, session: session, kind: kind, fullReason: kind == .full ? reason ?? "" : "",
-      key: key, progress: progress)
+      fullCopy: fullCopy(volume), key: key, progress: progress)
+  }
+
+  /// Which of our own reasons a full copy of the volume has.
+  private func fullCopy(_ volume: VolumeRecord) -> EngineMetrics.FullCopy {
+    if volume.fullReason != nil { return .mismatch }
+    return record.request.mode == .oneTimeMigration ? .oneTime : .seventh
   }
 
   private func takeSnapshot(_ volume: VolumeRecord) throws(ReplError) -> SnapshotRecord {
@@ -155,6 +171,7 @@ final class GroupRun: Sendable {
       context: context, link: link, volume: task.volume, snapshot: task.snapshot, session: task.session,
       kind: task.kind, fullReason: task.fullReason, group: record.group, members: manifest,
       acceptShrink: record.request.acceptShrink, key: task.key, progress: task.progress)
+    session.fullCopy = task.kind == .full ? task.fullCopy : .noBase
     do throws(ReplError) {
       return try session.run()
     } catch {
@@ -257,6 +274,7 @@ final class GroupRun: Sendable {
 
   private func fail(_ error: ReplError) -> MigrationReport {
     let state: RunState = error.kind == .cancelled ? .cancelled : .failed
+    if state == .failed { context.metrics.runFailed(error.kind) }
     for (id, member) in members where !member.report.state.isFinal {
       member.finish(state, reason: "the group's run ended: \(error)")
       // What was never sealed is of no use to a later run, which takes a snapshot of its own.
@@ -264,6 +282,16 @@ final class GroupRun: Sendable {
     }
     for id in record.request.volumes { try? keeper.prune(id, peer: link.cluster, keeping: nil) }
     return (try? finish(state, reason: "\(error)")) ?? report(state: state, reason: "\(error)")
+  }
+}
+
+extension SourceContext {
+  /// Counts the sessions of a run that has ended.
+  func noteEnd(of report: MigrationReport, peer: String) {
+    for member in report.volumes {
+      metrics.ended(member)
+      lastSessions.record(member, peer: peer)
+    }
   }
 }
 

@@ -3,13 +3,14 @@ import Synchronization
 
 /// The report of one volume of a run, written by its session and read by whoever asks.
 final class MemberProgress: Sendable {
-  let ship = ShipProgress()
+  let ship: ShipProgress
   private let clock: any EngineClock
   private let startedAt: Double
   private let state: Mutex<VolumeRunReport>
 
-  init(_ report: VolumeRunReport, clock: any EngineClock) {
+  init(_ report: VolumeRunReport, clock: any EngineClock, shipping: EngineMetrics.Shipping? = nil) {
     self.clock = clock
+    ship = ShipProgress(shipping: shipping)
     startedAt = clock.ticks()
     state = Mutex(report)
   }

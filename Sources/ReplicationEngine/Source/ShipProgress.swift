@@ -13,8 +13,12 @@ final class ShipProgress: Sendable {
     var wire: UInt64 = 0
   }
 
+  /// Where the bytes of all sessions with the peer are counted; nil: nowhere.
+  private let shipping: EngineMetrics.Shipping?
   private let counts = Mutex(Counts())
   private let cancelRequested = Atomic<Bool>(false)
+
+  init(shipping: EngineMetrics.Shipping? = nil) { self.shipping = shipping }
 
   var snapshot: Counts { counts.withLock { $0 } }
   var isCancelled: Bool { cancelRequested.load(ordering: .relaxed) }
@@ -36,5 +40,7 @@ final class ShipProgress: Sendable {
       $0.changed += changed
       $0.wire += wire
     }
+    if changed > 0 { shipping?.changed.increment(by: Int64(clamping: changed)) }
+    if wire > 0 { shipping?.wire.increment(by: Int64(clamping: wire)) }
   }
 }

@@ -11,11 +11,12 @@ struct SnapshotKeeper: Sendable {
   /// Takes a snapshot of a volume for a peer, durable before it returns.
   func take(_ volume: VolumeRecord, peer: String, acceptShrink: Bool) throws(ReplError) -> SnapshotRecord {
     let point = PointID.random()
-    guard let pool = volume.pool.flatMap({ context.pools.layout(named: $0) }) else {
+    guard let entry = volume.pool.flatMap({ context.pools.entry(named: $0) }) else {
       return try record(volume, peer: peer, point: point, still(volume, point))
     }
     // What is dropped for room now may be what this snapshot needs.
-    try? SpaceKeeper(context: context).relieve(pool)
+    try? SpaceKeeper(context: context).relieve(entry)
+    let pool = entry.layout
     let live = try context.live.open(volume)
     let paths = pool.snapshot(volume.id, point)
     let takenAt = context.clock.now()

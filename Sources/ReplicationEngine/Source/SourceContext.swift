@@ -20,6 +20,8 @@ struct SourceContext: Sendable {
   var activity = VolumeActivity()
   var repairFailures = RepairFailures()
   var spaceLevels = SpaceLevels()
+  var metrics = EngineMetrics.none
+  var lastSessions = LastSessions()
 }
 
 /// Opens live volumes. The kernel's implementation checks `allowedPaths` on the opened descriptor.

@@ -25,6 +25,9 @@ struct VolumeSession {
     case sealed(Seal)
   }
 
+  /// Why, if everything is copied: for the count of such copies.
+  var fullCopy = EngineMetrics.FullCopy.noBase
+  private var isFullCopyCounted = false
   private var sendKey = false
   private var watch: (any StillnessWatch)?
   private var bases: [PointID: SnapshotRecord] = [:]
@@ -91,6 +94,10 @@ struct VolumeSession {
     defer { if watch == nil { try? image.close() } }
     let plan = try makePlan(reply.outcome, image)
     defer { plan.close() }
+    if plan.kind == .full, !isFullCopyCounted {
+      isFullCopyCounted = true
+      context.metrics.fullCopy(fullCopy)
+    }
     let seal = try shipWhole(plan, image, reply)
     return try prove(seal, plan, image, reply)
   }

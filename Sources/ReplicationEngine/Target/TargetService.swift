@@ -27,6 +27,7 @@ final class TargetService: Sendable {
     do throws(ReplError) {
       return try answer(request, peer, agreement)
     } catch {
+      context.metrics.storageError(error)
       return .refused(error)
     }
   }
@@ -44,6 +45,9 @@ final class TargetService: Sendable {
     }
     return try found.attach()
   }
+
+  /// How many sessions of peers are open.
+  var openSessions: Int { sessions.withLock { $0.count } }
 
   /// Called about once a second: makes durable what waits for it.
   func tick() { for session in sessions.withLock({ Array($0.values) }) { session.tick() } }
@@ -288,6 +292,7 @@ final class TargetService: Sendable {
       point.provenAt = now
       try point.insert(database)
     }
+    context.metrics.repaired(.target, succeeded: true)
     try context.repairs.review(session.peer, in: context.database)
     context.events.post(
       ObjectReference(kind: "RecoveryPoint", namespace: "", name: session.begin.snapshot.description, uid: ""),

@@ -305,10 +305,14 @@ final class TargetSession: Sendable {
     }
   }
 
+  func noteStorageError(_ error: ReplError) { context.metrics.storageError(error) }
+
   /// Records progress when no chunk has come for a while.
   func tick() {
     let staging = state.withLock { $0.isEnded || $0.order.phase == .sealing ? nil : $0.staging }
-    try? staging?.recordProgressIfDue()
+    // What failed once stays failed, and was counted then.
+    guard let staging, staging.failure == nil else { return }
+    do throws(ReplError) { try staging.recordProgressIfDue() } catch { context.metrics.storageError(error) }
   }
 }
 
@@ -343,17 +347,29 @@ final class TargetStream: Sendable {
   /// Stages raw bytes whose digest has been checked.
   func write(_ raw: UnsafeRawBufferPointer, at offset: UInt64) throws(ReplError) {
     try session.check(round: round)
-    switch sink {
-    case .staging(let staging): try staging.write(raw, at: offset)
-    case .repair(let slot): try slot.write(raw, at: offset)
+    try counted { () throws(ReplError) in
+      switch sink {
+      case .staging(let staging): try staging.write(raw, at: offset)
+      case .repair(let slot): try slot.write(raw, at: offset)
+      }
     }
   }
 
   func writeZeros(_ extent: Extent) throws(ReplError) {
     try session.check(round: round)
-    switch sink {
-    case .staging(let staging): try staging.writeZeros(extent)
-    case .repair(let slot): try slot.writeZeros(extent)
+    try counted { () throws(ReplError) in
+      switch sink {
+      case .staging(let staging): try staging.writeZeros(extent)
+      case .repair(let slot): try slot.writeZeros(extent)
+      }
+    }
+  }
+
+  /// An error of storage ends the stream, and is counted.
+  private func counted(_ body: () throws(ReplError) -> Void) throws(ReplError) {
+    do throws(ReplError) { try body() } catch {
+      session.noteStorageError(error)
+      throw error
     }
   }
 

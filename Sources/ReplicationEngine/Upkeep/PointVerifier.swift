@@ -28,6 +28,7 @@ struct PointVerifier: Sendable {
     }
     let key = try store.keys(of: source).key(of: record.seal.lineage)
     let result = try store.verify(point, key: key, pace: pace)
+    context.metrics.scrubbing(.target).increment(by: Int64(clamping: result.bytesRead))
     let damaged = segments(of: result, size: record.seal.size)
     let needsNewFiles = result.matchesSeal && (result.stampDifference != nil || result.isTableDamaged)
     let isRenewed = needsNewFiles ? try renew(point, key, store, pace) : true
@@ -89,6 +90,7 @@ struct PointVerifier: Sendable {
     }
     try context.repairs.review(point.cluster, in: context.database)
     if !result.matchesSeal {
+      context.metrics.mismatch(.target, segments: damaged.count)
       context.events.post(
         ObjectReference(kind: "RecoveryPoint", namespace: "", name: point.point.description, uid: ""), warning: true,
         "PointDamaged", "point \(point.point) is not what was sealed: \(damaged.count) segments differ")

@@ -41,12 +41,14 @@ struct RepairRun: Sendable {
     } catch {
       guard error.kind != .transient, error.kind != .cancelled else { throw error }
       guard context.repairFailures.record(error, of: point.point) else { return }
+      context.metrics.repaired(.source, succeeded: false)
       context.events.post(
         namespace: volume.namespace, volume: volume.name, warning: true, "RepairFailed",
         "point \(point.point) at \(link.cluster) could not be repaired in \(RepairFailures.limit) tries: \(error)")
       return
     }
     context.repairFailures.clear(point.point)
+    context.metrics.repaired(.source, succeeded: true)
     context.events.post(
       namespace: volume.namespace, volume: volume.name, warning: false, "PointRepaired",
       "\(point.damagedSegments.count) damaged segments of point \(point.point) at \(link.cluster) were shipped again")

@@ -23,7 +23,7 @@ struct RetentionRun: Sendable {
     guard !isPinned(source), let points = try? points(of: source) else { return }
     let policy = context.configuration.retention
     let doomed = policy.pointsToDelete(candidates(points), secondsSinceClockStep: secondsOfDoubt(policy))
-    delete(points.filter { doomed.contains($0.point) }, of: source)
+    delete(points.filter { doomed.contains($0.point) }, of: source, because: .retention)
   }
 
   /// Seconds since the clock stepped, or since this agent started if that may have hidden a step; nil: it is trusted.
@@ -47,7 +47,7 @@ struct RetentionRun: Sendable {
       return
     }
     guard !isPinned(source), let points = try? points(of: source) else { return }
-    delete(points.filter { $0.state == .orphaned || $0.state == .suspect }, of: source)
+    delete(points.filter { $0.state == .orphaned || $0.state == .suspect }, of: source, because: .orphaned)
     guard let rest = try? self.points(of: source), rest.isEmpty else { return }
     _ = try? context.database.write { try volume.delete($0) }
   }
@@ -63,7 +63,7 @@ struct RetentionRun: Sendable {
     context.events.post(
       ObjectReference(kind: "Volume", namespace: "", name: source.volume.description, uid: ""), warning: true,
       "PoolFull", "the pool is full: \(going.count) points above the floor are deleted")
-    delete(going, of: source)
+    delete(going, of: source, because: .poolFull)
   }
 
   /// All points of a promoted volume stay: a failback begins from the newest that both sides hold. When that cannot be
@@ -88,9 +88,10 @@ struct RetentionRun: Sendable {
   }
 
   /// The record goes first: a directory without one is never a point.
-  private func delete(_ points: [CatalogPoint], of source: SourceVolume) {
+  private func delete(_ points: [CatalogPoint], of source: SourceVolume, because reason: EngineMetrics.Removal) {
     for point in points {
       guard (try? context.database.write({ try point.delete($0) })) != nil else { return }
+      context.metrics.pointRemoved(reason)
       try? context.store(pool: point.pool).delete(point.point, of: source)
     }
   }

@@ -16,7 +16,9 @@ extension ReplicationEngine {
       if let due = try dueTwin() { return try TwinScrub(context: source).run(due, pace: pace) }
       if let due = try duePoint() { try scrub(due, pace: pace) }
     } catch {
-      if error.kind != .cancelled { logger.error("scrub failed", metadata: ["reason": "\(error)"]) }
+      guard error.kind != .cancelled else { return }
+      source.metrics.scrubFailed(error)
+      logger.error("scrub failed", metadata: ["reason": "\(error)"])
     }
   }
 
@@ -66,11 +68,15 @@ struct TwinScrub: Sendable {
   /// Differing segments after which the walk ends: it is clear by then.
   private static let differenceLimit = 4096
 
-  func run(_ snapshot: SnapshotRecord, pace: Pace) throws(ReplError) {
+  func run(_ snapshot: SnapshotRecord, pace: @escaping Pace) throws(ReplError) {
     guard let volume = try context.database.read({ try VolumeRecord.find($0, snapshot.volume) }),
       let key = try context.database.read({ try LineageKeys.find($0, volume.lineage) })
     else { return }
-    let differing = try compare(snapshot, key, pace)
+    let read = context.metrics.scrubbing(.source)
+    let differing = try compare(snapshot, key) { (bytes) throws(ReplError) in
+      try pace(bytes)
+      read.increment(by: Int64(clamping: bytes))
+    }
     let now = context.clock.now()
     try context.database.write { database in
       try database.execute(
@@ -88,6 +94,7 @@ struct TwinScrub: Sendable {
       }
     }
     guard !differing.isEmpty else { return }
+    context.metrics.mismatch(.source, segments: differing.count)
     context.events.post(
       namespace: volume.namespace, volume: volume.name, warning: true, "MissedChange",
       "\(differing.count) segments of the twin of point \(snapshot.point) differ from what was sealed; "

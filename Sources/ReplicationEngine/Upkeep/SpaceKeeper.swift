@@ -9,26 +9,30 @@ struct SpaceKeeper: Sendable {
 
   /// Looks at every pool. What cannot be done now is tried again at the next look.
   func run() {
-    for entry in context.pools.entries { try? relieve(entry.layout) }
+    for entry in context.pools.entries { try? relieve(entry) }
   }
 
   /// Looks at one pool, and makes room on it if it is below its marks.
-  func relieve(_ layout: PoolLayout) throws(ReplError) {
+  func relieve(_ entry: PoolSet.Entry) throws(ReplError) {
+    let layout = entry.layout
     let marks = context.pools.watermarks
     let space = try context.storage.space(at: layout.pool)
     let level = marks.level(of: space)
-    tell(layout, level, space)
+    tell(entry, level, space)
     guard level < .ok else { return }
     let held = try snapshots(on: layout)
     let relief = SpaceRelief(
       unsent: try candidates(held.filter(isUnsent)), pinnedBases: try candidates(bases(held)))
     for step in relief.steps(for: space, marks: marks) {
       switch step {
-      case .dropUnsent(let point): try drop(point, in: held)
+      case .dropUnsent(let point):
+        try drop(point, in: held)
+        context.metrics.space(.dropUnsent, pool: entry.name)
       case .dropPinnedBaseKeepingSums(let point):
         // Images share blocks with each other: what the steps before gave back counts, not what was foreseen.
         guard marks.level(of: try context.storage.space(at: layout.pool)) == .floor else { return }
         try dropImage(point, in: held)
+        context.metrics.space(.dropBase, pool: entry.name)
       case .stopSnapshots, .dropReleasedQuarantine: continue
       }
     }
@@ -118,8 +122,11 @@ struct SpaceKeeper: Sendable {
       namespace: held.volume.namespace, volume: held.volume.name, warning: true, reason, message)
   }
 
-  private func tell(_ layout: PoolLayout, _ level: SpaceLevel, _ space: FileSystemSpace) {
-    guard context.spaceLevels.change(of: layout.pool, to: level) else { return }
+  private func tell(_ entry: PoolSet.Entry, _ level: SpaceLevel, _ space: FileSystemSpace) {
+    let layout = entry.layout
+    let before = context.spaceLevels.change(of: layout.pool, to: level)
+    guard before != level else { return }
+    if before == .ok { context.metrics.space(.stopSnapshots, pool: entry.name) }
     let what = level == .ok ? "snapshots are taken again" : "no snapshots are taken; what is not needed goes"
     context.events.post(
       ObjectReference(kind: "Pool", namespace: "", name: layout.pool, uid: ""), warning: level < .ok,
@@ -132,11 +139,11 @@ struct SpaceKeeper: Sendable {
 final class SpaceLevels: Sendable {
   private let levels = Mutex<[String: SpaceLevel]>([:])
 
-  /// Whether the level is another one than last time; a pool never seen counts as one with room.
-  func change(of pool: String, to level: SpaceLevel) -> Bool {
+  /// Notes the level and returns the one of last time; a pool never seen counts as one with room.
+  func change(of pool: String, to level: SpaceLevel) -> SpaceLevel {
     levels.withLock { levels in
       defer { levels[pool] = level }
-      return (levels[pool] ?? .ok) != level
+      return levels[pool] ?? .ok
     }
   }
 }

@@ -1,4 +1,5 @@
 import BlockDiff
+import MetricsExposition
 import ReplModel
 import TestSupport
 import WireProtocol
@@ -18,6 +19,9 @@ final class World: @unchecked Sendable {
   // Unchecked: the simulation runs on one thread.
 
   let clock = VirtualClock()
+  /// What both agents record, each for its own.
+  let sourceMetrics = MetricsRegistry(EngineDefinitions.recorded)
+  let targetMetrics = MetricsRegistry(EngineDefinitions.recorded)
   let source: Machine
   let target: Machine
   private(set) var service: TargetService
@@ -54,7 +58,7 @@ final class World: @unchecked Sendable {
     key = FingerprintKey.random(using: &generator)
     source = try Machine("source")
     target = try Machine("target")
-    service = TargetService(context: Self.targetContext(target, clock, retention))
+    service = TargetService(context: Self.targetContext(target, clock, retention, targetMetrics))
     try source.disk.makeDirectory("/state")
     try source.disk.makeDirectory("/pool/volumes")
     try source.disk.synchronizeDirectory("/")
@@ -90,21 +94,21 @@ final class World: @unchecked Sendable {
       configuration: configuration, database: source.database, storage: source.disk,
       live: SimulatedVolumes(disk: source.disk),
       snapshotter: ReflinkSnapshotter(storage: source.disk, flusher: NoFlusher(), clock: { 0 }), pools: source.pools,
-      clock: clock, events: EventHub(), pace: { _ in }, threads: InlineThreads())
+      clock: clock, events: EventHub(), pace: { _ in }, threads: InlineThreads(), metrics: EngineMetrics(sourceMetrics))
   }
 
   static func targetContext(
-    _ machine: Machine, _ clock: VirtualClock, _ retention: RetentionPolicy
+    _ machine: Machine, _ clock: VirtualClock, _ retention: RetentionPolicy, _ metrics: MetricsRegistry
   ) -> TargetContext {
     var configuration = machine.configuration
     configuration.retention = retention
     return TargetContext(
       configuration: configuration, database: machine.database, storage: machine.disk, pools: machine.pools,
       clock: clock, elapsed: clock.elapsedClock, events: EventHub(), clockOffset: { _ in 0 }, background: { $0() },
-      clockSteps: ClockStepWatch(clock: clock))
+      clockSteps: ClockStepWatch(clock: clock), metrics: EngineMetrics(metrics))
   }
 
-  var targetContext: TargetContext { Self.targetContext(target, clock, retention) }
+  var targetContext: TargetContext { Self.targetContext(target, clock, retention, targetMetrics) }
 
   /// The target starts after a power cut, as the daemon does.
   @discardableResult

@@ -1,0 +1,93 @@
+import GRDB
+import ReplModel
+
+/// What the database says of all volumes, added up by SQLite: the cost does not grow with the count of points decoded.
+struct VolumeFacts {
+  /// Snapshots of one volume for one peer.
+  struct Snapshots {
+    var counts: [String: Int] = [:]
+    var newestSealed: Timestamp?
+    /// When one was last scrubbed.
+    var scrubbed: Timestamp?
+  }
+
+  /// Points of one volume of a peer.
+  struct Points {
+    var counts: [String: Int] = [:]
+    /// When the newest sealed one was taken, by the source's clock.
+    var newestSealed: Timestamp?
+    var proven: Timestamp?
+  }
+
+  /// What a volume of a peer is called.
+  struct Name: Hashable {
+    var namespace: String
+    var name: String
+    var cluster: String
+  }
+
+  var own: [VolumeRecord]
+  var held: [(key: Name, value: [TargetVolumeRecord])]
+  /// By volume and peer.
+  var snapshots: [VolumeID: [String: Snapshots]] = [:]
+  /// By volume and cluster.
+  var points: [String: Points] = [:]
+
+  init(_ database: Database) throws {
+    own = try VolumeRecord.all(database)
+    let all = try TargetVolumeRecord.all(database)
+    held = Dictionary(grouping: all) { Name(namespace: $0.namespace, name: $0.name, cluster: $0.cluster) }
+      .sorted { ($0.key.namespace, $0.key.name, $0.key.cluster) < ($1.key.namespace, $1.key.name, $1.key.cluster) }
+    try readSnapshots(database)
+    try readPoints(database)
+  }
+
+  private mutating func readSnapshots(_ database: Database) throws {
+    let rows = try Row.fetchAll(
+      database,
+      sql: """
+        SELECT volume, peer, state, COUNT(*) AS count, MAX(takenAt) AS taken, MAX(scrubbedAt) AS scrubbed
+        FROM snapshot GROUP BY volume, peer, state
+        """)
+    for row in rows {
+      let (volume, peer, state): (VolumeID, String, String) = (try row.value("volume"), row["peer"], row["state"])
+      var held = snapshots[volume, default: [:]][peer] ?? Snapshots()
+      held.counts[state == SnapshotRecord.State.inDoubt.rawValue ? "in_doubt" : state] = row["count"]
+      if state == SnapshotRecord.State.sealed.rawValue {
+        held.newestSealed = row["taken"]
+        held.scrubbed = row["scrubbed"]
+      }
+      snapshots[volume, default: [:]][peer] = held
+    }
+  }
+
+  private mutating func readPoints(_ database: Database) throws {
+    let rows = try Row.fetchAll(
+      database,
+      sql: """
+        SELECT cluster, volume, state, COUNT(*) AS count, MAX(provenAt) AS proven
+        FROM point GROUP BY cluster, volume, state
+        """)
+    for row in rows {
+      let (cluster, volume, state): (String, VolumeID, String) = (row["cluster"], try row.value("volume"), row["state"])
+      var held = points[Self.key(volume, cluster)] ?? Points()
+      held.counts[state] = row["count"]
+      let proven: Timestamp? = row["proven"]
+      held.proven = [held.proven, proven].compactMap(\.self).max()
+      points[Self.key(volume, cluster)] = held
+    }
+    // Only the newest of each volume is decoded.
+    let newest = try Row.fetchAll(
+      database,
+      sql: """
+        SELECT p.* FROM point p JOIN (
+          SELECT cluster, volume, MAX(generation) AS generation FROM point WHERE state = 'sealed'
+          GROUP BY cluster, volume) n
+        ON p.cluster = n.cluster AND p.volume = n.volume AND p.generation = n.generation AND p.state = 'sealed'
+        """
+    ).map(CatalogPoint.init(row:))
+    for point in newest { points[Self.key(point.volume, point.cluster)]?.newestSealed = point.seal.takenAt }
+  }
+
+  static func key(_ volume: VolumeID, _ cluster: String) -> String { "\(volume) \(cluster)" }
+}

@@ -1,0 +1,164 @@
+import BlockDiff
+import Logging
+import MetricsExposition
+import ReplModel
+import TestSupport
+import Testing
+import WireProtocol
+
+@testable import ReplicationEngine
+
+/// What a scrape reads from the engine's database and pools.
+@Suite("Figures of the engine") struct EngineCollectorTests {
+  private let directory: TemporaryDirectory
+  private let engine: ReplicationEngine
+  private let branch = Branch(epoch: 1, id: .random())
+
+  init() throws {
+    directory = try TemporaryDirectory()
+    var configuration = EngineConfiguration(
+      clusterID: "here", node: "node", stateDirectory: directory.path + "/state",
+      pools: [PoolConfiguration(name: "main", path: directory.path)], allowedPaths: [])
+    configuration.listenAddress = "127.0.0.1"
+    configuration.bandwidth = 1 << 20
+    (configuration.controlPort, configuration.dataPort) = (0, 0)
+    var logger = Logger(label: "test")
+    logger.logLevel = .critical
+    engine = try ReplicationEngine.open(configuration, logger: logger, clock: SystemClock())
+  }
+
+  private func page() async throws -> ExpositionPage {
+    let families = try #require(await EngineCollector(engine).collect())
+    return try ExpositionPage(ExpositionText.render(families))
+  }
+
+  private func ago(_ seconds: Double) -> Timestamp {
+    Timestamp(nanoseconds: SystemClock().now().nanoseconds - Int64(seconds * 1e9))
+  }
+
+  private func seal(_ volume: VolumeID, _ generation: UInt64, taken seconds: Double) -> Seal {
+    Seal(
+      point: .random(), volume: volume, lineage: .random(), branch: branch, base: nil, generation: generation,
+      size: 4_096, fingerprint: Fingerprint(low: 1, high: 2), nonZeroBlocks: 1, takenAt: ago(seconds),
+      consistency: .volume, proof: .full, group: .random(), members: [])
+  }
+
+  /// A volume `shop/db` held for `west`, with points of these states, the last one the newest.
+  private func hold(_ states: [(PointState, seconds: Double)], role: VolumeRole = .target) throws {
+    let id = VolumeID.random()
+    try engine.database.write { database in
+      for (index, point) in states.enumerated() {
+        let seal = seal(id, UInt64(index + 1), taken: point.seconds)
+        if index == 0 {
+          try TargetVolumeRecord(
+            cluster: "west", volume: id, namespace: "shop", name: "db", lineage: seal.lineage, branch: branch,
+            role: role, pool: "main", deletedAt: nil
+          ).save(database)
+        }
+        try CatalogPoint(
+          cluster: "west", seal: seal, pool: "main", sealedAt: seal.takenAt,
+          provenAt: point.0 == .sealed ? seal.takenAt : nil, state: point.0, confirmed: true, damaged: [], doubt: nil
+        ).insert(database)
+      }
+    }
+  }
+
+  private func isAbout(_ value: Double?, _ expected: Double) -> Bool {
+    value.map { (expected..<expected + 60).contains($0) } ?? false
+  }
+
+  @Test("a volume of this agent has its lag and snapshots by peer")
+  func own() async throws {
+    defer { engine.stop() }
+    let id = VolumeID.random()
+    try engine.database.write { database in
+      try VolumeRecord(
+        id: id, namespace: "shop", name: "db", path: directory.path + "/db", pool: "main", isDevice: false,
+        size: 4_096, allowFuzzy: false, lineage: .random(), branch: branch, role: .source, nextGeneration: 9,
+        distrustReason: nil, fullReason: nil
+      ).insert(database)
+      let kept: [(String, UInt64, SnapshotRecord.State, Double)] = [
+        ("west", 1, .sealed, 900), ("west", 2, .sealed, 600), ("west", 3, .taken, 10), ("east", 4, .inDoubt, 5),
+      ]
+      for (peer, generation, state, seconds) in kept {
+        let seal = seal(id, generation, taken: seconds)
+        try SnapshotRecord(
+          point: seal.point, volume: id, peer: peer, generation: generation, size: 4_096, takenAt: seal.takenAt,
+          consistency: .volume, stallNanoseconds: 0, directory: "\(directory.path)/\(generation)", hasImage: false,
+          state: state, seal: seal
+        ).insert(database)
+      }
+      try database.execute(sql: "UPDATE snapshot SET scrubbedAt = ? WHERE generation = 1", arguments: [ago(300)])
+    }
+    let west = ["namespace": "shop", "volume": "db", "cluster": "west"]
+    var page = try await page()
+    #expect(isAbout(page.value("repl_agent_volume_lag_seconds", west), 600))
+    #expect(page.samples("repl_agent_volume_lag_seconds").count == 1, "a peer without a sealed point has no lag")
+    #expect(page.value("repl_agent_snapshots", west.merging(["state": "sealed"]) { $1 }) == 2)
+    #expect(page.value("repl_agent_snapshots", ["cluster": "east", "state": "in_doubt"]) == 1)
+    #expect(isAbout(page.value("repl_agent_scrub_age_seconds", west.merging(["side": "source"]) { $1 }), 300))
+    #expect(page.value("repl_agent_volume_distrusted", ["volume": "db"]) == 0)
+    #expect(page.value("repl_agent_volume_size_bytes", ["volume": "db"]) == 4096)
+
+    try engine.database.write { try VolumeRecord.setDistrust($0, id, "a scrub found something") }
+    page = try await self.page()
+    #expect(page.value("repl_agent_volume_distrusted", ["volume": "db"]) == 1)
+    #expect(page.samples("repl_agent_scrub_age_seconds").isEmpty, "the last scrub was not clean")
+  }
+
+  @Test("a held volume has its points by state, the age of the newest sealed one, and of the last clean scrub")
+  func held() async throws {
+    defer { engine.stop() }
+    try hold([(.sealed, 900), (.sealed, 500), (.suspect, 100)])
+    let page = try await page()
+    let labels = ["namespace": "shop", "volume": "db", "cluster": "west"]
+    #expect(page.value("repl_agent_points", labels.merging(["state": "sealed"]) { $1 }) == 2)
+    #expect(page.value("repl_agent_points", labels.merging(["state": "suspect"]) { $1 }) == 1)
+    #expect(page.value("repl_agent_points", labels.merging(["state": "orphaned"]) { $1 }) == 0)
+    #expect(isAbout(page.value("repl_agent_point_age_seconds", labels), 500))
+    #expect(isAbout(page.value("repl_agent_scrub_age_seconds", labels.merging(["side": "target"]) { $1 }), 500))
+    #expect(page.value("repl_agent_volume_info", labels.merging(["role": "target", "pool": "main"]) { $1 }) == 1)
+  }
+
+  @Test("a volume made anew under an old name does not show its figures twice")
+  func sameName() async throws {
+    defer { engine.stop() }
+    try hold([(.orphaned, 9000)])
+    try hold([(.sealed, 300)])
+    let page = try await page()
+    #expect(page.value("repl_agent_points", ["volume": "db", "state": "orphaned"]) == 1)
+    #expect(page.value("repl_agent_points", ["volume": "db", "state": "sealed"]) == 1)
+    #expect(isAbout(page.value("repl_agent_point_age_seconds", ["volume": "db"]), 300))
+  }
+
+  @Test("a promoted volume is replicated no more: its points have no age to worry about")
+  func promoted() async throws {
+    defer { engine.stop() }
+    try hold([(.sealed, 9000)], role: .promoted)
+    let page = try await page()
+    #expect(page.samples("repl_agent_point_age_seconds").isEmpty)
+    #expect(page.value("repl_agent_points", ["volume": "db", "state": "sealed"]) == 1)
+  }
+
+  @Test("pools, the limit and the build are there in an agent that has nothing else")
+  func agent() async throws {
+    defer { engine.stop() }
+    let page = try await page()
+    let (size, free) = (
+      page.value("repl_agent_pool_size_bytes", ["pool": "main"]),
+      page.value("repl_agent_pool_free_bytes", ["pool": "main"])
+    )
+    #expect(try #require(size) >= #require(free))
+    #expect(page.value("repl_agent_bandwidth_limit_bytes_per_second") == Double(1 << 20))
+    #expect(page.value("repl_agent_build_info", ["cluster_id": "here", "node": "node"]) == 1)
+    #expect(page.value("repl_agent_runs", ["state": "running"]) == 0)
+    #expect(page.samples("repl_agent_volume_info").isEmpty)
+  }
+
+  @Test("an engine whose database is gone fails as a collector, not as a page")
+  func broken() async throws {
+    defer { engine.stop() }
+    try engine.database.write { try $0.execute(sql: "DROP TABLE snapshot") }
+    #expect(await EngineCollector(engine).collect() == nil)
+  }
+}
