@@ -70,9 +70,9 @@ enum CleanScrub {
     ).map { try $0.value("takenAt") }
   }
 
-  static func record(_ database: Database, _ snapshot: SnapshotRecord) throws {
+  static func record(_ database: Database, volume: VolumeID, peer: String, takenAt: Timestamp) throws {
     try database.execute(
       sql: "INSERT OR REPLACE INTO cleanScrub (volume, peer, takenAt) VALUES (?,?,?)",
-      arguments: [snapshot.volume, snapshot.peer, snapshot.takenAt])
+      arguments: [volume, peer, takenAt])
   }
 }

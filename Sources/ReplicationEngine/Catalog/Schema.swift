@@ -10,6 +10,7 @@ enum Schema {
       try database.execute(sql: version1)
     }
     if found < 2 { try database.execute(sql: promotion + notices) }
+    if found < 3 { try database.execute(sql: scrubs) }
     try database.execute(sql: "PRAGMA user_version = \(AgentDatabase.schemaVersion)")
   }
 
@@ -26,6 +27,13 @@ enum Schema {
     ALTER TABLE point ADD COLUMN doubt TEXT;
     ALTER TABLE peer ADD COLUMN invited INTEGER NOT NULL DEFAULT 0;
     UPDATE peer SET invited = 1;
+    """
+
+  /// Since version 3.
+  private static let scrubs = """
+    CREATE TABLE scrubPass (
+      side TEXT NOT NULL, cluster TEXT NOT NULL, volume TEXT NOT NULL, startedAt INTEGER NOT NULL, next INTEGER,
+      firstPoint TEXT NOT NULL, firstTakenAt INTEGER NOT NULL, cleanAt INTEGER, PRIMARY KEY (side, cluster, volume));
     """
 
   static let version1 = source + target + trust

@@ -82,6 +82,10 @@ extension SnapshotRecord {
       arguments: [state.rawValue, seal.map { Data($0.encoded) }, point])
   }
 
+  static func setScrubbed(_ database: Database, _ point: PointID, _ now: Timestamp) throws {
+    try database.execute(sql: "UPDATE snapshot SET scrubbedAt = ? WHERE point = ?", arguments: [now, point])
+  }
+
   static func delete(_ database: Database, _ point: PointID) throws {
     try database.execute(sql: "DELETE FROM snapshot WHERE point = ?", arguments: [point])
   }

@@ -64,6 +64,7 @@ extension TargetVolumeRecord {
   func delete(_ database: Database) throws {
     try database.execute(
       sql: "DELETE FROM targetVolume WHERE cluster = ? AND volume = ?", arguments: [cluster, volume])
+    try ScrubPass.delete(database, .target, volume: volume, cluster: cluster)
   }
 
   static func find(_ database: Database, cluster: String, volume: VolumeID) throws -> TargetVolumeRecord? {
@@ -139,6 +140,13 @@ extension CatalogPoint {
       database, sql: "SELECT * FROM point WHERE cluster = ? AND volume = ? AND point = ?",
       arguments: [cluster, volume, point]
     ).map(CatalogPoint.init(row:))
+  }
+
+  /// Notes that a sealed point was read whole and found right; one that has become something else meanwhile stays as it is.
+  static func setProven(_ database: Database, _ point: CatalogPoint, at now: Timestamp) throws {
+    try database.execute(
+      sql: "UPDATE point SET provenAt = ? WHERE cluster = ? AND volume = ? AND point = ? AND state = ?",
+      arguments: [now, point.cluster, point.volume, point.point, PointState.sealed.name])
   }
 
   static func setState(

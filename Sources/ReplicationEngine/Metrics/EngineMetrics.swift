@@ -1,3 +1,4 @@
+import BlockDiff
 import CoreMetrics
 import MetricsExposition
 import ReplModel
@@ -127,6 +128,15 @@ struct EngineMetrics: Sendable {
   /// Where a scrub counts its bytes.
   func scrubbing(_ side: Side) -> Counter {
     Counter(label: EngineDefinitions.scrubbedBytes.name, dimensions: [("side", side.rawValue)], factory: factory)
+  }
+
+  /// `pace`, and what it is asked for is counted as scrubbed.
+  func counted(_ side: Side, _ pace: @escaping Pace) -> Pace {
+    let read = scrubbing(side)
+    return { (bytes) throws(ReplError) in
+      try pace(bytes)
+      read.increment(by: Int64(clamping: bytes))
+    }
   }
 
   func mismatch(_ side: Side, segments: Int) {

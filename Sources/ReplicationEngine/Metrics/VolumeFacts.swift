@@ -40,6 +40,24 @@ struct VolumeFacts {
       .sorted { ($0.key.namespace, $0.key.name, $0.key.cluster) < ($1.key.namespace, $1.key.name, $1.key.cluster) }
     try readSnapshots(database)
     try readPoints(database)
+    try readScrubs(database)
+  }
+
+  /// A pass over several snapshots or points is as good as one that was read whole.
+  private mutating func readScrubs(_ database: Database) throws {
+    for pass in try ScrubPass.clean(database) {
+      switch pass.key.side {
+      case .source:
+        guard var held = snapshots[pass.key.volume]?[pass.key.cluster] else { continue }
+        held.scrubbed = [held.scrubbed, pass.cleanAt].compactMap(\.self).max()
+        snapshots[pass.key.volume]?[pass.key.cluster] = held
+      case .target:
+        let key = Self.key(pass.key.volume, pass.key.cluster)
+        guard var held = points[key] else { continue }
+        held.proven = [held.proven, pass.cleanAt].compactMap(\.self).max()
+        points[key] = held
+      }
+    }
   }
 
   private mutating func readSnapshots(_ database: Database) throws {

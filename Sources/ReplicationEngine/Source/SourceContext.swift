@@ -20,6 +20,7 @@ struct SourceContext: Sendable {
   var activity = VolumeActivity()
   var repairFailures = RepairFailures()
   var spaceLevels = SpaceLevels()
+  var scrubPauses = ScrubPauses()
   var metrics = EngineMetrics.none
   var lastSessions = LastSessions()
 }

@@ -19,6 +19,7 @@ struct TargetContext: Sendable {
   /// Ages mean nothing for a while after the clock has stepped.
   var clockSteps: ClockStepWatch
   var metrics = EngineMetrics.none
+  var scrubPauses = ScrubPauses()
 
   /// The points of a pool by its name; `notFound` when the configuration has no such pool any more.
   func store(pool name: String) throws(ReplError) -> PointStore {

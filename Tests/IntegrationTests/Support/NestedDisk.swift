@@ -16,7 +16,7 @@ final class NestedDisk {
     try Command.check("truncate", "--size=\(megabytes)M", "\(outer.path)/disk")
     try Command.check("mkfs.xfs", "-q", "-m", "reflink=1", "\(outer.path)/disk")
     try Command.check("mkdir", path)
-    try LoopDevice.attaching { try Command.check("mount", "-o", "loop", disk, path) }
+    _ = try LoopDevice.attaching { try Command.check("mount", "-o", "loop", disk, path) }
   }
 
   /// A copy of the disk as it is now.
@@ -31,7 +31,7 @@ final class NestedDisk {
   func mounting<Value>(_ copy: String, _ body: (String) throws -> Value) throws -> Value {
     let directory = copy + ".mount"
     _ = mkdir(directory, 0o755)
-    try LoopDevice.attaching { try Command.check("mount", "-o", "loop,nouuid", copy, directory) }
+    _ = try LoopDevice.attaching { try Command.check("mount", "-o", "loop,nouuid", copy, directory) }
     defer { _ = try? Command.run(["umount", directory]) }
     return try body(directory)
   }

@@ -1,0 +1,55 @@
+import BlockDiff
+import ReplModel
+
+/// Reads a pinned twin whole and compares it with the sums its seal was made of. A difference is a change that the
+/// change source missed, or damage: either way extent maps are not trusted until a whole scrub is clean.
+struct TwinScrub: Sendable {
+  let context: SourceContext
+  /// Differing segments after which the walk ends: it is clear by then.
+  private static let differenceLimit = 4096
+
+  /// - Returns: whether it is clean.
+  @discardableResult
+  func run(_ snapshot: SnapshotRecord, pace: @escaping Pace) throws(ReplError) -> Bool {
+    guard let volume = try context.database.read({ try VolumeRecord.find($0, snapshot.volume) }),
+      let key = try context.database.read({ try LineageKeys.find($0, volume.lineage) })
+    else { return false }
+    let differing = try compare(snapshot, key, context.metrics.counted(.source, pace))
+    let now = context.clock.now()
+    try context.database.write { database in
+      try SnapshotRecord.setScrubbed(database, snapshot.point, now)
+      if differing.isEmpty {
+        try VolumeRecord.setDistrust(database, volume.id, nil)
+        try CleanScrub.record(database, volume: volume.id, peer: snapshot.peer, takenAt: snapshot.takenAt)
+      } else {
+        let reason = "a scrub found \(differing.count) segments of snapshot \(snapshot.point) that differ from its sums"
+        try VolumeRecord.setDistrust(database, volume.id, reason)
+        try NoticeRecord.tell(database, of: volume.id) { peer in
+          let clean = try CleanScrub.find(database, volume.id, peer: peer) ?? Timestamp(nanoseconds: 0)
+          return .doubted(since: clean, reason: reason)
+        }
+      }
+    }
+    guard !differing.isEmpty else { return true }
+    context.metrics.mismatch(.source, segments: differing.count)
+    context.events.post(
+      namespace: volume.namespace, volume: volume.name, warning: true, "MissedChange",
+      "\(differing.count) segments of the twin of point \(snapshot.point) differ from what was sealed; "
+        + "they are in the next session, segment sums are compared until a whole scrub is clean, and the points made "
+        + "since the last clean one are suspect")
+    return false
+  }
+
+  private func compare(_ snapshot: SnapshotRecord, _ key: FingerprintKey, _ pace: Pace) throws(ReplError) -> [UInt64] {
+    let image = try context.storage.open(snapshot.imagePath, .read)
+    defer { try? image.close() }
+    let table = try SegmentTable.open(snapshot.segmentsPath, in: context.storage)
+    defer { try? table.close() }
+    var walk = try ScrubWalk(image: image, table: table, key: key)
+    var differing: [UInt64] = []
+    while differing.count < Self.differenceLimit, let step = try walk.next(pace: pace) {
+      if !step.isClean { differing.append(step.segment) }
+    }
+    return differing
+  }
+}
