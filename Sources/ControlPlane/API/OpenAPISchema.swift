@@ -19,6 +19,7 @@ enum OpenAPISchema {
   static func json(_ schema: Schema) -> JSONValue {
     var json = form(schema.form)
     if !schema.text.isEmpty { json["description"] = .string(schema.text) }
+    if schema.atomic { json["x-kubernetes-map-type"] = "atomic" }
     if !schema.values.isEmpty { json["enum"] = .array(schema.values.map(JSONValue.string)) }
     return json
   }
@@ -38,14 +39,22 @@ enum OpenAPISchema {
       return ["type": "object", "properties": .object(properties)]
     case .list(let element, let merge):
       var list: JSONValue = ["type": "array", "items": json(element)]
-      switch merge {
-      case .atomic: list["x-kubernetes-list-type"] = "atomic"
-      case .set: list["x-kubernetes-patch-strategy"] = "merge"
-      case .key(let key):
-        list["x-kubernetes-patch-strategy"] = "merge"
-        list["x-kubernetes-patch-merge-key"] = .string(key)
-      }
+      add(merge, to: &list)
       return list
+    }
+  }
+
+  private static func add(_ merge: Schema.ListMerge, to list: inout JSONValue) {
+    list["x-kubernetes-list-type"] = merge.isAtomic ? "atomic" : "map"
+    switch merge {
+    case .atomic: break
+    case .set:
+      list["x-kubernetes-list-type"] = "set"
+      list["x-kubernetes-patch-strategy"] = "merge"
+    case .keyed(let keys):
+      list["x-kubernetes-patch-strategy"] = "merge"
+      list["x-kubernetes-patch-merge-key"] = .string(keys.patch)
+      if !keys.apply.isEmpty { list["x-kubernetes-list-map-keys"] = .array(keys.apply.map(JSONValue.string)) }
     }
   }
 

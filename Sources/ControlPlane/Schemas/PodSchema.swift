@@ -12,11 +12,12 @@ extension Schema {
     .objects("containers", "What runs.", key: "name", container),
     .objects("initContainers", "What runs before, one after the other.", key: "name", container),
     .objects("volumes", "Volumes the containers may mount.", key: "name", podVolume),
-    .objects("imagePullSecrets", "Secrets to pull images with.", key: "name", localReference),
+    .objects("imagePullSecrets", "Secrets to pull images with.", key: "name", ownedElements: true, localReference),
     .string("restartPolicy", "Always, OnFailure or Never."),
     .integer("terminationGracePeriodSeconds", "How long it may take to end."),
     .integer("activeDeadlineSeconds", "How long it may run."), .string("dnsPolicy", "How names are resolved."),
-    .map("nodeSelector", "Labels the node must have."), .string("serviceAccountName", "Name of its ServiceAccount."),
+    Field.map("nodeSelector", "Labels the node must have.").owned,
+    .string("serviceAccountName", "Name of its ServiceAccount."),
     .string("serviceAccount", "Old name of serviceAccountName."), .string("nodeName", "Node it runs on."),
     .boolean("hostNetwork", "Whether it uses the node's network."),
     .boolean("hostPID", "Whether it sees all processes."),
@@ -27,7 +28,8 @@ extension Schema {
       "hostAliases", "Names for its hosts file.", key: "ip",
       [.string("ip", "The address."), .strings("hostnames", "Its names.")]),
     .objects(
-      "topologySpreadConstraints", "How pods are spread.", key: "topologyKey",
+      "topologySpreadConstraints", "How pods are spread.",
+      key: ListKeys(patch: "topologyKey", apply: ["topologyKey", "whenUnsatisfiable"]),
       [.string("topologyKey", "Label of nodes to spread over.")]),
   ]
 
@@ -42,7 +44,7 @@ extension Schema {
     .strings("command", "Program, instead of the image's own."), .strings("args", "Arguments of the program."),
     .string("workingDir", "Directory it starts in."),
     .objects(
-      "ports", "Ports it listens on.", key: "containerPort",
+      "ports", "Ports it listens on.", key: .port("containerPort"),
       [
         .string("name", "Name of the port."), .integer("containerPort", "Port in the container."),
         .integer("hostPort", "Port on the node."), .string("protocol", "TCP, UDP or SCTP."),

@@ -57,7 +57,7 @@ extension Schema {
         .integer("active", "Pods that run."), .integer("succeeded", "Pods that ended well."),
         .integer("failed", "Pods that failed."), .integer("ready", "Pods that are ready."),
         .time("startTime", "When it began."), .time("completionTime", "When it ended."),
-        conditions("State of the job."),
+        conditions("State of the job.", key: ListKeys(patch: "type", apply: [])),
       ]),
   ]
 
@@ -91,7 +91,8 @@ extension Schema {
     .object(
       "status", "What it has made.",
       [
-        .objects("active", "Jobs that run.", objectReference), .time("lastScheduleTime", "When it was last due."),
+        .objects("active", "Jobs that run.", ownedElements: true, objectReference),
+        .time("lastScheduleTime", "When it was last due."),
         .time("lastSuccessfulTime", "When a job last ended well."),
       ]),
   ]
