@@ -86,14 +86,61 @@ import Testing
     }
   }
 
-  @Test("Old clients get the document of 19 bytes")
+  @Test("Old clients find every kind in the one document of before: its fields, and what its writes may be asked")
   func oldDocument() throws {
-    guard case .bytes(200, let type, let bytes, _)? = discovery.answer(APIRequest(method: "GET", path: "/openapi/v2"))
+    let document = try get("/openapi/v2").json
+    #expect(document["swagger"] == "2.0")
+    let (paths, definitions) = (document["paths"]?.object ?? [:], document["definitions"]?.object ?? [:])
+    for kind in ResourceRegistry.standard.kinds {
+      let names = OpenAPISchema.names(kind)
+      let definition = definitions[OpenAPISchema.name(kind)]
+      #expect(definition?["x-kubernetes-group-version-kind"] == [names], "\(kind.kind)")
+      #expect(
+        definition?[at: "properties.metadata"] == ["$ref": .string("#/definitions/\(OpenAPISchema.metadataName)")])
+      guard kind.verbs.contains("patch") else { continue }
+      let patches = paths.values.compactMap { $0["patch"] }.filter { $0["x-kubernetes-group-version-kind"] == names }
+      #expect(!patches.isEmpty)
+      for patch in patches {
+        #expect(patch["parameters"]?.array?.contains { $0["name"] == "dryRun" && $0["in"] == "query" } == true)
+      }
+    }
+  }
+
+  @Test("and in protobuf, which they ask for, the same")
+  func oldDocumentInProtobuf() throws {
+    let accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    guard
+      case .bytes(200, let type, let bytes, _)? = discovery.answer(
+        APIRequest(method: "GET", path: "/openapi/v2", accept: accept))
     else {
       Issue.record("no document")
       return
     }
-    #expect(type == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf" && bytes.count == 19)
+    #expect(type == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf")
+    #expect(bytes.starts(with: [0x0A, 0x03] + Array("2.0".utf8)))
+    let small: JSONValue = [
+      "swagger": "2.0", "info": ["title": "t", "version": "1"],
+      "paths": [
+        "/p": [
+          "patch": [
+            "parameters": [["name": "dryRun", "in": "query", "type": "string"]],
+            "responses": ["200": ["description": "OK"]],
+            "x-a": ["k": "v"],
+          ]
+        ]
+      ],
+      "definitions": [
+        "D": ["type": "object", "properties": ["l": ["type": "array", "items": ["$ref": "#/definitions/E"]]]]
+      ],
+    ]
+    // Written by another program, from the definitions of gnostic.
+    let expected =
+      "0a03322e3012060a0174120131424e124c0a022f7012464244421d0a1b12191a1712057175657279220664727952756e3206"
+      + "737472696e674a0f0a0d0a0332303012060a040a024f4b6a120a03782d61120b12097b226b223a2276227d4a3c0a3a0a0144"
+      + "1235b201080a066f626a656374ca01270a250a016c1220b201070a056172726179ba01130a110a0f232f646566696e697469"
+      + "6f6e732f45"
+    let hex = OpenAPIv2Protobuf.document(small).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    #expect(hex == expected)
   }
 }
 

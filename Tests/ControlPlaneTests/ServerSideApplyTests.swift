@@ -398,7 +398,7 @@ struct FieldOwnershipTests {
 
   @Test("OpenAPI tells how lists are owned")
   func published() throws {
-    let schema = OpenAPISchema.json(ResourceKind.deployment.schema)
+    let schema = OpenAPISchema.three.json(ResourceKind.deployment.schema)
     let pod = "properties.spec.properties.template.properties.spec.properties"
     let container = "\(pod).containers"
     #expect(schema[at: "\(container).x-kubernetes-list-type"] == "map")
@@ -407,7 +407,7 @@ struct FieldOwnershipTests {
     #expect(ports?["x-kubernetes-list-map-keys"] == ["containerPort", "protocol"])
     #expect(ports?["x-kubernetes-patch-merge-key"] == "containerPort")
     #expect(schema[at: "properties.spec.properties.selector.x-kubernetes-map-type"] == "atomic")
-    let metadata = OpenAPISchema.json(.metadata)
+    let metadata = OpenAPISchema.three.json(.metadata)
     #expect(metadata[at: "properties.finalizers.x-kubernetes-list-type"] == "set")
     #expect(metadata[at: "properties.ownerReferences.x-kubernetes-list-map-keys"] == ["uid"])
   }

@@ -56,41 +56,17 @@ struct OpenAPIDocuments: Sendable {
   private static func location(_ path: String, _ hash: String) -> String { "/openapi/v3/\(path)?hash=\(hash)" }
 
   private static func document(_ kinds: [ResourceKind]) -> JSONValue {
+    let schema = OpenAPISchema.three
     var paths: [String: JSONValue] = [:]
-    var schemas: [String: JSONValue] = [OpenAPISchema.metadataName: OpenAPISchema.json(.metadata)]
+    var schemas: [String: JSONValue] = [OpenAPISchema.metadataName: schema.json(.metadata)]
     for kind in kinds {
-      let collection = "\(kind.root)\(kind.namespaced ? "/namespaces/{namespace}" : "")/\(kind.plural)"
-      let one = operations(kind, ["get": "get", "update": "put", "patch": "patch", "delete": "delete"])
-      let all = operations(kind, ["list": "get", "create": "post", "deletecollection": "delete"])
-      paths["\(collection)/{name}"] = one
-      paths[collection] = all
-      schemas["\(kind.group.isEmpty ? "core" : kind.group).\(kind.version).\(kind.kind)"] = OpenAPISchema.component(
-        kind)
+      paths.merge(OpenAPIPaths(schema: schema).paths(kind)) { first, _ in first }
+      schemas[OpenAPISchema.name(kind)] = schema.component(kind)
     }
     return [
       "openapi": "3.0.0", "info": ["title": "repl-agent", "version": "1"],
       "components": ["schemas": .object(schemas)], "paths": .object(paths),
     ]
-  }
-
-  /// The operations of a path for those verbs that the kind has. Clients trust the server to check fields where a
-  /// write has the parameter for it.
-  private static func operations(_ kind: ResourceKind, _ methods: [String: String]) -> JSONValue {
-    var operations: [String: JSONValue] = [:]
-    for (verb, method) in methods where kind.verbs.contains(verb) {
-      var operation: JSONValue = [
-        "x-kubernetes-group-version-kind": OpenAPISchema.names(kind), "x-kubernetes-action": .string(verb),
-        "responses": ["200": ["description": "OK"]],
-      ]
-      if ["create", "update", "patch"].contains(verb) {
-        operation["parameters"] = .array(
-          ["dryRun", "fieldManager", "fieldValidation"].map { name in
-            ["name": .string(name), "in": "query", "schema": ["type": "string"]]
-          })
-      }
-      operations[method] = operation
-    }
-    return .object(operations)
   }
 
   /// FNV-1a over the text: names a version of a document, protects nothing.

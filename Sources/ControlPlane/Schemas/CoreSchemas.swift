@@ -75,6 +75,13 @@ extension Schema {
         .string("internalTrafficPolicy", "Cluster or Local."), .string("externalTrafficPolicy", "Cluster or Local."),
         .strings("ipFamilies", "IPv4, IPv6."), .string("ipFamilyPolicy", "SingleStack or one of the dual forms."),
         .boolean("publishNotReadyAddresses", "Whether pods count before they are ready."),
+        .integer("healthCheckNodePort", "Port where nodes tell their health."),
+        .any("sessionAffinityConfig", "How long clients keep their pod."),
+        .strings("topologyKeys", "Not used any more."),
+        .string("ipFamily", "Not used any more."),
+        .boolean("allocateLoadBalancerNodePorts", "Whether load balancers need ports on nodes."),
+        .string("loadBalancerClass", "Who makes the load balancer."),
+        .string("trafficDistribution", "Which pods are preferred."),
       ]),
     .object(
       "status", "What the load balancer gave.",
@@ -89,7 +96,9 @@ extension Schema {
     .object(
       "spec", "How the node is used.",
       [
-        .string("podCIDR", "Addresses of its pods."), .string("providerID", "Its name at the provider."),
+        .string("podCIDR", "Addresses of its pods."), .set("podCIDRs", "All addresses of its pods."),
+        .any("configSource", "Not used any more."), .string("externalID", "Not used any more."),
+        .any("podPreemptionPolicy", "What pods may do to others."), .string("providerID", "Its name at the provider."),
         .boolean("unschedulable", "Whether no new pods go there."),
         .objects(
           "taints", "What pods must tolerate.",
@@ -107,6 +116,10 @@ extension Schema {
           "addresses", "Where it is reached.", key: "type",
           [.string("type", "Hostname, InternalIP or ExternalIP."), .string("address", "The address.")]),
         .any("nodeInfo", "Versions of its software."), .any("images", "Images it has."),
+        .any("daemonEndpoints", "Ports of its daemons."), .any("volumesInUse", "Volumes pods have mounted."),
+        .any("volumesAttached", "Volumes attached to it."), .any("config", "Settings in effect."),
+        .any("runtimeHandlers", "What can run pods."), .any("features", "What it can do."),
+        .any("declaredFeatures", "What it says it can do."),
       ]),
   ]
 

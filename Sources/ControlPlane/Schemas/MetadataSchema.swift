@@ -54,6 +54,7 @@ extension Schema {
         .string("type", "Name of the condition."), .string("status", "True, False or Unknown."),
         .string("reason", "One word for why."), .string("message", "Why, for people."),
         .time("lastTransitionTime", "When the status last changed."),
+        .integer("observedGeneration", "Generation the condition is about."),
         .time("lastUpdateTime", "When the condition was last looked at."),
         .time("lastHeartbeatTime", "When the condition was last reported."),
         .time("lastProbeTime", "When the condition was last checked."),
