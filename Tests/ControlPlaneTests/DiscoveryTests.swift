@@ -66,8 +66,27 @@ import Testing
     #expect(try get(parts[0], query: parts[1], ifNoneMatch: tag).code == 304)
     let moved = try get(parts[0], query: "hash=old")
     #expect(moved.code == 301 && moved.headers["Location"] == url)
-    #expect(try get(parts[0]).headers["Cache-Control"] == nil)
+    #expect(try get(parts[0]).headers["Cache-Control"] == "public", "without the hash it must be asked for again")
     #expect(try get("/openapi/v3/apis/none/v1").code == 404)
+  }
+
+  @Test("Discovery and documents have tags, a different one for each form: 304 for those who have them")
+  func tags() throws {
+    let aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    let protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    for (path, other) in [
+      ("/api", aggregated), ("/apis", aggregated), ("/openapi/v2", protobuf), ("/apis/batch", ""), ("/api/v1", ""),
+      ("/openapi/v3", ""),
+    ] {
+      let answer = try get(path)
+      let tag = try #require(answer.headers["ETag"], "\(path)")
+      #expect(answer.headers["Vary"] == "Accept")
+      let kept = try get(path, ifNoneMatch: tag)
+      #expect(kept.code == 304 && kept.json == .null && kept.headers["ETag"] == tag, "\(path)")
+      #expect(try get(path, ifNoneMatch: "\"old\"").code == 200)
+      if !other.isEmpty { #expect(try get(path, accept: other, ifNoneMatch: tag).code == 200, "\(path)") }
+    }
+    #expect(try get("/version").headers["ETag"] == nil)
   }
 
   @Test("Every field of the Stork kinds is described")

@@ -14,6 +14,18 @@ struct Discovery: Sendable {
 
   /// The answer to a request of discovery; nil for other paths.
   func answer(_ request: APIRequest) -> APIResponse? {
+    guard let answer = plain(request) else { return nil }
+    guard ["api", "apis", "openapi"].contains(request.path.first ?? "") else { return answer }
+    switch answer {
+    case .json(200, let json, _):
+      return TaggedDocument(contentType: "application/json", JSONWriter.bytes(json)).answer(request)
+    case .bytes(200, let type, let bytes, let headers) where headers.isEmpty:
+      return TaggedDocument(contentType: type, bytes).answer(request)
+    default: return answer
+    }
+  }
+
+  private func plain(_ request: APIRequest) -> APIResponse? {
     let aggregated = Negotiation.accepts(request.accept, Self.aggregatedType)
     switch request.path {
     case ["version"]: return .json(200, Self.version)

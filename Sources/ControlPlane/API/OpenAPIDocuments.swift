@@ -2,22 +2,17 @@ import APIModel
 
 /// The OpenAPI v3 documents, made once: one for each group and version, found through an index with their hashes.
 struct OpenAPIDocuments: Sendable {
-  private struct Document: Sendable {
-    var hash: String
-    var bytes: [UInt8]
-  }
-
   /// By the path of the group and version: `api/v1`, `apis/batch/v1`.
-  private let documents: [String: Document]
+  private let documents: [String: TaggedDocument]
 
   init(_ registry: ResourceRegistry) {
-    var documents: [String: Document] = [:]
+    var documents: [String: TaggedDocument] = [:]
     let versions = [(group: "", version: "v1")] + registry.groups
     for (group, version) in versions {
       let kinds = registry.kinds.filter { $0.group == group && $0.version == version }
       guard let first = kinds.first else { continue }
       let bytes = JSONWriter.bytes(Self.document(kinds))
-      documents[String(first.root.dropFirst())] = Document(hash: Self.hash(bytes), bytes: bytes)
+      documents[String(first.root.dropFirst())] = TaggedDocument(contentType: "application/json", bytes)
     }
     self.documents = documents
   }
@@ -27,18 +22,11 @@ struct OpenAPIDocuments: Sendable {
     let path = request.path.dropFirst(2).joined(separator: "/")
     if path.isEmpty { return .json(200, index) }
     guard let document = documents[path] else { return nil }
-    let tag = "\"\(document.hash)\""
     switch request.query["hash"] {
-    case nil:
-      return .bytes(200, contentType: "application/json", document.bytes, headers: ["ETag": tag])
+    case nil: return document.answer(request)
     case document.hash:
-      let headers = [
-        "ETag": tag, "Cache-Control": "public, immutable", "Expires": "Thu, 31 Dec 2099 23:59:59 GMT",
-      ]
-      if request.ifNoneMatch.contains(tag) {
-        return .bytes(304, contentType: "application/json", [], headers: headers)
-      }
-      return .bytes(200, contentType: "application/json", document.bytes, headers: headers)
+      return document.answer(
+        request, headers: ["Cache-Control": "public, immutable", "Expires": "Thu, 31 Dec 2099 23:59:59 GMT"])
     default:
       return .bytes(301, contentType: "text/plain", [], headers: ["Location": Self.location(path, document.hash)])
     }
@@ -67,12 +55,5 @@ struct OpenAPIDocuments: Sendable {
       "openapi": "3.0.0", "info": ["title": "repl-agent", "version": "1"],
       "components": ["schemas": .object(schemas)], "paths": .object(paths),
     ]
-  }
-
-  /// FNV-1a over the text: names a version of a document, protects nothing.
-  private static func hash(_ bytes: [UInt8]) -> String {
-    let hash = bytes.reduce(UInt64(0xCBF2_9CE4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
-    let text = String(hash, radix: 16)
-    return String(repeating: "0", count: 16 - text.count) + text
   }
 }

@@ -4,24 +4,22 @@ import APIModel
 ///
 /// Clients up to Kubernetes 1.28 read it before they write: for the fields of a kind, and for what a write may be asked.
 struct OpenAPIv2Document: Sendable {
-  private let text: [UInt8]
-  private let protobuf: [UInt8]
+  private let text: TaggedDocument
+  private let protobuf: TaggedDocument
 
   /// What clients of this form ask for begins with this, and goes on with `@v1.0+protobuf`.
   private static let protobufType = "application/com.github.proto-openapi.spec.v2"
 
   init(_ registry: ResourceRegistry) {
     let document = Self.document(registry)
-    text = JSONWriter.bytes(document)
-    protobuf = OpenAPIv2Protobuf.document(document)
+    text = TaggedDocument(contentType: "application/json", JSONWriter.bytes(document))
+    protobuf = TaggedDocument(
+      contentType: "\(Self.protobufType).v1.0+protobuf", OpenAPIv2Protobuf.document(document))
   }
 
   /// The answer in the form that is asked for.
   func answer(_ request: APIRequest) -> APIResponse {
-    guard request.accept.hasPrefix(Self.protobufType) else {
-      return .bytes(200, contentType: "application/json", text)
-    }
-    return .bytes(200, contentType: "\(Self.protobufType).v1.0+protobuf", protobuf)
+    (request.accept.hasPrefix(Self.protobufType) ? protobuf : text).answer(request)
   }
 
   static func document(_ registry: ResourceRegistry) -> JSONValue {

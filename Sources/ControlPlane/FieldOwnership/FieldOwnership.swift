@@ -52,9 +52,13 @@ struct FieldOwnership {
     return new == old && owners.hasSameOwners(as: before) ? stored : owners.json
   }
 
-  /// Only whoever writes the object itself can say who owns it.
+  /// Only clients that write the object itself can say who owns it.
   private static func mayRewrite(_ tracking: FieldTracking) -> Bool {
-    if case .update(let manager) = tracking { manager.subresource.isEmpty } else { true }
+    switch tracking {
+    case .update(let manager): manager.subresource.isEmpty
+    case .applied: true
+    case .controller, .none: false
+    }
   }
 
   private func note(_ changes: FieldChanges, _ tracking: FieldTracking, _ owners: inout ManagedFields) {
