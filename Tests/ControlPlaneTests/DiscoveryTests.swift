@@ -66,8 +66,27 @@ import Testing
     #expect(try get(parts[0], query: parts[1], ifNoneMatch: tag).code == 304)
     let moved = try get(parts[0], query: "hash=old")
     #expect(moved.code == 301 && moved.headers["Location"] == url)
-    #expect(try get(parts[0]).headers["Cache-Control"] == nil)
+    #expect(try get(parts[0]).headers["Cache-Control"] == "public", "without the hash it must be asked for again")
     #expect(try get("/openapi/v3/apis/none/v1").code == 404)
+  }
+
+  @Test("Discovery and documents have tags, a different one for each form: 304 for those who have them")
+  func tags() throws {
+    let aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    let protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    for (path, other) in [
+      ("/api", aggregated), ("/apis", aggregated), ("/openapi/v2", protobuf), ("/apis/batch", ""), ("/api/v1", ""),
+      ("/openapi/v3", ""),
+    ] {
+      let answer = try get(path)
+      let tag = try #require(answer.headers["ETag"], "\(path)")
+      #expect(answer.headers["Vary"] == "Accept")
+      let kept = try get(path, ifNoneMatch: tag)
+      #expect(kept.code == 304 && kept.json == .null && kept.headers["ETag"] == tag, "\(path)")
+      #expect(try get(path, ifNoneMatch: "\"old\"").code == 200)
+      if !other.isEmpty { #expect(try get(path, accept: other, ifNoneMatch: tag).code == 200, "\(path)") }
+    }
+    #expect(try get("/version").headers["ETag"] == nil)
   }
 
   @Test("Every field of the Stork kinds is described")
@@ -86,14 +105,61 @@ import Testing
     }
   }
 
-  @Test("Old clients get the document of 19 bytes")
+  @Test("Old clients find every kind in the one document of before: its fields, and what its writes may be asked")
   func oldDocument() throws {
-    guard case .bytes(200, let type, let bytes, _)? = discovery.answer(APIRequest(method: "GET", path: "/openapi/v2"))
+    let document = try get("/openapi/v2").json
+    #expect(document["swagger"] == "2.0")
+    let (paths, definitions) = (document["paths"]?.object ?? [:], document["definitions"]?.object ?? [:])
+    for kind in ResourceRegistry.standard.kinds {
+      let names = OpenAPISchema.names(kind)
+      let definition = definitions[OpenAPISchema.name(kind)]
+      #expect(definition?["x-kubernetes-group-version-kind"] == [names], "\(kind.kind)")
+      #expect(
+        definition?[at: "properties.metadata"] == ["$ref": .string("#/definitions/\(OpenAPISchema.metadataName)")])
+      guard kind.verbs.contains("patch") else { continue }
+      let patches = paths.values.compactMap { $0["patch"] }.filter { $0["x-kubernetes-group-version-kind"] == names }
+      #expect(!patches.isEmpty)
+      for patch in patches {
+        #expect(patch["parameters"]?.array?.contains { $0["name"] == "dryRun" && $0["in"] == "query" } == true)
+      }
+    }
+  }
+
+  @Test("and in protobuf, which they ask for, the same")
+  func oldDocumentInProtobuf() throws {
+    let accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    guard
+      case .bytes(200, let type, let bytes, _)? = discovery.answer(
+        APIRequest(method: "GET", path: "/openapi/v2", accept: accept))
     else {
       Issue.record("no document")
       return
     }
-    #expect(type == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf" && bytes.count == 19)
+    #expect(type == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf")
+    #expect(bytes.starts(with: [0x0A, 0x03] + Array("2.0".utf8)))
+    let small: JSONValue = [
+      "swagger": "2.0", "info": ["title": "t", "version": "1"],
+      "paths": [
+        "/p": [
+          "patch": [
+            "parameters": [["name": "dryRun", "in": "query", "type": "string"]],
+            "responses": ["200": ["description": "OK"]],
+            "x-a": ["k": "v"],
+          ]
+        ]
+      ],
+      "definitions": [
+        "D": ["type": "object", "properties": ["l": ["type": "array", "items": ["$ref": "#/definitions/E"]]]]
+      ],
+    ]
+    // Written by another program, from the definitions of gnostic.
+    let expected =
+      "0a03322e3012060a0174120131424e124c0a022f7012464244421d0a1b12191a1712057175657279220664727952756e3206"
+      + "737472696e674a0f0a0d0a0332303012060a040a024f4b6a120a03782d61120b12097b226b223a2276227d4a3c0a3a0a0144"
+      + "1235b201080a066f626a656374ca01270a250a016c1220b201070a056172726179ba01130a110a0f232f646566696e697469"
+      + "6f6e732f45"
+    let hex = OpenAPIv2Protobuf.document(small).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    #expect(hex == expected)
   }
 }
 

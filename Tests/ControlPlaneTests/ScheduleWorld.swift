@@ -112,20 +112,22 @@ final class MortalStore: ObjectStore {
     return try await store.list(query)
   }
 
-  func create(_ kind: ResourceKind, _ object: KubeObject, dryRun: Bool) async throws(StatusError) -> KubeObject {
+  func create(_ kind: ResourceKind, _ object: KubeObject, dryRun: Bool, tracking: FieldTracking)
+    async throws(StatusError) -> KubeObject
+  {
     let seen = try admit(write: true)
-    let created = try await store.create(kind, object, dryRun: dryRun)
+    let created = try await store.create(kind, object, dryRun: dryRun, tracking: tracking)
     if !seen { throw Self.dead }
     return created
   }
 
   func update(
     _ kind: ResourceKind, namespace: String, name: String, part: ObjectPart, dryRun: Bool,
-    change: @escaping @Sendable (KubeObject) throws(StatusError) -> KubeObject
+    tracking: FieldTracking, change: @escaping @Sendable (KubeObject) throws(StatusError) -> KubeObject
   ) async throws(StatusError) -> KubeObject {
     let seen = try admit(write: true)
     let updated = try await store.update(
-      kind, namespace: namespace, name: name, part: part, dryRun: dryRun, change: change)
+      kind, namespace: namespace, name: name, part: part, dryRun: dryRun, tracking: tracking, change: change)
     if !seen { throw Self.dead }
     return updated
   }

@@ -71,8 +71,6 @@ extension Integration {
     @Test("what the server would do: dry runs, diff, unknown fields")
     func dryRuns() throws {
       try run { kubectl, _ in
-        // Older ones look into OpenAPI v2 for it, where the agent names nothing, and do without.
-        guard kubectl.minorVersion >= 27 else { return }
         let dry = try kubectl.check("create", "configmap", "dry", "--dry-run=server")
         #expect(dry == "configmap/dry created (server dry run)\n")
         #expect(try kubectl.run(["get", "configmap", "dry"]).errors.contains("configmaps \"dry\" not found"))
@@ -200,11 +198,9 @@ extension Integration {
         }
         #expect(try kubectl.check("api-versions").words.contains("\(Objects.group)/v1alpha1"))
         #expect(try kubectl.check("version", "-o", "json").contains("serverVersion"))
-        if kubectl.minorVersion >= 27 {
-          let explained = try kubectl.check("explain", "migrationschedule.spec.template.spec")
-          #expect(explained.contains("clusterPair") && explained.contains("startApplications"))
-          #expect(try kubectl.check("explain", "deployment.spec").contains("replicas"))
-        }
+        let explained = try kubectl.check("explain", "migrationschedule.spec.template.spec")
+        #expect(explained.contains("clusterPair") && explained.contains("startApplications"))
+        #expect(try kubectl.check("explain", "deployment.spec").contains("replicas"))
         #expect(try kubectl.check("get", "--raw", "/readyz") == "ok")
         _ = try kubectl.check("cluster-info")
       }
@@ -222,8 +218,6 @@ extension Integration {
           ("secret", "pass"), ("storageclass", "fast"), ("lease", "leader"), ("rule.\(Objects.group)", "freeze"),
           ("schedulepolicy", "default-daily-policy"),
         ] {
-          // Old ones ask for an older version of this kind.
-          if kind == "cronjob", kubectl.minorVersion < 21 { continue }
           let described = try kubectl.run(["describe", kind, name])
           #expect(described.status == 0, "\(kind): \(described.summary)")
           #expect(described.output.words.first == "Name: \(name)", "\(kind): \(described.output)")

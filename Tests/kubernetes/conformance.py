@@ -221,7 +221,10 @@ def openapi(server):
     need(f"apis/{GROUP}/{VERSION}" in index and "api/v1" in index, "groups are missing")
     moved = server.send("GET", "/openapi/v3/api/v1", hash="old")
     need(moved.code == 301, f"old hash: {moved.code}")
-    need(len(server.send("GET", "/openapi/v2").data) == 19, "v2")
+    old = server.send("GET", "/openapi/v2").json
+    need(old["swagger"] == "2.0" and "core.v1.ConfigMap" in old["definitions"], "v2")
+    binary = server.send("GET", "/openapi/v2", accept="application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
+    need(binary.data.startswith(b"\n\x032.0"), "v2 in protobuf")
 
 
 @check
@@ -244,8 +247,9 @@ def create_fills_in(server):
     need(metadata["uid"] != "mine" and len(metadata["uid"]) == 36, "uid")
     need(metadata["creationTimestamp"].endswith("Z") and "." not in metadata["creationTimestamp"], "time")
     need(metadata["generation"] == 1 and int(metadata["resourceVersion"]) > 0, "generation")
-    for key in ["selfLink", "deletionTimestamp", "managedFields", "labels", "finalizers"]:
+    for key in ["selfLink", "deletionTimestamp", "labels", "finalizers"]:
         need(key not in metadata, key)
+    need(all(entry["operation"] == "Update" for entry in metadata["managedFields"]), "the creator owns the fields")
 
 
 @check
@@ -454,9 +458,33 @@ def apply_patch(server):
     body = server.rule("applied", spec=[{"container": "a"}])
     need(server.send("PATCH", path, body, kind=APPLY).code == 422, "no manager")
     made = server.send("PATCH", path, body, kind=APPLY, fieldManager="me")
-    need(made.code == 201 and "managedFields" not in made.json["metadata"], made.data)
+    need(made.code == 201, made.data)
+    owner, = made.json["metadata"]["managedFields"]
+    need((owner["manager"], owner["operation"], owner["fieldsType"]) == ("me", "Apply", "FieldsV1"), made.data)
     again = server.send("PATCH", path, body, kind=APPLY, fieldManager="me")
     need(again.code == 200 and again.version == made.version, again.data)
+
+
+@check
+def apply_ownership(server):
+    """fields left out go, those of others are conflicts that force takes over, equal ones are shared"""
+    path = server.path("configmaps", "owned", core=True)
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owned"}}
+
+    def apply(manager, data, **options):
+        return server.send("PATCH", path, dict(body, data=data), kind=APPLY, fieldManager=manager, **options)
+
+    need(apply("one", {"a": "1", "b": "2"}).code == 201, "created")
+    need(apply("two", {"a": "1"}).code == 200, "shared")
+    refused = apply("two", {"a": "9"})
+    cause, = refused.json["details"]["causes"]
+    need(refused.code == 409 and cause["reason"] == "FieldManagerConflict" and cause["field"] == ".data.a", refused.data)
+    need(cause["message"] == 'conflict with "one"', refused.data)
+    need(apply("two", {"a": "9"}, force="true").json["data"] == {"a": "9", "b": "2"}, "forced")
+    need(apply("one", {}).json["data"] == {"a": "9"}, "pruned")
+    reset = server.send("PATCH", path, {"metadata": {"managedFields": []}}, kind=MERGE)
+    need("managedFields" not in reset.json["metadata"], reset.data)
+    server.send("DELETE", path)
 
 
 @check

@@ -13,6 +13,8 @@ struct APIRequest: Sendable {
   var contentType: String
   /// Whole `If-None-Match` header.
   var ifNoneMatch: String
+  /// Whole `User-Agent` header.
+  var userAgent: String
   var body: [UInt8]
 
   /// Largest body accepted, in bytes.
@@ -20,7 +22,7 @@ struct APIRequest: Sendable {
 
   init(
     method: String, path: String, query: String = "", accept: String = "", contentType: String = "",
-    ifNoneMatch: String = "", body: [UInt8] = []
+    ifNoneMatch: String = "", userAgent: String = "", body: [UInt8] = []
   ) {
     self.method = method
     self.path = path.split(separator: "/").map { Self.decode($0, plusIsSpace: false) }
@@ -36,6 +38,7 @@ struct APIRequest: Sendable {
         String($0).lowercased().split(separator: " ").joined()
       } ?? ""
     self.ifNoneMatch = ifNoneMatch
+    self.userAgent = userAgent
     self.body = body
   }
 

@@ -80,7 +80,7 @@ struct APIServer: HTTPResponder {
     return APIRequest(
       method: request.method.rawValue, path: request.uri.path, query: request.uri.query ?? "",
       accept: request.headers[.accept] ?? "", contentType: request.headers[.contentType] ?? "",
-      ifNoneMatch: request.headers[.ifNoneMatch] ?? "", body: body)
+      ifNoneMatch: request.headers[.ifNoneMatch] ?? "", userAgent: request.headers[.userAgent] ?? "", body: body)
   }
 
   private func response(_ answer: APIResponse, request: Request, channel: any Channel) -> Response {

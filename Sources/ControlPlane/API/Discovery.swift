@@ -4,14 +4,28 @@ import APIModel
 struct Discovery: Sendable {
   private let registry: ResourceRegistry
   private let documents: OpenAPIDocuments
+  private let swagger: OpenAPIv2Document
 
   init(registry: ResourceRegistry) {
     self.registry = registry
     documents = OpenAPIDocuments(registry)
+    swagger = OpenAPIv2Document(registry)
   }
 
   /// The answer to a request of discovery; nil for other paths.
   func answer(_ request: APIRequest) -> APIResponse? {
+    guard let answer = plain(request) else { return nil }
+    guard ["api", "apis", "openapi"].contains(request.path.first ?? "") else { return answer }
+    switch answer {
+    case .json(200, let json, _):
+      return TaggedDocument(contentType: "application/json", JSONWriter.bytes(json)).answer(request)
+    case .bytes(200, let type, let bytes, let headers) where headers.isEmpty:
+      return TaggedDocument(contentType: type, bytes).answer(request)
+    default: return answer
+    }
+  }
+
+  private func plain(_ request: APIRequest) -> APIResponse? {
     let aggregated = Negotiation.accepts(request.accept, Self.aggregatedType)
     switch request.path {
     case ["version"]: return .json(200, Self.version)
@@ -23,7 +37,7 @@ struct Discovery: Sendable {
       return .json(
         200, ["kind": "APIGroupList", "apiVersion": "v1", "groups": .array(registry.groups.map(Self.group))])
     case ["api", "v1"]: return resources(group: "", version: "v1")
-    case ["openapi", "v2"]: return .bytes(200, contentType: Self.openAPIv2Type, Self.openAPIv2)
+    case ["openapi", "v2"]: return swagger.answer(request)
     default: return nested(request)
     }
   }
@@ -45,12 +59,6 @@ struct Discovery: Sendable {
   private static let version: JSONValue = [
     "major": "1", "minor": "32", "gitVersion": "v1.32.0+repl-agent", "gitCommit": "", "gitTreeState": "clean",
     "buildDate": "2026-01-01T00:00:00Z", "goVersion": "", "compiler": "swiftc", "platform": "linux",
-  ]
-
-  private static let openAPIv2Type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-  /// An empty document in protobuf: swagger "2.0", title "agent", version "1"; older kubectl insists on one.
-  private static let openAPIv2: [UInt8] = [
-    0x0A, 0x03, 0x32, 0x2E, 0x30, 0x12, 0x0A, 0x0A, 0x05, 0x61, 0x67, 0x65, 0x6E, 0x74, 0x12, 0x01, 0x31, 0x42, 0x00,
   ]
 
   private func kinds(_ group: String, _ version: String) -> [ResourceKind] {

@@ -11,7 +11,9 @@ struct ObjectAPI: Sendable {
 
   /// Answers a request; nil if its path names no kind.
   func answer(_ request: APIRequest) async throws(StatusError) -> APIResponse? {
-    guard let path = ResourcePath(request.path, registry: registry) else { return nil }
+    guard let path = ResourcePath(request.path, registry: registry) else {
+      return try await older(request)
+    }
     if path.subresource == "scale", path.kind.hasScale, let name = path.name {
       return try await scale(request, path, name)
     }

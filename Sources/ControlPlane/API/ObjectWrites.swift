@@ -10,12 +10,14 @@ extension ObjectAPI {
     let form = try form(request, path.kind)
     var (object, warnings) = try RequestBody.object(request, kind: path.kind)
     try Self.place(&object, path)
-    let created = try await store.create(path.kind, object, dryRun: try Self.dryRun(request))
+    let created = try await store.create(
+      path.kind, object, dryRun: try Self.dryRun(request),
+      tracking: .update(try FieldManager(request, path, options: "CreateOptions")))
     return .json(201, form.one(created), warnings: warnings)
   }
 
   /// Puts an object into the namespace of the URL.
-  private static func place(_ object: inout KubeObject, _ path: ResourcePath) throws(StatusError) {
+  static func place(_ object: inout KubeObject, _ path: ResourcePath) throws(StatusError) {
     guard path.kind.namespaced, let namespace = path.namespace else { return }
     guard object.namespace.isEmpty || object.namespace == namespace else {
       throw StatusError(
@@ -38,7 +40,8 @@ extension ObjectAPI {
         ])
     }
     let result = try await store.update(
-      path.kind, namespace: path.namespace ?? "", name: name, part: Self.part(path), dryRun: try Self.dryRun(request)
+      path.kind, namespace: path.namespace ?? "", name: name, part: Self.part(path), dryRun: try Self.dryRun(request),
+      tracking: .update(try FieldManager(request, path, options: "UpdateOptions"))
     ) { _ in object }
     return .json(200, form.one(result), warnings: warnings)
   }
@@ -46,30 +49,21 @@ extension ObjectAPI {
   func patch(_ request: APIRequest, _ path: ResourcePath, _ name: String) async throws(StatusError) -> APIResponse {
     let form = try form(request, path.kind)
     let patch = try PatchBody(request, kind: path.kind)
+    let manager = try FieldManager(request, path, options: "PatchOptions")
+    if patch.form == .apply { return try await apply(request, path, name, patch, manager) }
     let (namespace, dryRun) = (path.namespace ?? "", try Self.dryRun(request))
     let warnings = Mailbox<[String]>([])
-    do {
-      let result = try await store.update(
-        path.kind, namespace: namespace, name: name, part: Self.part(path), dryRun: dryRun
-      ) { old throws(StatusError) in
-        let object = try patch.apply(to: old)
-        warnings.set(try patch.warnings(object))
-        return object
-      }
-      return .json(200, form.one(result), warnings: warnings.value)
-    } catch
-      where error.code == 404 && patch.createsMissing && path.subresource == nil
-      && error.kind == path.kind.plural
-    {
-      var object = try patch.apply(to: path.kind.object(name: name))
-      try Self.place(&object, path)
+    let result = try await store.update(
+      path.kind, namespace: namespace, name: name, part: Self.part(path), dryRun: dryRun, tracking: .update(manager)
+    ) { old throws(StatusError) in
+      let object = try patch.apply(to: old)
       warnings.set(try patch.warnings(object))
-      let created = try await store.create(path.kind, object, dryRun: dryRun)
-      return .json(201, form.one(created), warnings: warnings.value)
+      return object
     }
+    return .json(200, form.one(result), warnings: warnings.value)
   }
 
-  private static func part(_ path: ResourcePath) -> ObjectPart { path.subresource == "status" ? .status : .main }
+  static func part(_ path: ResourcePath) -> ObjectPart { path.subresource == "status" ? .status : .main }
 }
 
 // Deletes.

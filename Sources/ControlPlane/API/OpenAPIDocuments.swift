@@ -2,22 +2,17 @@ import APIModel
 
 /// The OpenAPI v3 documents, made once: one for each group and version, found through an index with their hashes.
 struct OpenAPIDocuments: Sendable {
-  private struct Document: Sendable {
-    var hash: String
-    var bytes: [UInt8]
-  }
-
   /// By the path of the group and version: `api/v1`, `apis/batch/v1`.
-  private let documents: [String: Document]
+  private let documents: [String: TaggedDocument]
 
   init(_ registry: ResourceRegistry) {
-    var documents: [String: Document] = [:]
+    var documents: [String: TaggedDocument] = [:]
     let versions = [(group: "", version: "v1")] + registry.groups
     for (group, version) in versions {
       let kinds = registry.kinds.filter { $0.group == group && $0.version == version }
       guard let first = kinds.first else { continue }
       let bytes = JSONWriter.bytes(Self.document(kinds))
-      documents[String(first.root.dropFirst())] = Document(hash: Self.hash(bytes), bytes: bytes)
+      documents[String(first.root.dropFirst())] = TaggedDocument(contentType: "application/json", bytes)
     }
     self.documents = documents
   }
@@ -27,18 +22,11 @@ struct OpenAPIDocuments: Sendable {
     let path = request.path.dropFirst(2).joined(separator: "/")
     if path.isEmpty { return .json(200, index) }
     guard let document = documents[path] else { return nil }
-    let tag = "\"\(document.hash)\""
     switch request.query["hash"] {
-    case nil:
-      return .bytes(200, contentType: "application/json", document.bytes, headers: ["ETag": tag])
+    case nil: return document.answer(request)
     case document.hash:
-      let headers = [
-        "ETag": tag, "Cache-Control": "public, immutable", "Expires": "Thu, 31 Dec 2099 23:59:59 GMT",
-      ]
-      if request.ifNoneMatch.contains(tag) {
-        return .bytes(304, contentType: "application/json", [], headers: headers)
-      }
-      return .bytes(200, contentType: "application/json", document.bytes, headers: headers)
+      return document.answer(
+        request, headers: ["Cache-Control": "public, immutable", "Expires": "Thu, 31 Dec 2099 23:59:59 GMT"])
     default:
       return .bytes(301, contentType: "text/plain", [], headers: ["Location": Self.location(path, document.hash)])
     }
@@ -56,47 +44,16 @@ struct OpenAPIDocuments: Sendable {
   private static func location(_ path: String, _ hash: String) -> String { "/openapi/v3/\(path)?hash=\(hash)" }
 
   private static func document(_ kinds: [ResourceKind]) -> JSONValue {
+    let schema = OpenAPISchema.three
     var paths: [String: JSONValue] = [:]
-    var schemas: [String: JSONValue] = [OpenAPISchema.metadataName: OpenAPISchema.json(.metadata)]
+    var schemas: [String: JSONValue] = [OpenAPISchema.metadataName: schema.json(.metadata)]
     for kind in kinds {
-      let collection = "\(kind.root)\(kind.namespaced ? "/namespaces/{namespace}" : "")/\(kind.plural)"
-      let one = operations(kind, ["get": "get", "update": "put", "patch": "patch", "delete": "delete"])
-      let all = operations(kind, ["list": "get", "create": "post", "deletecollection": "delete"])
-      paths["\(collection)/{name}"] = one
-      paths[collection] = all
-      schemas["\(kind.group.isEmpty ? "core" : kind.group).\(kind.version).\(kind.kind)"] = OpenAPISchema.component(
-        kind)
+      paths.merge(OpenAPIPaths(schema: schema).paths(kind)) { first, _ in first }
+      schemas[OpenAPISchema.name(kind)] = schema.component(kind)
     }
     return [
       "openapi": "3.0.0", "info": ["title": "repl-agent", "version": "1"],
       "components": ["schemas": .object(schemas)], "paths": .object(paths),
     ]
-  }
-
-  /// The operations of a path for those verbs that the kind has. Clients trust the server to check fields where a
-  /// write has the parameter for it.
-  private static func operations(_ kind: ResourceKind, _ methods: [String: String]) -> JSONValue {
-    var operations: [String: JSONValue] = [:]
-    for (verb, method) in methods where kind.verbs.contains(verb) {
-      var operation: JSONValue = [
-        "x-kubernetes-group-version-kind": OpenAPISchema.names(kind), "x-kubernetes-action": .string(verb),
-        "responses": ["200": ["description": "OK"]],
-      ]
-      if ["create", "update", "patch"].contains(verb) {
-        operation["parameters"] = .array(
-          ["dryRun", "fieldManager", "fieldValidation"].map { name in
-            ["name": .string(name), "in": "query", "schema": ["type": "string"]]
-          })
-      }
-      operations[method] = operation
-    }
-    return .object(operations)
-  }
-
-  /// FNV-1a over the text: names a version of a document, protects nothing.
-  private static func hash(_ bytes: [UInt8]) -> String {
-    let hash = bytes.reduce(UInt64(0xCBF2_9CE4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
-    let text = String(hash, radix: 16)
-    return String(repeating: "0", count: 16 - text.count) + text
   }
 }

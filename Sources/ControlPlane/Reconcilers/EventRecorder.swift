@@ -135,7 +135,7 @@ actor EventRecorder {
   private func bump(_ object: ObjectReference, _ name: String, count: Int64, message: String, now: Int64) async -> Bool
   {
     let updated = try? await store.update(
-      .event, namespace: Self.namespace(object), name: name, part: .whole, dryRun: false
+      .event, namespace: Self.namespace(object), name: name, part: .whole, dryRun: false, tracking: .none
     ) { old in
       var event = old
       event.json["count"] = .integer(count)
@@ -166,7 +166,8 @@ actor EventRecorder {
     ]
     for (field, value) in values { event.json[field] = value }
     do {
-      return try await store.create(.event, event, dryRun: false).name
+      // Nobody else writes to these, and there are many: who owns their fields is not noted down.
+      return try await store.create(.event, event, dryRun: false, tracking: .none).name
     } catch {
       // The namespace is going or gone; there is nobody left to read it.
       logger.debug("event not written", metadata: ["error": "\(error.message)"])

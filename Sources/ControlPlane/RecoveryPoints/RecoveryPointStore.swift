@@ -116,13 +116,13 @@ extension RecoveryPointStore {
 
 // Nothing can be written.
 extension RecoveryPointStore {
-  func create(_ kind: ResourceKind, _ object: KubeObject, dryRun: Bool) async throws(StatusError) -> KubeObject {
-    throw ObjectAPI.methodNotAllowed
-  }
+  func create(_ kind: ResourceKind, _ object: KubeObject, dryRun: Bool, tracking: FieldTracking)
+    async throws(StatusError) -> KubeObject
+  { throw ObjectAPI.methodNotAllowed }
 
   func update(
     _ kind: ResourceKind, namespace: String, name: String, part: ObjectPart, dryRun: Bool,
-    change: @escaping @Sendable (KubeObject) throws(StatusError) -> KubeObject
+    tracking: FieldTracking, change: @escaping @Sendable (KubeObject) throws(StatusError) -> KubeObject
   ) async throws(StatusError) -> KubeObject { throw ObjectAPI.methodNotAllowed }
 
   func delete(_ kind: ResourceKind, namespace: String, name: String, options: DeleteOptions)

@@ -2,7 +2,7 @@ extension Schema {
   /// Fields of a Namespace.
   static let namespace: [Field] = [
     .object(
-      "spec", "How the namespace ends.", [.set("finalizers", "Who must agree before the namespace may go.")]),
+      "spec", "How the namespace ends.", [.strings("finalizers", "Who must agree before the namespace may go.")]),
     .object(
       "status", "Whether it is in use.",
       [
@@ -13,7 +13,7 @@ extension Schema {
 
   /// Fields of an Event.
   static let event: [Field] = [
-    .object("involvedObject", "What the event is about.", objectReference),
+    .object("involvedObject", "What the event is about.", objectReference).owned,
     .string("reason", "One word for what happened."), .string("message", "What happened, for people."),
     .object(
       "source", "Who saw it.", [.string("component", "Program that saw it."), .string("host", "Node it ran on.")]),
@@ -26,7 +26,7 @@ extension Schema {
         .integer("count", "How many."), .time("lastObservedTime", "When the last one was seen."),
         .string("state", "Whether it goes on."),
       ]),
-    .string("action", "What was done."), .object("related", "A second object concerned.", objectReference),
+    .string("action", "What was done."), .object("related", "A second object concerned.", objectReference).owned,
     .string("reportingComponent", "Controller that reports it."),
     .string("reportingInstance", "Instance of that controller."),
   ]
@@ -47,7 +47,7 @@ extension Schema {
 
   /// Fields of a ServiceAccount.
   static let serviceAccount: [Field] = [
-    .objects("secrets", "Secrets it may use.", key: "name", objectReference),
+    .objects("secrets", "Secrets it may use.", key: "name", ownedElements: true, objectReference),
     .objects("imagePullSecrets", "Secrets to pull images with.", [.string("name", "Name of the Secret.")]),
     .boolean("automountServiceAccountToken", "Whether pods get its token."),
   ]
@@ -58,14 +58,14 @@ extension Schema {
       "spec", "Where the service is reached.",
       [
         .objects(
-          "ports", "Ports it listens on.", key: "port",
+          "ports", "Ports it listens on.", key: .port("port"),
           [
             .string("name", "Name of the port; needed when there are several."),
             .string("protocol", "TCP, UDP or SCTP. TCP unless given."), .string("appProtocol", "Protocol on top."),
             .integer("port", "Port of the service."), .intOrString("targetPort", "Port of the pods."),
             .integer("nodePort", "Port on every node."),
           ]),
-        .map("selector", "Labels of the pods behind it."), .string("clusterIP", "Its address."),
+        Field.map("selector", "Labels of the pods behind it.").owned, .string("clusterIP", "Its address."),
         .strings("clusterIPs", "Its addresses."),
         .string("type", "ClusterIP, NodePort, LoadBalancer or ExternalName. ClusterIP unless given."),
         .strings("externalIPs", "Addresses outside of the cluster."),
@@ -75,6 +75,13 @@ extension Schema {
         .string("internalTrafficPolicy", "Cluster or Local."), .string("externalTrafficPolicy", "Cluster or Local."),
         .strings("ipFamilies", "IPv4, IPv6."), .string("ipFamilyPolicy", "SingleStack or one of the dual forms."),
         .boolean("publishNotReadyAddresses", "Whether pods count before they are ready."),
+        .integer("healthCheckNodePort", "Port where nodes tell their health."),
+        .any("sessionAffinityConfig", "How long clients keep their pod."),
+        .strings("topologyKeys", "Not used any more."),
+        .string("ipFamily", "Not used any more."),
+        .boolean("allocateLoadBalancerNodePorts", "Whether load balancers need ports on nodes."),
+        .string("loadBalancerClass", "Who makes the load balancer."),
+        .string("trafficDistribution", "Which pods are preferred."),
       ]),
     .object(
       "status", "What the load balancer gave.",
@@ -89,7 +96,9 @@ extension Schema {
     .object(
       "spec", "How the node is used.",
       [
-        .string("podCIDR", "Addresses of its pods."), .string("providerID", "Its name at the provider."),
+        .string("podCIDR", "Addresses of its pods."), .set("podCIDRs", "All addresses of its pods."),
+        .any("configSource", "Not used any more."), .string("externalID", "Not used any more."),
+        .any("podPreemptionPolicy", "What pods may do to others."), .string("providerID", "Its name at the provider."),
         .boolean("unschedulable", "Whether no new pods go there."),
         .objects(
           "taints", "What pods must tolerate.",
@@ -107,6 +116,10 @@ extension Schema {
           "addresses", "Where it is reached.", key: "type",
           [.string("type", "Hostname, InternalIP or ExternalIP."), .string("address", "The address.")]),
         .any("nodeInfo", "Versions of its software."), .any("images", "Images it has."),
+        .any("daemonEndpoints", "Ports of its daemons."), .any("volumesInUse", "Volumes pods have mounted."),
+        .any("volumesAttached", "Volumes attached to it."), .any("config", "Settings in effect."),
+        .any("runtimeHandlers", "What can run pods."), .any("features", "What it can do."),
+        .any("declaredFeatures", "What it says it can do."),
       ]),
   ]
 

@@ -21,13 +21,24 @@ extension Schema {
       .set("finalizers", "Names of those who must clean up before the object may go."),
       .objects(
         "ownerReferences", "Objects this one belongs to: it is deleted with the last of them.", key: "uid",
+        ownedElements: true,
         [
           .string("apiVersion", "API version of the owner."), .string("kind", "Kind of the owner."),
           .string("name", "Name of the owner."), .string("uid", "UID of the owner."),
           .boolean("controller", "Whether this owner manages the object."),
           .boolean("blockOwnerDeletion", "Whether a foreground deletion of the owner waits for this object."),
         ]),
-      .objects("managedFields", "Accepted and not kept: this server does not track field ownership.", []),
+      .objects(
+        "managedFields",
+        "Who wrote which fields, kept by the server for server-side apply. An empty list sent in an update forgets it.",
+        [
+          .string("manager", "Name of the writer."),
+          .string("operation", "How the fields were written.", values: ["Apply", "Update"]),
+          .string("apiVersion", "API version of the fields."), .time("time", "When the writer last changed something."),
+          .string("fieldsType", "Form of the fields: FieldsV1."),
+          .any("fieldsV1", "The fields, as a tree of their names."),
+          .string("subresource", "Subresource they were written through."),
+        ]),
       .string("selfLink", "Accepted and not kept."),
     ])
 
@@ -36,13 +47,14 @@ extension Schema {
   static let kind = Schema(form: .string, text: "Kind of the object, in CamelCase.")
 
   /// Conditions as most built-in kinds have them.
-  static func conditions(_ text: String) -> Schema.Field {
+  static func conditions(_ text: String, key: ListKeys = "type") -> Schema.Field {
     .objects(
-      "conditions", text, key: "type",
+      "conditions", text, key: key,
       [
         .string("type", "Name of the condition."), .string("status", "True, False or Unknown."),
         .string("reason", "One word for why."), .string("message", "Why, for people."),
         .time("lastTransitionTime", "When the status last changed."),
+        .integer("observedGeneration", "Generation the condition is about."),
         .time("lastUpdateTime", "When the condition was last looked at."),
         .time("lastHeartbeatTime", "When the condition was last reported."),
         .time("lastProbeTime", "When the condition was last checked."),
@@ -69,7 +81,8 @@ extension Schema {
             .string("key", "Label key."), .string("operator", "In, NotIn, Exists or DoesNotExist."),
             .strings("values", "Values for In and NotIn."),
           ]),
-      ])
+      ]
+    ).owned
   }
 }
 
@@ -81,6 +94,12 @@ extension ResourceKind {
       [
         Schema.Field(name: "apiVersion", schema: .apiVersion), Schema.Field(name: "kind", schema: .kind),
         Schema.Field(name: "metadata", schema: .metadata),
-      ] + fields)
+      ] + (custom ? fields.map(Self.statusOwned) : fields))
+  }
+
+  /// The status of a custom kind has one owner whole: here that is the agent, whose many writes of it then cost no
+  /// bookkeeping field by field.
+  private static func statusOwned(_ field: Schema.Field) -> Schema.Field {
+    field.name == "status" ? field.owned : field
   }
 }

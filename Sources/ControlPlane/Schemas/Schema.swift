@@ -1,7 +1,9 @@
+import APIModel
+
 /// What a value may be, with a sentence about it.
 ///
-/// One description serves OpenAPI documents (and so `kubectl explain`), strict field validation and the merge keys of
-/// strategic patches. Fields that a description leaves out are kept all the same.
+/// One description serves OpenAPI documents (and so `kubectl explain`), strict field validation, the merge keys of
+/// strategic patches and the ownership of fields. Fields that a description leaves out are kept all the same.
 struct Schema: Sendable {
   indirect enum Form: Sendable {
     case string
@@ -20,14 +22,46 @@ struct Schema: Sendable {
     case list(Schema, ListMerge)
   }
 
-  /// How a strategic patch treats a list.
+  /// How strategic patches and server-side apply treat a list.
   enum ListMerge: Sendable, Hashable {
     /// Replaced whole.
     case atomic
-    /// Elements are objects told apart by this field.
-    case key(String)
+    /// Elements are objects told apart by some of their fields.
+    case keyed(ListKeys)
     /// Elements are scalars, each present once.
     case set
+
+    /// Whether the list has one owner, whole.
+    var isAtomic: Bool {
+      switch self {
+      case .atomic: true
+      case .keyed(let keys): keys.apply.isEmpty
+      case .set: false
+      }
+    }
+  }
+
+  /// What tells the elements of a list apart. The two ways of writing do not agree everywhere.
+  struct ListKeys: Sendable, Hashable, ExpressibleByStringLiteral {
+    /// The merge key of strategic patches.
+    var patch: String
+    /// The key fields of server-side apply; empty: the list has one owner.
+    var apply: [String]
+    /// Values of key fields that elements may leave out.
+    var defaults: [String: JSONValue] = [:]
+
+    init(patch: String, apply: [String], defaults: [String: JSONValue] = [:]) {
+      self.patch = patch
+      self.apply = apply
+      self.defaults = defaults
+    }
+
+    init(stringLiteral name: String) { self.init(patch: name, apply: [name]) }
+
+    /// Ports are told apart by number and protocol; strategic patches look at the number only.
+    static func port(_ number: String) -> ListKeys {
+      ListKeys(patch: number, apply: [number, "protocol"], defaults: ["protocol": "TCP"])
+    }
   }
 
   /// A named part of an object.
@@ -40,12 +74,21 @@ struct Schema: Sendable {
   var text: String
   /// The only values allowed; empty when there is no such list.
   var values: [String] = []
+  /// Whether an object belongs to one owner whole, as atomic lists do.
+  var atomic = false
 
   /// Any value.
   static let anything = Schema(form: .anything, text: "")
   static let string = Schema(form: .string, text: "")
 
   static func object(_ text: String, _ fields: [Field]) -> Schema { Schema(form: .object(fields), text: text) }
+
+  /// The same, for one owner whole.
+  var owned: Schema {
+    var schema = self
+    schema.atomic = true
+    return schema
+  }
 
   /// Fields of an object by name; empty for other forms.
   var fields: [Field] { if case .object(let fields) = form { fields } else { [] } }
@@ -92,6 +135,9 @@ extension Schema.Field {
     Self(name: name, schema: Schema(form: .object(fields), text: text))
   }
 
+  /// The same field, for one owner whole.
+  var owned: Self { Self(name: name, schema: schema.owned) }
+
   /// A map of texts.
   static func map(_ name: String, _ text: String) -> Self {
     Self(name: name, schema: Schema(form: .map(.string), text: text))
@@ -111,9 +157,12 @@ extension Schema.Field {
     Self(name: name, schema: Schema(form: .list(.string, .set), text: text))
   }
 
-  /// A list of objects; merged by `key`, or replaced whole without one.
-  static func objects(_ name: String, _ text: String, key: String? = nil, _ fields: [Schema.Field]) -> Self {
-    let merge = key.map(Schema.ListMerge.key) ?? .atomic
-    return Self(name: name, schema: Schema(form: .list(.object("", fields), merge), text: text))
+  /// A list of objects; merged by `key`, or replaced whole without one. The elements may be atomic.
+  static func objects(
+    _ name: String, _ text: String, key: Schema.ListKeys? = nil, ownedElements: Bool = false, _ fields: [Schema.Field]
+  ) -> Self {
+    let merge = key.map(Schema.ListMerge.keyed) ?? .atomic
+    let element = ownedElements ? Schema.object("", fields).owned : .object("", fields)
+    return Self(name: name, schema: Schema(form: .list(element, merge), text: text))
   }
 }

@@ -17,7 +17,7 @@ extension Schema {
         .any("hostPath", "A directory of the node. Cannot be changed."), .any("nodeAffinity", "Nodes that reach it."),
         .strings("mountOptions", "Options for mounting."),
         .string("volumeAttributesClassName", "Name of a VolumeAttributesClass."),
-      ]),
+      ] + volumeSources),
     .object(
       "status", "Whether it is bound.",
       [
@@ -39,6 +39,7 @@ extension Schema {
       [
         .mapOf("requests", "Smallest size under storage.", Schema(form: .quantity, text: "")),
         .mapOf("limits", "Largest size under storage.", Schema(form: .quantity, text: "")),
+        .any("claims", "Not used by volumes."),
       ]),
     .string("volumeName", "Name of the PersistentVolume. May be set once."),
     .string("storageClassName", "Name of the StorageClass."),
@@ -52,6 +53,7 @@ extension Schema {
     .mapOf("capacity", "Size of the volume under storage.", Schema(form: .quantity, text: "")),
     conditions("State of the claim."),
     .any("allocatedResources", "What is set aside."), .any("allocatedResourceStatuses", "How resizing stands."),
+    .string("resizeStatus", "How resizing stands."), .any("healthStatus", "How the volume is."),
     .string("currentVolumeAttributesClassName", "Class in effect."), .any("modifyVolumeStatus", "How a change stands."),
   ]
 }

@@ -17,6 +17,9 @@ extension Schema {
         .integer("replicas", "Pods there are."), .integer("readyReplicas", "Pods that are ready."),
         .integer("updatedReplicas", "Pods of the newest version."), .integer("availableReplicas", "Pods in service."),
         .integer("observedGeneration", "Generation this is about."), conditions("State of the deployment."),
+        .integer("unavailableReplicas", "Pods that are missing."),
+        .integer("terminatingReplicas", "Pods that are ending."),
+        .integer("collisionCount", "Names tried twice."),
       ]),
   ]
 
@@ -28,7 +31,9 @@ extension Schema {
         .integer("replicas", "How many pods. 1 unless given."),
         labelSelector("selector", "Labels of its pods. Cannot be changed."),
         podTemplate("Every pod is made from this."),
-        .objects("volumeClaimTemplates", "Claims made for every pod. Cannot be changed.", persistentVolumeClaim),
+        .objects(
+          "volumeClaimTemplates", "Claims made for every pod. Cannot be changed.",
+          ResourceKind.persistentVolumeClaim.schema.fields),
         .string("serviceName", "Service its pods are named in. Cannot be changed."),
         .string("podManagementPolicy", "OrderedReady or Parallel."), .any("updateStrategy", "How pods are replaced."),
         .integer("revisionHistoryLimit", "Old versions to keep. 10 unless given."),
@@ -57,7 +62,9 @@ extension Schema {
         .integer("active", "Pods that run."), .integer("succeeded", "Pods that ended well."),
         .integer("failed", "Pods that failed."), .integer("ready", "Pods that are ready."),
         .time("startTime", "When it began."), .time("completionTime", "When it ended."),
-        conditions("State of the job."),
+        .integer("terminating", "Pods that are ending."), .string("completedIndexes", "Indexes that ended well."),
+        .string("failedIndexes", "Indexes that failed."), .any("uncountedTerminatedPods", "Pods not counted yet."),
+        conditions("State of the job.", key: ListKeys(patch: "type", apply: [])),
       ]),
   ]
 
@@ -70,7 +77,10 @@ extension Schema {
     .boolean("manualSelector", "Whether the selector was given by hand."),
     podTemplate("Every pod is made from this. Cannot be changed."), .boolean("suspend", "Whether it waits."),
     .string("completionMode", "NonIndexed or Indexed."), .string("podReplacementPolicy", "When pods are replaced."),
-    .any("podFailurePolicy", "Which failures count."),
+    .any("podFailurePolicy", "Which failures count."), .any("successPolicy", "When it has done enough."),
+    .integer("backoffLimitPerIndex", "Failures allowed for each index."),
+    .integer("maxFailedIndexes", "Indexes that may fail."), .any("failedPodsLimit", "Pods that may fail."),
+    .string("managedBy", "Controller that is to run it."), .any("scheduling", "How its pods are placed."),
   ]
 
   /// Fields of a CronJob.
@@ -91,7 +101,8 @@ extension Schema {
     .object(
       "status", "What it has made.",
       [
-        .objects("active", "Jobs that run.", objectReference), .time("lastScheduleTime", "When it was last due."),
+        .objects("active", "Jobs that run.", ownedElements: true, objectReference),
+        .time("lastScheduleTime", "When it was last due."),
         .time("lastSuccessfulTime", "When a job last ended well."),
       ]),
   ]

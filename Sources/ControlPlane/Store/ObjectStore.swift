@@ -11,13 +11,14 @@ public protocol ObjectStore: Sendable {
   /// As ``list(_:)``, as the texts the objects are stored as.
   func texts(_ query: ListQuery) async throws(StatusError) -> TextList
   /// Stores a new object and gives it identity and version; with `dryRun` everything but storing.
-  func create(_ kind: ResourceKind, _ object: KubeObject, dryRun: Bool) async throws(StatusError) -> KubeObject
+  func create(_ kind: ResourceKind, _ object: KubeObject, dryRun: Bool, tracking: FieldTracking)
+    async throws(StatusError) -> KubeObject
   /// Changes an object in one transaction; `change` sees the stored object and returns the wanted one.
   ///
   /// A wanted object that carries a `resourceVersion` must carry the stored one. A change of nothing keeps the version.
   func update(
     _ kind: ResourceKind, namespace: String, name: String, part: ObjectPart, dryRun: Bool,
-    change: @escaping @Sendable (KubeObject) throws(StatusError) -> KubeObject
+    tracking: FieldTracking, change: @escaping @Sendable (KubeObject) throws(StatusError) -> KubeObject
   ) async throws(StatusError) -> KubeObject
   /// Deletes an object, or marks it while finalizers keep it.
   func delete(_ kind: ResourceKind, namespace: String, name: String, options: DeleteOptions)
@@ -109,6 +110,23 @@ public struct TextList: Sendable {
   public var items: [ObjectText]
   public var version: Int64
   public var more: Bool
+}
+
+// Writes of the agent's own controllers.
+extension ObjectStore {
+  /// Stores a new object whose fields belong to this program.
+  public func create(_ kind: ResourceKind, _ object: KubeObject, dryRun: Bool) async throws(StatusError) -> KubeObject {
+    try await create(kind, object, dryRun: dryRun, tracking: .controller)
+  }
+
+  /// Changes an object; the fields that change belong to this program.
+  public func update(
+    _ kind: ResourceKind, namespace: String, name: String, part: ObjectPart, dryRun: Bool,
+    change: @escaping @Sendable (KubeObject) throws(StatusError) -> KubeObject
+  ) async throws(StatusError) -> KubeObject {
+    try await update(
+      kind, namespace: namespace, name: name, part: part, dryRun: dryRun, tracking: .controller, change: change)
+  }
 }
 
 extension ObjectStore {

@@ -187,18 +187,20 @@ extension SQLiteObjectStore {
     return (sql + " ORDER BY namespace, name", arguments)
   }
 
-  public func create(_ kind: ResourceKind, _ object: KubeObject, dryRun: Bool) async throws(StatusError) -> KubeObject {
+  public func create(_ kind: ResourceKind, _ object: KubeObject, dryRun: Bool, tracking: FieldTracking)
+    async throws(StatusError) -> KubeObject
+  {
     try await write(dryRun: dryRun) { writer in
-      try writer.create(kind, object)
+      try writer.create(kind, object, tracking)
     }
   }
 
   public func update(
     _ kind: ResourceKind, namespace: String, name: String, part: ObjectPart, dryRun: Bool,
-    change: @escaping @Sendable (KubeObject) throws(StatusError) -> KubeObject
+    tracking: FieldTracking, change: @escaping @Sendable (KubeObject) throws(StatusError) -> KubeObject
   ) async throws(StatusError) -> KubeObject {
     try await write(dryRun: dryRun) { writer in
-      try writer.update(kind, namespace: namespace, name: name, part: part, change: change)
+      try writer.update(kind, namespace: namespace, name: name, part: part, tracking, change: change)
     }
   }
 

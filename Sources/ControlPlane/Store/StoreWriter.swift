@@ -32,7 +32,7 @@ final class StoreWriter {
     return try document.map(decode)
   }
 
-  func create(_ kind: ResourceKind, _ object: KubeObject) throws -> KubeObject {
+  func create(_ kind: ResourceKind, _ object: KubeObject, _ tracking: FieldTracking) throws -> KubeObject {
     if kind.namespaced { try checkNamespace(kind, object) }
     let rules = ObjectRules(kind: kind)
     var created = try rules.created(object, uid: Self.uuid(), now: now)
@@ -42,16 +42,23 @@ final class StoreWriter {
         (old.isDeleting ? "object is being deleted: " : "") + "\(kind.resource) \"\(created.name)\" already exists",
         name: created.name, group: kind.group, kind: kind.plural)
     }
+    created[metadata: "managedFields"] = FieldOwnership(kind: kind, now: now).created(created, wanted: object, tracking)
     try store(kind, &created, old: nil)
     return created
   }
 
   func update(
     _ kind: ResourceKind, namespace: String, name: String, part: ObjectPart,
-    change: (KubeObject) throws(StatusError) -> KubeObject
+    _ tracking: FieldTracking, change: (KubeObject) throws(StatusError) -> KubeObject
   ) throws -> KubeObject {
     guard let old = try Self.fetch(db, kind, namespace: namespace, name: name) else { throw kind.notFound(name) }
-    var result = try ObjectRules(kind: kind).updated(try change(old), old: old, part: part)
+    let wanted = try change(old)
+    let (owners, sent) = (old.metadata["managedFields"], wanted.metadata["managedFields"])
+    var bare = old
+    bare[metadata: "managedFields"] = nil
+    var result = try ObjectRules(kind: kind).updated(wanted, old: bare, part: part)
+    result[metadata: "managedFields"] = FieldOwnership(kind: kind, now: now)
+      .updated(result, old: bare, stored: owners, wanted: sent, tracking)
     guard result != old else { return old }
     if result.isDeleting, result.finalizers.isEmpty, try !hasContents(kind, result) {
       try remove(kind, result)

@@ -6,7 +6,7 @@ struct PatchBody: Sendable {
 
   let form: Form
   private let kind: ResourceKind
-  private let value: JSONValue
+  let value: JSONValue
   private let validation: FieldValidation
   private let duplicates: [String]
 
@@ -22,15 +22,24 @@ struct PatchBody: Sendable {
     if form != .json, value.object == nil {
       throw StatusError(400, "BadRequest", "error decoding patch: the patch must be an object")
     }
-    if form == .apply, (request.query["fieldManager"] ?? "").isEmpty {
-      throw StatusError(
-        422, "Invalid",
-        "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch")
-    }
+    try Self.checkOptions(request, form)
     if form == .apply {
       var object = KubeObject(value)
       try RequestBody.checkType(&object, kind: kind)
     }
+  }
+
+  private static func checkOptions(_ request: APIRequest, _ form: Form) throws(StatusError) {
+    let problem: String
+    switch form {
+    case .apply where (request.query["fieldManager"] ?? "").isEmpty:
+      problem = "fieldManager: Required value: is required for apply patch"
+    case .json where request.query["force"] != nil, .merge where request.query["force"] != nil,
+      .strategic where request.query["force"] != nil:
+      problem = "force: Forbidden: may not be specified for non-apply patch"
+    default: return
+    }
+    throw StatusError(422, "Invalid", "PatchOptions.meta.k8s.io \"\" is invalid: \(problem)")
   }
 
   private static func form(_ request: APIRequest, _ kind: ResourceKind) throws(StatusError) -> Form {
@@ -46,12 +55,18 @@ struct PatchBody: Sendable {
     }
   }
 
-  /// Server-side apply makes what is missing.
-  var createsMissing: Bool { form == .apply }
-
   /// The object as the patch wants it.
   func apply(to old: KubeObject) throws(StatusError) -> KubeObject {
-    var result = KubeObject(try changed(old.json))
+    try checked(KubeObject(try changed(old.json)), old)
+  }
+
+  /// The object as server-side apply wants it, with who owns its fields.
+  func apply(to old: KubeObject, _ apply: ServerSideApply) throws(StatusError) -> KubeObject {
+    try checked(try apply.apply(to: old), old)
+  }
+
+  private func checked(_ wanted: KubeObject, _ old: KubeObject) throws(StatusError) -> KubeObject {
+    var result = wanted
     if !old.uid.isEmpty {
       try checkIdentity(result, old)
     }
@@ -69,7 +84,6 @@ struct PatchBody: Sendable {
     switch form {
     case .json: try JSONPatch.apply(value, to: json)
     case .merge: MergePatch.apply(value, to: json)
-    case .apply where kind.custom: MergePatch.apply(value, to: json)
     case .apply, .strategic: try StrategicMerge.apply(value, to: json, schema: kind.schema)
     }
   }

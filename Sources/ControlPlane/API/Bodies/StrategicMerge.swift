@@ -57,7 +57,8 @@ enum StrategicMerge {
     case .set:
       let present = Set(old)
       return items.filter { !present.contains($0) } + old
-    case .key(let key):
+    case .keyed(let keys):
+      let key = keys.patch
       for item in items where try directive(item) == "replace" { return items.filter { $0[patch] == nil } }
       return try self.merge(items, into: old, key: key, element: element)
     }
@@ -113,7 +114,7 @@ enum StrategicMerge {
   }
 
   private static func mergeKey(_ schema: Schema?) -> String? {
-    if case .list(_, .key(let key))? = schema?.form { key } else { nil }
+    if case .list(_, .keyed(let keys))? = schema?.form { keys.patch } else { nil }
   }
 
   private static func directive(_ value: JSONValue) throws(StatusError) -> String? {
