@@ -19,12 +19,15 @@ struct APIServer: HTTPResponder {
     do {
       try await access.check(context.channel)
       let answer = try await answer(try await Self.read(request, context))
-      return response(answer, request: request, channel: context.channel)
+      return response(answer, channel: context.channel)
     } catch let error as StatusError {
       if error.code >= 500 {
         logger.warning("request failed", metadata: ["method": "\(request.method)", "code": "\(error.code)"])
       }
-      return response(.status(error), request: request, channel: context.channel)
+      var response = response(.status(error), channel: context.channel)
+      // Client libraries try again by themselves when this header says when; the status alone does not do.
+      if let seconds = error.retryAfterSeconds { response.headers[.retryAfter] = String(seconds) }
+      return response
     }
   }
 
@@ -61,7 +64,7 @@ struct APIServer: HTTPResponder {
       ifNoneMatch: request.headers[.ifNoneMatch] ?? "", body: body)
   }
 
-  private func response(_ answer: APIResponse, request: Request, channel: any Channel) -> Response {
+  private func response(_ answer: APIResponse, channel: any Channel) -> Response {
     switch answer {
     case .json(let code, let json, let warnings):
       var response = Self.response(code, "application/json", JSONWriter.bytes(json))
@@ -78,14 +81,12 @@ struct APIServer: HTTPResponder {
       }
       return response
     case .watch(let stream):
-      let (body, limits) = (request.body, watchLimits)
-      // Following the connection to see the client go takes it up: it is closed afterwards, and clients must know.
+      let limits = watchLimits
       return Response(
         status: .ok,
-        headers: [.contentType: "application/json", .cacheControl: "no-cache, private", .connection: "close"],
+        headers: [.contentType: "application/json", .cacheControl: "no-cache, private"],
         body: ResponseBody { writer in
-          try await WatchWriter(stream: stream, limits: limits) { channel.close(promise: nil) }
-            .write(to: &writer, request: body)
+          try await WatchWriter(stream: stream, limits: limits, channel: channel).write(to: &writer)
         })
     }
   }

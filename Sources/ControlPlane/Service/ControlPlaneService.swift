@@ -133,6 +133,7 @@ public struct ControlPlaneService: Sendable {
       discovery: Discovery(registry: .standard), access: .standard(), logger: logger, watchLimits: watchLimits)
     return Application(
       responder: LocalResponder(server: server, kubeconfig: configuration.kubeconfig),
+      server: .http1(configuration: .init(additionalChannelHandlers: [ClientEnd()])),
       configuration: ApplicationConfiguration(address: .unixDomainSocket(path: socket.temporaryPath)),
       onServerRunning: { _ in
         do {
