@@ -61,6 +61,28 @@ struct ScaleSubresourceTests {
     #expect(try await replicas == 3)
   }
 
+  @Test("a Scale in protobuf is read as current client libraries write it", arguments: [UInt64(7), 0])
+  func protobuf(count: UInt64) async throws {
+    let version = try await send("GET")[at: "metadata.resourceVersion"]?.string ?? ""
+    let body = ProtobufBytes.body("autoscaling/v1", "Scale") { scale in
+      scale.message(1) { metadata in
+        metadata.text(1, "cart")
+        metadata.text(3, "shop")
+        metadata.text(6, version)
+      }
+      scale.message(2) { $0.number(1, count) }
+      scale.message(3) { status in
+        status.number(1, 0)
+        status.text(2, "app=cart")
+      }
+    }
+    let request = APIRequest(
+      method: "PUT", path: "/apis/apps/v1/namespaces/shop/deployments/cart/scale", query: "",
+      accept: "application/vnd.kubernetes.protobuf,application/json", contentType: ProtobufBody.mediaType, body: body)
+    _ = try await fixture.api.answer(request)
+    #expect(try await replicas == .integer(Int64(count)))
+  }
+
   @Test("replicas below zero are refused", arguments: [JSONValue.integer(-1), "many"])
   func refused(count: JSONValue) async throws {
     let error = await #expect(throws: StatusError.self) { try await send("PATCH", ["spec": ["replicas": count]]) }

@@ -163,7 +163,7 @@ struct FrontTests {
     #expect(answer.hasSuffix("Client sent an HTTP request to an HTTPS server.\n"))
   }
 
-  @Test("an API that does not answer is 503")
+  @Test("an API that does not answer is 503, and says when to try again: clients wait only then")
   func noUpstream() throws {
     let directory = try Fronted.makeDirectory()
     let fronted = try Fronted()
@@ -180,7 +180,8 @@ struct FrontTests {
     let connection = try TLSConnection.connect(host: "127.0.0.1", port: front.port, settings: settings)
     connection.setReadTimeout(patience)
     try connection.write([1])
-    #expect(try all(connection).hasPrefix("HTTP/1.1 503 "))
+    let answer = try all(connection)
+    #expect(answer.hasPrefix("HTTP/1.1 503 ") && answer.contains("\r\nRetry-After: 1\r\n"))
   }
 
   @Test(

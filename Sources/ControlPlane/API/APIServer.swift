@@ -23,23 +23,26 @@ struct APIServer: HTTPResponder {
     do {
       try await access.check(context.channel)
       let read = try await Self.read(request, context)
-      let answer = await counted(read)
-      return response(answer, request: request, channel: context.channel)
+      return response(try await counted(read), channel: context.channel)
     } catch let error as StatusError {
       warn(error, request.method.rawValue)
-      return response(.status(error), request: request, channel: context.channel)
+      var response = response(.status(error), channel: context.channel)
+      // Client libraries try again by themselves when this header says when; the status alone does not do.
+      if let seconds = error.retryAfterSeconds { response.headers[.retryAfter] = String(seconds) }
+      return response
     }
   }
 
   /// Answers a request and counts it; an error is an answer too.
-  private func counted(_ request: APIRequest) async -> APIResponse {
-    let answer: APIResponse
-    do { answer = try await self.answer(request) } catch {
-      warn(error, request.method)
-      answer = .status(error)
+  private func counted(_ request: APIRequest) async throws(StatusError) -> APIResponse {
+    do throws(StatusError) {
+      let answer = try await answer(request)
+      metrics.request(request, code: answer.code)
+      return answer
+    } catch {
+      metrics.request(request, code: error.code)
+      throw error
     }
-    metrics.request(request, code: answer.code)
-    return answer
   }
 
   private func warn(_ error: StatusError, _ method: String) {
@@ -83,7 +86,7 @@ struct APIServer: HTTPResponder {
       ifNoneMatch: request.headers[.ifNoneMatch] ?? "", userAgent: request.headers[.userAgent] ?? "", body: body)
   }
 
-  private func response(_ answer: APIResponse, request: Request, channel: any Channel) -> Response {
+  private func response(_ answer: APIResponse, channel: any Channel) -> Response {
     switch answer {
     case .json(let code, let json, let warnings):
       var response = Self.response(code, "application/json", JSONWriter.bytes(json))
@@ -100,14 +103,12 @@ struct APIServer: HTTPResponder {
       }
       return response
     case .watch(let stream):
-      let (body, limits) = (request.body, watchLimits)
-      // Following the connection to see the client go takes it up: it is closed afterwards, and clients must know.
+      let limits = watchLimits
       return Response(
         status: .ok,
-        headers: [.contentType: "application/json", .cacheControl: "no-cache, private", .connection: "close"],
+        headers: [.contentType: "application/json", .cacheControl: "no-cache, private"],
         body: ResponseBody { writer in
-          try await WatchWriter(stream: stream, limits: limits) { channel.close(promise: nil) }
-            .write(to: &writer, request: body)
+          try await WatchWriter(stream: stream, limits: limits, channel: channel).write(to: &writer)
         })
     }
   }

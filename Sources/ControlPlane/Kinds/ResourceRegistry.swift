@@ -6,12 +6,13 @@ public struct ResourceRegistry: Sendable {
   public init(_ kinds: [ResourceKind]) { self.kinds = kinds }
 
   /// All kinds of this agent.
-  public static let standard = ResourceRegistry([
-    .namespace, .event, .persistentVolume, .persistentVolumeClaim, .configMap, .secret, .serviceAccount, .service,
-    .node, .clusterPair, .schedulePolicy, .namespacedSchedulePolicy, .migrationSchedule, .migration,
-    .clusterDomainsStatus, .clusterDomainUpdate, .action, .rule, .deployment, .statefulSet, .job, .cronJob,
-    .storageClass, .lease, .pod, .replicaSet, .recoveryPoint,
-  ])
+  public static let standard = ResourceRegistry(
+    [
+      .namespace, .event, .persistentVolume, .persistentVolumeClaim, .configMap, .secret, .serviceAccount, .service,
+      .node, .clusterPair, .schedulePolicy, .namespacedSchedulePolicy, .migrationSchedule, .migration,
+      .clusterDomainsStatus, .clusterDomainUpdate, .action, .rule, .deployment, .statefulSet, .job, .cronJob,
+      .storageClass, .lease, .pod, .replicaSet, .recoveryPoint,
+    ] + ResourceKind.absentStork)
 
   /// The kind served under a group, version and plural name.
   public func kind(group: String, version: String, plural: String) -> ResourceKind? {

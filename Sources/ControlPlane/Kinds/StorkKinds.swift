@@ -58,4 +58,26 @@ extension ResourceKind {
   /// Named hooks around the snapshots of a Migration.
   public static let rule = stork(
     "Rule", plural: "rules", "Named hooks that run around the snapshots of a Migration.", Schema.rule)
+
+  /// Kinds of which there are none here. Whoever deletes a policy or sets replicas through the Stork clients lists them
+  /// first, and gives up where they are unknown.
+  static let absentStork: [ResourceKind] = [
+    absent(
+      "ApplicationRegistration", plural: "applicationregistrations", namespaced: false,
+      "How objects of a custom kind are paused. There are none here: such kinds are not served."),
+    absent(
+      "ApplicationBackupSchedule", plural: "applicationbackupschedules",
+      "Backups made by a policy. There are none here: this agent replicates."),
+    absent(
+      "VolumeSnapshotSchedule", plural: "volumesnapshotschedules",
+      "Snapshots made by a policy. There are none here: this agent replicates."),
+  ]
+
+  private static func absent(_ kind: String, plural: String, namespaced: Bool = true, _ description: String)
+    -> ResourceKind
+  {
+    var resource = stork(kind, plural: plural, namespaced: namespaced, description, [])
+    resource.verbs = readOnly
+    return resource
+  }
 }

@@ -160,6 +160,7 @@ public struct ControlPlaneService: Sendable {
       watchLimits: watchLimits, page: page, metrics: metrics)
     return Application(
       responder: LocalResponder(server: server, kubeconfig: configuration.kubeconfig),
+      server: .http1(configuration: .init(additionalChannelHandlers: [ClientEnd()])),
       configuration: ApplicationConfiguration(address: .unixDomainSocket(path: socket.temporaryPath)),
       onServerRunning: { _ in
         guard await mayPublish() else { return }

@@ -10,7 +10,9 @@ enum FrontAnswer {
     switch self {
     case .unauthorized: Self.status("401 Unauthorized", 401, reason: "Unauthorized", message: "Unauthorized")
     case .unavailable(let message):
-      Self.status("503 Service Unavailable", 503, reason: "ServiceUnavailable", message: message)
+      // Client libraries try again by themselves, but only when they are told when.
+      Self.status(
+        "503 Service Unavailable", 503, reason: "ServiceUnavailable", message: message, headers: "Retry-After: 1\r\n")
     }
   }
 
@@ -19,13 +21,15 @@ enum FrontAnswer {
     "HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\nClient sent an HTTP request to an HTTPS server.\n".utf8)
 
   /// A Kubernetes Status; `message` holds nothing that JSON would have to escape.
-  private static func status(_ line: String, _ code: Int, reason: String, message: String) -> [UInt8] {
+  private static func status(_ line: String, _ code: Int, reason: String, message: String, headers: String = "")
+    -> [UInt8]
+  {
     let body =
       #"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"\#(message)","#
       + #""reason":"\#(reason)","code":\#(code)}"# + "\n"
     let head =
       "HTTP/1.1 \(line)\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n"
-      + "Connection: close\r\n\r\n"
+      + headers + "Connection: close\r\n\r\n"
     return Array((head + body).utf8)
   }
 }

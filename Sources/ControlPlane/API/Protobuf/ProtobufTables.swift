@@ -19,6 +19,7 @@ extension ProtobufMessage {
     case ("apps/v1", "StatefulSet"): statefulSet
     case ("batch/v1", "Job"): job
     case ("batch/v1", "CronJob"): cronJob
+    case ("autoscaling/v1", "Scale"): scale
     case (_, "DeleteOptions"): deleteOptions
     default: nil
     }

@@ -1,5 +1,12 @@
 /// Deployments, stateful sets and jobs.
 extension ProtobufMessage {
+  /// What `UpdateScale` of a workload's client writes; none at all is a number of replicas, too.
+  static let scale = ProtobufMessage([
+    1: .message("metadata", objectMeta),
+    2: .message("spec", ProtobufMessage([1: .optionalNumber("replicas")])),
+    3: .message("status", ProtobufMessage([1: .number("replicas"), 2: .text("selector")])),
+  ])
+
   private static let deploymentStatus = ProtobufMessage([
     1: .number("observedGeneration"), 2: .number("replicas"), 3: .number("updatedReplicas"),
     4: .number("availableReplicas"), 5: .number("unavailableReplicas"),

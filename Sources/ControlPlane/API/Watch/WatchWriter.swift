@@ -15,31 +15,27 @@ struct WatchLimits: Sendable {
 struct WatchWriter {
   var stream: WatchStream
   var limits: WatchLimits
-  /// Closes the connection at once.
-  var cut: @Sendable () -> Void
+  var channel: any Channel
 
-  func write(to writer: inout any ResponseBodyWriter, request: Hummingbird.RequestBody) async throws {
+  func write(to writer: inout any ResponseBodyWriter) async throws {
     // Tasks beside the one that writes; all they do comes down to waking or stopping the watch, or cutting the
     // connection, so that the loop below stays simple.
-    let (stream, limits, cut) = (stream, limits, cut)
+    let (stream, limits, channel) = (stream, limits, channel)
     let pulse = Pulse()
+    ClientEnd.follow(channel) { stream.watch.stop() }
     let ender = Task {
-      _ = try? await request.consumeWithInboundCloseHandler { _ in
-        try await Task.sleep(for: .seconds(stream.seconds))
-      } onInboundClosed: {
-        stream.watch.stop()
-      }
-      stream.watch.stop()
+      if (try? await Task.sleep(for: .seconds(stream.seconds))) != nil { stream.watch.stop() }
     }
     let ticker = Task {
       while (try? await Task.sleep(for: min(limits.bookmarkInterval, limits.stall / 2))) != nil {
-        if pulse.isStalled(for: limits.stall) { return cut() }
+        if pulse.isStalled(for: limits.stall) { return channel.close(promise: nil) }
         if stream.bookmarks { stream.watch.wake() }
       }
     }
     defer {
       ender.cancel()
       ticker.cancel()
+      ClientEnd.follow(channel, nil)
     }
     try await follow(&writer, pulse)
     try await writer.finish(nil)
