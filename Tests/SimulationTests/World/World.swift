@@ -31,6 +31,8 @@ final class World: @unchecked Sendable {
   var cutAfter: (ControlRequest) -> Bool = { _ in false }
   /// Called for each request the source sends.
   var onRequest: (ControlRequest) -> Void = { _ in }
+  /// Whether volumes without snapshots hold still.
+  let stillness = Stillness()
   /// Chunks after which the stream is cut once.
   var chunksUntilCut: Int?
   var retention = RetentionPolicy(keepLast: 1000)
@@ -88,7 +90,7 @@ final class World: @unchecked Sendable {
     configuration.streams = 1
     return SourceContext(
       configuration: configuration, database: source.database, storage: source.disk,
-      live: SimulatedVolumes(disk: source.disk),
+      live: SimulatedVolumes(disk: source.disk, stillness: stillness),
       snapshotter: ReflinkSnapshotter(storage: source.disk, flusher: NoFlusher(), clock: { 0 }), pools: source.pools,
       clock: clock, events: EventHub(), pace: { _ in }, threads: InlineThreads())
   }
