@@ -92,4 +92,51 @@ import WireProtocol
     #expect(Self.refusal(world.service.handle(.beginSession(begin), from: "source")) == .diverged)
     #expect(try world.points(world.volumes[0]).count == 1)
   }
+
+  @Test("a seal is of the session that was begun, in every part")
+  func sealOfAnotherSession() throws {
+    let world = try World.written(1)
+    let (begin, _) = try Self.started(world)
+    let right = Seal(
+      point: begin.snapshot, volume: begin.volume, lineage: begin.lineage, branch: begin.branch, base: nil,
+      generation: begin.generation, size: begin.size, fingerprint: .zero, nonZeroBlocks: 0, takenAt: begin.takenAt,
+      consistency: begin.consistency, proof: .full, group: begin.group, members: begin.members)
+    let changes: [(inout Seal) -> Void] = [
+      { $0.volume = .random() }, { $0.lineage = .random() }, { $0.branch.id = .random() }, { $0.generation += 1 },
+      { $0.group = .random() }, { $0.members[0].size += 1 }, { $0.takenAt = Timestamp(nanoseconds: 1) },
+      { $0.consistency = .frozen },
+    ]
+    for change in changes {
+      var wrong = right
+      change(&wrong)
+      let request = ControlRequest.sealSession(SealSession(session: begin.session, seal: wrong))
+      #expect(Self.refusal(world.service.handle(request, from: "source")) == .protocolViolation)
+    }
+    let request = ControlRequest.sealSession(SealSession(session: begin.session, seal: right))
+    #expect(world.service.handle(request, from: "source") == .sealSession(.prepared))
+  }
+
+  @Test("a session is started against the base that was agreed and no other")
+  func startedAgainstAnotherBase() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    let held = try #require(try world.points(world.volumes[0]).first).point
+    let (begin, reply) = try Self.started(world, false)
+    #expect(reply.outcome == .compareWith(held))
+    let wrong: [(PointID?, SessionKind)] = [(held, .delta), (.random(), .compare), (held, .full), (held, .repair)]
+    for (base, kind) in wrong {
+      let start = StartSession(
+        session: begin.session, base: base, kind: kind, planDigest: Fingerprint(low: 1, high: 1), plannedBytes: 0)
+      #expect(Self.refusal(world.service.handle(.startSession(start), from: "source")) == .protocolViolation)
+    }
+  }
+
+  @Test("a session is of a member of its group")
+  func outsideItsGroup() throws {
+    let world = try World.written(1)
+    var (begin, _) = try Self.started(world, false)
+    begin.session = .random(using: &world.generator)
+    begin.members = [GroupMember(volume: .random(using: &world.generator), size: begin.size)]
+    #expect(Self.refusal(world.service.handle(.beginSession(begin), from: "source")) == .protocolViolation)
+  }
 }

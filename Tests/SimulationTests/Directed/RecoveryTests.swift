@@ -12,6 +12,13 @@ import WireProtocol
     let world = try World.written(2)
     world.cutBefore = { if case .commitGroup = $0 { true } else { false } }
     #expect(try world.migrate()?.state == .failed)
+    // Another peer cannot ask for it, even by the group's id.
+    let prepared = try #require(try world.target.database.read { try PreparedRecord.all($0) }.first)
+    let commit = ControlRequest.commitGroup(CommitGroup(group: prepared.seal.group))
+    guard case .refused = world.service.handle(commit, from: "stranger") else {
+      Issue.record("a group of another peer was committed")
+      return
+    }
     #expect(try world.volumes.allSatisfy { try world.points($0).isEmpty })
     let report = try world.rebootTarget()
     #expect(report.rolledForward.count == 1)
@@ -25,6 +32,14 @@ import WireProtocol
     let second = world.volumes[1].id
     world.cutBefore = { if case .beginSession(let begin) = $0 { begin.volume == second } else { false } }
     #expect(try world.migrate()?.state == .failed)
+    // Not by being asked to either.
+    let prepared = try #require(try world.target.database.read { try PreparedRecord.all($0) }.first)
+    let commit = ControlRequest.commitGroup(CommitGroup(group: prepared.seal.group))
+    guard case .refused(let error) = world.service.handle(commit, from: "source") else {
+      Issue.record("half a group was committed")
+      return
+    }
+    #expect(error.cause.contains("is not whole: \(second)"))
     let report = try world.rebootTarget()
     #expect(report.rolledForward.isEmpty)
     #expect(try world.volumes.allSatisfy { try world.points($0).isEmpty })

@@ -118,9 +118,25 @@ import WireProtocol
       guard case .startSession = request else { return }
       try? world.edit(world.volumes[0]) { (file) throws(ReplError) in try file.truncate(to: 1 << 20) }
     }
-    try world.live(steps: 1)
-    #expect(try world.migrate()?.state == .failed)
+    try world.write(world.volumes[0], BytePattern.random(count: 1 << 20, using: &world.generator), at: 1 << 20)
+    let report = try #require(try world.migrate())
+    #expect(report.state == .failed)
+    #expect(report.reason.contains("in the middle of a read"))
     #expect(try world.points(world.volumes[0]).count == 1)
+  }
+
+  @Test("a volume that becomes shorter behind what is read last is not sealed either")
+  func fuzzyAndShort() throws {
+    let world = try Self.world()
+    try world.source.database.write { try $0.execute(sql: "UPDATE volume SET allowFuzzy = 1") }
+    world.onRequest = { [unowned world] request in
+      guard case .startSession = request else { return }
+      try? world.edit(world.volumes[0]) { (file) throws(ReplError) in try file.truncate(to: 1 << 20) }
+    }
+    let report = try #require(try world.migrate())
+    #expect(report.state == .failed)
+    #expect(report.reason.contains("its size was"))
+    #expect(try world.points(world.volumes[0]).isEmpty)
   }
 
   @Test("a snapshot that lost its end is not shipped as if it ended in zeros")
