@@ -139,4 +139,29 @@ import WireProtocol
     begin.members = [GroupMember(volume: .random(using: &world.generator), size: begin.size)]
     #expect(Self.refusal(world.service.handle(.beginSession(begin), from: "source")) == .protocolViolation)
   }
+
+  @Test("a stream of before the session was begun again writes nothing more")
+  func oldStream() throws {
+    let world = try World.written(1)
+    let (begin, _) = try Self.started(world)
+    let wrong = Seal(
+      point: begin.snapshot, volume: begin.volume, lineage: begin.lineage, branch: begin.branch, base: nil,
+      generation: begin.generation, size: begin.size, fingerprint: Fingerprint(low: 1, high: 2), nonZeroBlocks: 1,
+      takenAt: begin.takenAt, consistency: begin.consistency, proof: .full, group: begin.group, members: begin.members)
+    let seal = ControlRequest.sealSession(SealSession(session: begin.session, seal: wrong))
+    #expect(world.service.handle(seal, from: "source") == .sealSession(.mismatch(sums: [], final: false)))
+    // What differs is shipped once more, by streams of another round.
+    func again() throws -> TargetStream {
+      guard case .beginSession(let reply) = world.service.handle(.beginSession(begin), from: "source") else {
+        throw Violation("the session was not begun again")
+      }
+      return try world.service.attach(
+        session: begin.session, ticket: try #require(reply.tickets.first), from: "source")
+    }
+    let (old, new) = (try again(), try again())
+    let block = [UInt8](repeating: 1, count: 4096)
+    let error = #expect(throws: ReplError.self) { try block.withUnsafeBytes { try old.write($0, at: 0) } }
+    #expect(error?.kind == .transient)
+    try block.withUnsafeBytes { try new.write($0, at: 0) }
+  }
 }
