@@ -45,12 +45,13 @@ import WireTransport
     try trust.save(state, peer: Self.peer)
     #expect(trust.pinnedAuthorities().map(\.clusterID) == ["there"])
     trust = try site.open()
-    var again = try #require(try trust.token(id))
-    try again.use(clientKey: [1], cluster: "there", at: site.clock.now()) { true }
+    var stranger = try #require(try trust.token(id))
     let error = #expect(throws: ReplError.self) {
-      try again.use(clientKey: [2], cluster: "elsewhere", at: site.clock.now()) { true }
+      try stranger.use(clientKey: [2], cluster: "elsewhere", at: site.clock.now()) { true }
     }
     #expect(error?.kind == .refused)
+    var again = try #require(try trust.token(id))
+    try again.use(clientKey: [1], cluster: "there", at: site.clock.now()) { true }
   }
 
   @Test("a token expires, and is gone when the next is made")

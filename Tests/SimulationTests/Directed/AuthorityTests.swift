@@ -8,7 +8,10 @@ import WireProtocol
 /// Who may write what at the target.
 @Suite struct AuthorityTests {
   /// A session that was begun and started, and its tickets.
-  private static func started(_ world: World, _ start: Bool = true) throws -> (BeginSession, BeginReply) {
+  private static func started(
+    _ world: World, _ start: Bool = true, at other: TargetService? = nil
+  ) throws -> (BeginSession, BeginReply) {
+    let service = other ?? world.service
     let volume = world.volumes[0]
     let begin = BeginSession(
       session: .random(using: &world.generator), volume: volume.id, namespace: "app", name: volume.name,
@@ -16,13 +19,13 @@ import WireProtocol
       generation: 1, size: volume.size, takenAt: world.clock.now(), consistency: .volume, kind: .delta,
       candidates: [], group: .random(using: &world.generator),
       members: [GroupMember(volume: volume.id, size: volume.size)], acceptShrink: false, streams: 2)
-    guard case .beginSession(let reply) = world.service.handle(.beginSession(begin), from: "source") else {
+    guard case .beginSession(let reply) = service.handle(.beginSession(begin), from: "source") else {
       throw Violation("the session was not begun")
     }
     guard start else { return (begin, reply) }
     let request = StartSession(
       session: begin.session, base: nil, kind: .full, planDigest: Fingerprint(low: 1, high: 1), plannedBytes: 0)
-    #expect(world.service.handle(.startSession(request), from: "source") == .startSession(StartReply(durableBytes: 0)))
+    #expect(service.handle(.startSession(request), from: "source") == .startSession(StartReply(durableBytes: 0)))
     return (begin, reply)
   }
 
@@ -163,5 +166,75 @@ import WireProtocol
     let error = #expect(throws: ReplError.self) { try block.withUnsafeBytes { try old.write($0, at: 0) } }
     #expect(error?.kind == .transient)
     try block.withUnsafeBytes { try new.write($0, at: 0) }
+  }
+
+  @Test("a volume is not promoted while its next point is being proven")
+  func promotionWhileProving() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    let point = try #require(try world.points(world.volumes[0]).first)
+    let source = try SourceVolume(cluster: "source", volume: point.volume)
+    let attempt = Attempt()
+    var context = world.targetContext
+    // Asked for when the proof has begun.
+    context.clockOffset = { _ in
+      attempt.run { service throws(ReplError) in try service.checkPromotion(source, point: point.point) }
+      return 0
+    }
+    let service = TargetService(context: context)
+    attempt.service = service
+    let (begin, _) = try Self.started(world, at: service)
+    let seal = Seal(
+      point: begin.snapshot, volume: begin.volume, lineage: begin.lineage, branch: begin.branch, base: nil,
+      generation: begin.generation, size: begin.size, fingerprint: .zero, nonZeroBlocks: 0, takenAt: begin.takenAt,
+      consistency: begin.consistency, proof: .full, group: begin.group, members: begin.members)
+    let request = ControlRequest.sealSession(SealSession(session: begin.session, seal: seal))
+    #expect(service.handle(request, from: "source") == .sealSession(.prepared))
+    #expect(attempt.kinds == [.transient])
+    try service.checkPromotion(source, point: point.point)
+  }
+
+  @Test("a session that begins while a promotion is being recorded is refused and not kept")
+  func promotionWhileBeginning() throws {
+    let world = try World.written(1)
+    world.cutBefore = { if case .confirmGroup = $0 { true } else { false } }
+    #expect(try world.migrate()?.state == .succeeded)
+    world.cutBefore = { _ in false }
+    let source = try SourceVolume(cluster: "source", volume: world.volumes[0].id)
+    // The base is confirmed after the volume was admitted and before the session is in the table.
+    try world.target.database.write {
+      try $0.execute(
+        sql: """
+          CREATE TRIGGER promoted AFTER UPDATE OF confirmed ON point
+          BEGIN UPDATE targetVolume SET role = 'promoted'; END
+          """)
+    }
+    let report = try #require(try world.migrate())
+    #expect(report.state == .failed)
+    #expect(report.reason.contains("volume in use"))
+    try world.target.database.write {
+      try $0.execute(sql: "DROP TRIGGER promoted")
+      try TargetVolumeRecord.setRole($0, source, .target)
+    }
+    #expect(try world.migrate()?.state == .succeeded)
+    try world.check()
+  }
+}
+
+/// What is tried at a service in the middle of something else. Used by one thread.
+private final class Attempt: @unchecked Sendable {
+  // Unchecked: the simulation runs on one thread.
+
+  weak var service: TargetService?
+  private(set) var kinds: [ReplError.Kind?] = []
+
+  func run(_ body: (TargetService) throws(ReplError) -> Void) {
+    guard let service else { return }
+    do throws(ReplError) {
+      try body(service)
+      kinds.append(nil)
+    } catch {
+      kinds.append(error.kind)
+    }
   }
 }
