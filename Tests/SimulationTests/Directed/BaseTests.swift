@@ -119,6 +119,21 @@ import WireProtocol
     }
   }
 
+  @Test("of what was written again only the blocks that differ are shipped, all of them and at once")
+  func trimmed() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    var bytes = Array(world.live(world.volumes[0])[65_536..<131_072])
+    for place in [5, 20_000, 65_535] { bytes[place] ^= 1 }
+    try world.write(world.volumes[0], bytes, at: 65_536)
+    (world.shippedBytes, world.faults.budget) = (0, 0)
+    let before = world.sealsSent
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(world.shippedBytes == 3 * 4096)
+    #expect(world.sealsSent == before + 1)
+    try world.check()
+  }
+
   @Test("what does not match once is shipped once more, and nothing else is")
   func firstMismatch() throws {
     let world = try World.written(1)
