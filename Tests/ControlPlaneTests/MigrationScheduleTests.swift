@@ -336,6 +336,26 @@ struct MigrationScheduleCrashTests {
     #expect(runs.count == 8)
   }
 
+  @Test("a clock that goes back behind a daily run does not repeat it")
+  func clockBackBehindADailyRun() async throws {
+    let world = try await ScheduleWorld(at: "2026-03-01T12:00:00Z")
+    try await world.prepare(policy: ["daily": ["time": "10:14PM"]])
+    try await world.schedule()
+    try world.set("2026-03-01T22:14:30Z")
+    try await world.settle()
+    #expect(await world.service.started.count == 1)
+    // Before the instant, and then between it and the run that was made for it.
+    for time in ["21:00:00", "22:14:10"] {
+      try world.set("2026-03-01T\(time)Z")
+      world.restart()
+      try await world.settle()
+    }
+    #expect(await world.service.started.count == 1)
+    try world.set("2026-03-02T22:14:30Z")
+    try await world.settle()
+    #expect(await world.service.started.count == 2)
+  }
+
   @Test("a clock that goes forward over several periods makes one run")
   func clockForward() async throws {
     let world = try await ScheduleWorld()

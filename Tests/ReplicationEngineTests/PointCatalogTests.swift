@@ -3,6 +3,7 @@ import Logging
 import ReplModel
 import TestSupport
 import Testing
+import WireProtocol
 
 @testable import ReplicationEngine
 
@@ -24,11 +25,14 @@ import Testing
     engine = try ReplicationEngine.open(configuration, logger: logger, clock: SystemClock())
   }
 
-  private func seal(_ volume: VolumeID, takenAt seconds: Int64) -> Seal {
+  private func seal(
+    _ volume: VolumeID, takenAt seconds: Int64, generation: UInt64 = 1, consistency: Consistency = .volume
+  ) -> Seal {
     Seal(
-      point: .random(), volume: volume, lineage: .random(), branch: branch, base: nil, generation: 1, size: 4_096,
-      fingerprint: Fingerprint(low: 1, high: 2), nonZeroBlocks: 1,
-      takenAt: Timestamp(nanoseconds: seconds * 1_000_000_000), consistency: .volume, proof: .full, group: .random(),
+      point: .random(), volume: volume, lineage: .random(), branch: branch, base: nil, generation: generation,
+      size: 4_096, fingerprint: Fingerprint(low: 1, high: 2), nonZeroBlocks: 1,
+      takenAt: Timestamp(nanoseconds: seconds * 1_000_000_000), consistency: consistency, proof: .full,
+      group: .random(),
       members: [])
   }
 
@@ -48,8 +52,21 @@ import Testing
     return seal
   }
 
+  /// One more point of a volume that is held.
+  private func add(
+    _ state: PointState, generation: UInt64, to first: Seal, consistency: Consistency = .volume
+  ) throws -> Seal {
+    let seal = seal(
+      first.volume, takenAt: Int64(generation) * 10_000, generation: generation, consistency: consistency)
+    let point = CatalogPoint(
+      cluster: "west", seal: seal, pool: "main", sealedAt: seal.takenAt, provenAt: nil, state: state, confirmed: true,
+      damaged: [], doubt: nil)
+    try engine.database.write { try point.insert($0) }
+    return seal
+  }
+
   /// A volume `shop/db` of this agent, with a twin.
-  private func own(takenAt seconds: Int64) throws -> Seal {
+  private func own(takenAt seconds: Int64, state: SnapshotRecord.State = .sealed) throws -> Seal {
     let seal = seal(.random(), takenAt: seconds)
     let volume = VolumeRecord(
       id: seal.volume, namespace: "shop", name: "db", path: directory.path + "/db", pool: "main", isDevice: false,
@@ -57,7 +74,7 @@ import Testing
       distrustReason: nil, fullReason: nil)
     let twin = SnapshotRecord(
       point: seal.point, volume: seal.volume, peer: "west", generation: 1, size: 4_096, takenAt: seal.takenAt,
-      consistency: .volume, stallNanoseconds: 0, directory: directory.path, hasImage: false, state: .sealed, seal: seal)
+      consistency: .volume, stallNanoseconds: 0, directory: directory.path, hasImage: false, state: state, seal: seal)
     try engine.database.write {
       try volume.insert($0)
       try twin.insert($0)
@@ -76,5 +93,45 @@ import Testing
     #expect(reports.map(\.id) == [again, other, old, own].map(\.point.description))
     #expect(reports.map(\.volumeID) == [again, other, old, own].map(\.volume.description))
     #expect(reports.map(\.sourceCluster) == ["west", "east", "west", ""])
+  }
+
+  @Test("the default is the newest sealed point, never a suspect, orphaned or fuzzy one")
+  func defaultPoint() throws {
+    defer { engine.stop() }
+    let first = try hold("west", takenAt: 1_000)
+    let catalog = PointCatalog(engine: engine)
+    let sealed = try add(.sealed, generation: 2, to: first)
+    _ = try add(.sealed, generation: 3, to: first, consistency: .fuzzy)
+    _ = try add(.suspect, generation: 4, to: first)
+    _ = try add(.orphaned, generation: 5, to: first)
+    // By the seals alone: there are no files.
+    #expect(try catalog.verify("shop", "db", nil, quick: true).point == sealed.point.description)
+    #expect(try catalog.verify("shop", "db", first.point, quick: true).point == first.point.description)
+  }
+
+  @Test("a snapshot that was never sealed is no point", arguments: [SnapshotRecord.State.taken, .inDoubt])
+  func unsealed(state: SnapshotRecord.State) async throws {
+    defer { engine.stop() }
+    let twin = try own(takenAt: 4_000, state: state)
+    #expect(try await engine.recoveryPoints(namespace: "shop", name: "db").isEmpty)
+    let error = #expect(throws: ReplError.self) {
+      try PointCatalog(engine: engine).clone("shop", "db", twin.point, to: directory.path + "/clone")
+    }
+    #expect(error?.kind == .notFound)
+  }
+
+  @Test("a clone never replaces a file")
+  func cloneKeepsFiles() throws {
+    defer { engine.stop() }
+    _ = try own(takenAt: 4_000)
+    let path = directory.path + "/precious"
+    let file = try LinuxStorage().open(path, .createNew)
+    try [UInt8](repeating: 7, count: 9).withUnsafeBytes { try file.write($0, at: 0) }
+    try file.close()
+    let error = #expect(throws: ReplError.self) {
+      try PointCatalog(engine: engine).clone("shop", "db", nil, to: path)
+    }
+    #expect(error?.kind == .exists)
+    #expect(try LinuxStorage().readFile(path, limit: 100) == [UInt8](repeating: 7, count: 9))
   }
 }

@@ -2,10 +2,10 @@ import BlockDiff
 import ReplModel
 import TestSupport
 import Testing
-import WireProtocol
 import WireTransport
 
 @testable import ReplicationEngine
+@testable import WireProtocol
 
 /// Pairing tokens and pinned authorities as they are kept.
 @Suite struct TrustStoreTests {
@@ -45,12 +45,30 @@ import WireTransport
     try trust.save(state, peer: Self.peer)
     #expect(trust.pinnedAuthorities().map(\.clusterID) == ["there"])
     trust = try site.open()
-    var again = try #require(try trust.token(id))
-    try again.use(clientKey: [1], cluster: "there", at: site.clock.now()) { true }
+    var stranger = try #require(try trust.token(id))
     let error = #expect(throws: ReplError.self) {
-      try again.use(clientKey: [2], cluster: "elsewhere", at: site.clock.now()) { true }
+      try stranger.use(clientKey: [2], cluster: "elsewhere", at: site.clock.now()) { true }
     }
     #expect(error?.kind == .refused)
+    var again = try #require(try trust.token(id))
+    try again.use(clientKey: [1], cluster: "there", at: site.clock.now()) { true }
+  }
+
+  @Test("what a server shows as its authority after pairing has the key that the token names")
+  func authorityOfTheToken() throws {
+    let (trust, stranger) = (try Site().open(), try Site().open())
+    let token = try PairingToken(parsing: try trust.makeToken())
+    func record(_ authority: CertificateAuthority) throws -> PeerRecord {
+      let hello = PairHello(
+        major: 1, minor: 0, token: PairingTokenID(secret: token.secret, crypto: TrustStore.crypto),
+        clusterID: token.clusterID, node: "n", software: "s", controlPort: 9001)
+      return try PairingSide.record(
+        PairedPeer(hello, caCertificate: authority.certificateDER), spkiHash: token.authorityHash, host: "h",
+        port: 9001, at: SystemClock().now())
+    }
+    #expect(try record(trust.authority).authority == trust.authority.certificateDER)
+    let error = #expect(throws: ReplError.self) { try record(stranger.authority) }
+    #expect(error?.kind == .unauthenticated)
   }
 
   @Test("a token expires, and is gone when the next is made")

@@ -91,6 +91,18 @@ public final class SimulatedDisk: Storage {
     }
   }
 
+  /// Makes a block of a file one that the device acknowledged and did not write: it reads as a hole once the cache lets
+  /// go of it. False if there is a hole already.
+  @discardableResult
+  public func losesWrite(_ path: String, at offset: UInt64) -> Bool {
+    state.withLock { state in
+      let index = offset / UInt64(SimulatedBlock.size)
+      guard let inode = state.tree.find(path), inode.content.blocks[index] != nil else { return false }
+      inode.lose(index)
+      return true
+    }
+  }
+
   /// Writes into a file although it is immutable, as somebody with root's rights may; its times change. False if there
   /// is no such file.
   @discardableResult

@@ -126,6 +126,13 @@ final class SimulatedInode: @unchecked Sendable {
     (dirty, unsyncedClone) = ([:], nil)
   }
 
+  /// A synced block that the device acknowledged and never wrote: readable until the cache lets go of it.
+  func lose(_ index: UInt64) {
+    dirty[index] = nil
+    durable.blocks[index] = nil
+    lost.insert(index)
+  }
+
   /// The cache lets go of a range: what is not on the medium is gone.
   func evict(_ indexes: ClosedRange<UInt64>) {
     for index in lost.filter(indexes.contains) {

@@ -12,7 +12,7 @@ struct SnapshotKeeper: Sendable {
   func take(_ volume: VolumeRecord, peer: String, acceptShrink: Bool) throws(ReplError) -> SnapshotRecord {
     let point = PointID.random()
     guard let entry = volume.pool.flatMap({ context.pools.entry(named: $0) }) else {
-      return try record(volume, peer: peer, point: point, still(volume, point))
+      return try record(volume, peer: peer, point: point, still(volume, point, acceptShrink: acceptShrink))
     }
     // What is dropped for room now may be what this snapshot needs.
     try? SpaceKeeper(context: context).relieve(entry)
@@ -120,10 +120,17 @@ struct SnapshotKeeper: Sendable {
   private var digestRoot: String { context.configuration.stateDirectory + "/digests" }
 
   /// A volume that cannot be cloned has no image: its point in time is the session that reads it.
-  private func still(_ volume: VolumeRecord, _ point: PointID) throws(ReplError) -> Taken {
+  private func still(
+    _ volume: VolumeRecord, _ point: PointID, acceptShrink: Bool
+  ) throws(ReplError) -> Taken {
     let live = try context.live.open(volume)
     let size = try live.size()
     try live.close()
+    guard size >= volume.size || acceptShrink else {
+      throw ReplError(
+        .refused, subject: volume.path, cause: "shrank from \(volume.size) to \(size) bytes",
+        remedy: "if this was meant, accept the new size; else restore the volume")
+    }
     let directory = "\(digestRoot)/\(volume.id)/\(point)"
     try context.storage.makeDirectory(digestRoot)
     try context.storage.makeDirectory("\(digestRoot)/\(volume.id)")

@@ -92,6 +92,7 @@ struct VolumeSession {
     progress.enter(.plan)
     let image = try openImage()
     defer { if watch == nil { try? image.close() } }
+    try requireSize(image)
     let plan = try makePlan(reply.outcome, image)
     defer { plan.close() }
     if plan.kind == .full, !isFullCopyCounted {
@@ -124,6 +125,23 @@ struct VolumeSession {
     let watch = try context.live.watch(volume)
     self.watch = watch
     return watch.file
+  }
+
+  /// What lies behind the end of a file reads as a hole, so nothing would tell that it was never read.
+  private func requireSize(_ image: any StorageFile) throws(ReplError) {
+    let size = try image.size()
+    let isFuzzyAndLonger = snapshot.consistency == .fuzzy && size > snapshot.size
+    guard size != snapshot.size, !isFuzzyAndLonger else { return }
+    guard !snapshot.hasImage else {
+      throw ReplError(
+        .damaged, subject: snapshot.imagePath,
+        cause: "has \(size) bytes, \(snapshot.size) were recorded with the snapshot",
+        remedy: "the snapshot is taken anew")
+    }
+    throw ReplError(
+      .noPointInTime, subject: volume.label,
+      cause: "cannot take a point in time: its size was \(snapshot.size) bytes when the run began and is \(size) now",
+      remedy: "migrate again when nobody changes its size")
   }
 
   private func makePlan(_ outcome: BeginOutcome, _ image: any StorageFile) throws(ReplError) -> SessionPlan {
@@ -170,6 +188,8 @@ struct VolumeSession {
     try ship(shipper, reply, isEmpty: plan.plannedBytes == 0)
     let sum = try plan.baseSum + shipper.finishSums()
     try watch?.finish()
+    // A volume that need not hold still must not have become smaller either.
+    if !snapshot.hasImage { try requireSize(image) }
     try plan.table.synchronize()
     try context.storage.synchronizeDirectory(snapshot.directory)
     return seal(sum, plan)

@@ -77,7 +77,9 @@ import Testing
       let file = try LinuxStorage().openFile(path, .readWrite)
       try file.close()
     }.value
-    let cause = expectNotStill { while true { try evidence.check() } }
+    // A bound, so that evidence that does not end is a failure and not a test without end.
+    let deadline = MonotonicClock.now() + 20_000_000_000
+    let cause = expectNotStill { while MonotonicClock.now() < deadline { try evidence.check() } }
     #expect(cause.contains("opened for writing"))
     // Released: the writer gets through although the evidence is still there.
     try await writer
@@ -92,6 +94,20 @@ import Testing
     let evidence = try begin(path)
     try storage.replace(directory.file("other"), with: path)
     _ = expectNotStill { try evidence.finish() }
+  }
+
+  /// Nothing about the file itself changes when a directory above it is exchanged.
+  @Test func aPathThatLeadsToAnotherFileEndsTheEvidence() throws {
+    let directory = try TemporaryDirectory()
+    for name in ["place", "other"] {
+      try storage.makeDirectory(directory.file(name))
+      try storage.make(directory.file(name) + "/volume", [1])
+    }
+    let evidence = try begin(directory.file("place") + "/volume")
+    try storage.rename(directory.file("place"), to: directory.file("elsewhere"))
+    try storage.rename(directory.file("other"), to: directory.file("place"))
+    let cause = expectNotStill { try evidence.finish() }
+    #expect(cause.contains("another file"))
   }
 
   @Test func changedTimesEndTheEvidence() throws {
@@ -128,6 +144,24 @@ import Testing
     try LoopFileSystem.run(["dd", "if=/dev/urandom", "of=\(device)", "bs=4096", "count=1", "conv=fsync,notrunc"])
     _ = expectNotStill { try evidence.check() }
     _ = expectNotStill { try evidence.finish() }
+    try evidence.file.close()
+  }
+
+  /// The times of the node that is read do not change then.
+  @Test(.requiresLoopDevices) func aWriteThroughAnotherNodeOfTheDeviceEndsTheEvidence() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.file("backing")
+    try storage.make(path, [UInt8](repeating: 0, count: 4 << 20))
+    let device = try LoopFileSystem.run(["losetup", "--find", "--show", path])
+    defer { _ = try? LoopFileSystem.run(["losetup", "--detach", device]) }
+    var info = stat()
+    try #require(stat(device, &info) == 0)
+    let node = directory.file("node")
+    try #require(mknod(node, S_IFBLK | 0o600, info.st_rdev) == 0)
+    let evidence = try begin(device)
+    try LoopFileSystem.run(["dd", "if=/dev/urandom", "of=\(node)", "bs=4096", "count=1", "conv=fsync,notrunc"])
+    let cause = expectNotStill { try evidence.check() }
+    #expect(cause.contains("written to"))
     try evidence.file.close()
   }
 

@@ -59,6 +59,11 @@ import Testing
   }
 
   @Test func aShorterFileIsAnErrorAndNotZeros() throws {
+    let file = try file(BytePattern.bytes(tag: 1, count: 5000))
+    #expect(errorKind { _ = try FingerprintScan.sum(of: file, size: 8192, key: key) } == .io)
+  }
+
+  @Test func anErrorOfAReadIsAnErrorAndNotZeros() throws {
     let file = try file(BytePattern.bytes(tag: 1, count: 8192))
     disk.gate.fail(with: ReplError(.io, subject: "/f", cause: "input/output error")) { $0.kind == .read }
     #expect(errorKind { _ = try FingerprintScan.sum(of: file, size: 8192, key: key) } == .io)

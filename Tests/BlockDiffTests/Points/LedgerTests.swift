@@ -126,6 +126,22 @@ import Testing
     }
   }
 
+  @Test func aWholeRecordFromAnotherPlaceIsCut() throws {
+    var ledger = try create()
+    let header = try #require(disk.contents("/ledger")).count
+    for index in 0..<UInt64(3) { try ledger.append(ExtentSet([Extent(offset: index * 8192, length: 4096)])) }
+    let whole = try #require(disk.contents("/ledger"))
+    let record = (whole.count - header) / 3
+    let third = Array(whole[(header + 2 * record)...])
+    let file = try disk.open("/ledger", .readWrite)
+    try third.withUnsafeBufferPointer {
+      try file.write(UnsafeRawBufferPointer($0), at: UInt64(header + record))
+    }
+    let merged = try collect(try open().merged())
+    #expect(merged == [Extent(offset: 0, length: 4096)])
+    #expect(disk.contents("/ledger")?.count == header + record)
+  }
+
   @Test func aTailOfZerosIsCut() throws {
     var ledger = try create()
     try ledger.append(ExtentSet([Extent(offset: 0, length: 4096)]))

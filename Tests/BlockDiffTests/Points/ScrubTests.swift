@@ -45,6 +45,14 @@ import Testing
     #expect(verification.stampDifference == nil)
   }
 
+  @Test func whatOnlyTheCacheHasIsFound() throws {
+    var fixture = try TargetFixture()
+    let point = try fixture.makePoint(BytePattern.bytes(tag: 4, count: 3 << 20))
+    #expect(fixture.disk.losesWrite(point.paths.image, at: 2 << 20))
+    let bad = try steps(walk(fixture, point)).filter { !$0.isClean }
+    #expect(bad.map(\.segment) == [2])
+  }
+
   @Test func dataThatBecameAHoleIsFound() throws {
     var fixture = try TargetFixture()
     let bytes = BytePattern.bytes(tag: 4, count: 3 << 20)

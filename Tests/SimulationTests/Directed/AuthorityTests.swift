@@ -9,8 +9,9 @@ import WireProtocol
 @Suite struct AuthorityTests {
   /// A session that was begun and started, and its tickets.
   private static func started(
-    _ world: World, _ start: Bool = true, volume index: Int = 0, streams: UInt16 = 2
+    _ world: World, _ start: Bool = true, volume index: Int = 0, streams: UInt16 = 2, at other: TargetService? = nil
   ) throws -> (BeginSession, BeginReply) {
+    let service = other ?? world.service
     let volume = world.volumes[index]
     let begin = BeginSession(
       session: .random(using: &world.generator), volume: volume.id, namespace: "app", name: volume.name,
@@ -18,13 +19,13 @@ import WireProtocol
       generation: 1, size: volume.size, takenAt: world.clock.now(), consistency: .volume, kind: .delta,
       candidates: [], group: .random(using: &world.generator),
       members: [GroupMember(volume: volume.id, size: volume.size)], acceptShrink: false, streams: streams)
-    guard case .beginSession(let reply) = world.service.handle(.beginSession(begin), from: "source") else {
+    guard case .beginSession(let reply) = service.handle(.beginSession(begin), from: "source") else {
       throw Violation("the session was not begun")
     }
     guard start else { return (begin, reply) }
     let request = StartSession(
       session: begin.session, base: nil, kind: .full, planDigest: Fingerprint(low: 1, high: 1), plannedBytes: 0)
-    #expect(world.service.handle(.startSession(request), from: "source") == .startSession(StartReply(durableBytes: 0)))
+    #expect(service.handle(.startSession(request), from: "source") == .startSession(StartReply(durableBytes: 0)))
     return (begin, reply)
   }
 
@@ -110,5 +111,147 @@ import WireProtocol
     begin.lineage = .random(using: &world.generator)
     #expect(Self.refusal(world.service.handle(.beginSession(begin), from: "source")) == .diverged)
     #expect(try world.points(world.volumes[0]).count == 1)
+  }
+
+  @Test("a seal is of the session that was begun, in every part")
+  func sealOfAnotherSession() throws {
+    let world = try World.written(1)
+    let (begin, _) = try Self.started(world)
+    let right = Seal(
+      point: begin.snapshot, volume: begin.volume, lineage: begin.lineage, branch: begin.branch, base: nil,
+      generation: begin.generation, size: begin.size, fingerprint: .zero, nonZeroBlocks: 0, takenAt: begin.takenAt,
+      consistency: begin.consistency, proof: .full, group: begin.group, members: begin.members)
+    let changes: [(inout Seal) -> Void] = [
+      { $0.volume = .random() }, { $0.lineage = .random() }, { $0.branch.id = .random() }, { $0.generation += 1 },
+      { $0.group = .random() }, { $0.members[0].size += 1 }, { $0.takenAt = Timestamp(nanoseconds: 1) },
+      { $0.consistency = .frozen },
+    ]
+    for change in changes {
+      var wrong = right
+      change(&wrong)
+      let request = ControlRequest.sealSession(SealSession(session: begin.session, seal: wrong))
+      #expect(Self.refusal(world.service.handle(request, from: "source")) == .protocolViolation)
+    }
+    let request = ControlRequest.sealSession(SealSession(session: begin.session, seal: right))
+    #expect(world.service.handle(request, from: "source") == .sealSession(.prepared))
+  }
+
+  @Test("a session is started against the base that was agreed and no other")
+  func startedAgainstAnotherBase() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    let held = try #require(try world.points(world.volumes[0]).first).point
+    let (begin, reply) = try Self.started(world, false)
+    #expect(reply.outcome == .compareWith(held))
+    let wrong: [(PointID?, SessionKind)] = [(held, .delta), (.random(), .compare), (held, .full), (held, .repair)]
+    for (base, kind) in wrong {
+      let start = StartSession(
+        session: begin.session, base: base, kind: kind, planDigest: Fingerprint(low: 1, high: 1), plannedBytes: 0)
+      #expect(Self.refusal(world.service.handle(.startSession(start), from: "source")) == .protocolViolation)
+    }
+  }
+
+  @Test("a session is of a member of its group")
+  func outsideItsGroup() throws {
+    let world = try World.written(1)
+    var (begin, _) = try Self.started(world, false)
+    begin.session = .random(using: &world.generator)
+    begin.members = [GroupMember(volume: .random(using: &world.generator), size: begin.size)]
+    #expect(Self.refusal(world.service.handle(.beginSession(begin), from: "source")) == .protocolViolation)
+  }
+
+  @Test("a stream of before the session was begun again writes nothing more")
+  func oldStream() throws {
+    let world = try World.written(1)
+    let (begin, _) = try Self.started(world)
+    let wrong = Seal(
+      point: begin.snapshot, volume: begin.volume, lineage: begin.lineage, branch: begin.branch, base: nil,
+      generation: begin.generation, size: begin.size, fingerprint: Fingerprint(low: 1, high: 2), nonZeroBlocks: 1,
+      takenAt: begin.takenAt, consistency: begin.consistency, proof: .full, group: begin.group, members: begin.members)
+    let seal = ControlRequest.sealSession(SealSession(session: begin.session, seal: wrong))
+    #expect(world.service.handle(seal, from: "source") == .sealSession(.mismatch(sums: [], final: false)))
+    // What differs is shipped once more, by streams of another round.
+    func again() throws -> TargetStream {
+      guard case .beginSession(let reply) = world.service.handle(.beginSession(begin), from: "source") else {
+        throw Violation("the session was not begun again")
+      }
+      return try world.service.attach(
+        session: begin.session, ticket: try #require(reply.tickets.first), from: "source")
+    }
+    let (old, new) = (try again(), try again())
+    let block = [UInt8](repeating: 1, count: 4096)
+    let error = #expect(throws: ReplError.self) { try block.withUnsafeBytes { try old.write($0, at: 0) } }
+    #expect(error?.kind == .transient)
+    try block.withUnsafeBytes { try new.write($0, at: 0) }
+  }
+
+  @Test("a volume is not promoted while its next point is being proven")
+  func promotionWhileProving() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    let point = try #require(try world.points(world.volumes[0]).first)
+    let source = try SourceVolume(cluster: "source", volume: point.volume)
+    let attempt = Attempt()
+    var context = world.targetContext
+    // Asked for when the proof has begun.
+    context.clockOffset = { _ in
+      attempt.run { service throws(ReplError) in try service.checkPromotion(source, point: point.point) }
+      return 0
+    }
+    let service = TargetService(context: context)
+    attempt.service = service
+    let (begin, _) = try Self.started(world, at: service)
+    let seal = Seal(
+      point: begin.snapshot, volume: begin.volume, lineage: begin.lineage, branch: begin.branch, base: nil,
+      generation: begin.generation, size: begin.size, fingerprint: .zero, nonZeroBlocks: 0, takenAt: begin.takenAt,
+      consistency: begin.consistency, proof: .full, group: begin.group, members: begin.members)
+    let request = ControlRequest.sealSession(SealSession(session: begin.session, seal: seal))
+    #expect(service.handle(request, from: "source") == .sealSession(.prepared))
+    #expect(attempt.kinds == [.transient])
+    try service.checkPromotion(source, point: point.point)
+  }
+
+  @Test("a session that begins while a promotion is being recorded is refused and not kept")
+  func promotionWhileBeginning() throws {
+    let world = try World.written(1)
+    world.cutBefore = { if case .confirmGroup = $0 { true } else { false } }
+    #expect(try world.migrate()?.state == .succeeded)
+    world.cutBefore = { _ in false }
+    let source = try SourceVolume(cluster: "source", volume: world.volumes[0].id)
+    // The base is confirmed after the volume was admitted and before the session is in the table.
+    try world.target.database.write {
+      try $0.execute(
+        sql: """
+          CREATE TRIGGER promoted AFTER UPDATE OF confirmed ON point
+          BEGIN UPDATE targetVolume SET role = 'promoted'; END
+          """)
+    }
+    let report = try #require(try world.migrate())
+    #expect(report.state == .failed)
+    #expect(report.reason.contains("volume in use"))
+    try world.target.database.write {
+      try $0.execute(sql: "DROP TRIGGER promoted")
+      try TargetVolumeRecord.setRole($0, source, .target)
+    }
+    #expect(try world.migrate()?.state == .succeeded)
+    try world.check()
+  }
+}
+
+/// What is tried at a service in the middle of something else. Used by one thread.
+private final class Attempt: @unchecked Sendable {
+  // Unchecked: the simulation runs on one thread.
+
+  weak var service: TargetService?
+  private(set) var kinds: [ReplError.Kind?] = []
+
+  func run(_ body: (TargetService) throws(ReplError) -> Void) {
+    guard let service else { return }
+    do throws(ReplError) {
+      try body(service)
+      kinds.append(nil)
+    } catch {
+      kinds.append(error.kind)
+    }
   }
 }

@@ -61,6 +61,24 @@ import WireProtocol
     #expect(try world.points(world.volumes[0]).first?.seal.base == nil)
   }
 
+  @Test("when the newest point is no base, the one before it is")
+  func olderBase() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    let older = try #require(try world.points(world.volumes[0]).first)
+    try world.live(steps: 1)
+    #expect(try world.migrate()?.state == .succeeded)
+    let newest = try #require(try world.points(world.volumes[0]).first)
+    let source = try SourceVolume(cluster: "source", volume: world.volumes[0].id)
+    #expect(world.target.disk.tamper(world.target.layout.point(source, newest.point).image, at: 900_000, [1, 2, 3]))
+    try world.live(steps: 1)
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(world.lastReport?.volumes.first?.changeSource == "reflink")
+    let points = try world.points(world.volumes[0])
+    #expect(points.map(\.state) == [.sealed, .suspect, .sealed])
+    #expect(points[0].seal.base == older.point)
+  }
+
   @Test("without the base's image its sums are compared")
   func twinLost() throws {
     let world = try World.written(1)
@@ -99,6 +117,87 @@ import WireProtocol
       #expect(sources == ["full"] + Array(repeating: "reflink", count: 5) + [seventh, "reflink"])
       try world.check()
     }
+  }
+
+  @Test("of what was written again only the blocks that differ are shipped, all of them and at once")
+  func trimmed() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    var bytes = Array(world.live(world.volumes[0])[65_536..<131_072])
+    for place in [5, 20_000, 65_535] { bytes[place] ^= 1 }
+    try world.write(world.volumes[0], bytes, at: 65_536)
+    (world.shippedBytes, world.faults.budget) = (0, 0)
+    let before = world.sealsSent
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(world.shippedBytes == 3 * 4096)
+    #expect(world.sealsSent == before + 1)
+    try world.check()
+  }
+
+  @Test("what does not match once is shipped once more, and nothing else is")
+  func firstMismatch() throws {
+    let world = try World.written(1)
+    try world.write(world.volumes[0], BytePattern.random(count: 1 << 20, using: &world.generator), at: 1 << 20)
+    let source = try SourceVolume(cluster: "source", volume: world.volumes[0].id)
+    let staged = world.target.layout.staging(source).image
+    world.onRequest = { [unowned world] request in
+      guard case .sealSession = request, world.sealsSent == 0 else { return }
+      #expect(world.target.disk.corrupt(staged, at: 5000))
+    }
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(world.sealsSent == 2)
+    #expect(world.shippedBytes == 3 << 20, "the volume, and once more the segment that differs")
+    try world.check()
+  }
+
+  @Test("a volume that became smaller is refused until that is accepted, and then copied whole")
+  func shrunk() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    try world.edit(world.volumes[0]) { (file) throws(ReplError) in try file.truncate(to: 700_001) }
+    #expect(try world.migrate()?.state == .failed)
+    #expect(try #require(world.lastReport?.reason).contains("shrank"))
+    try world.check()
+    world.acceptsShrinking = true
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(try #require(world.lastReport?.volumes.first?.fullReason).contains("became smaller"))
+    #expect(world.sealsSent == 2)
+    try world.check()
+  }
+
+  @Test("a member that was prepared for one group is not another one's")
+  func otherGroup() throws {
+    let world = try World.written(1)
+    world.cutBefore = { if case .commitGroup = $0 { true } else { false } }
+    var last: BeginSession?
+    world.onRequest = { if case .beginSession(let begin) = $0 { last = begin } }
+    #expect(try world.migrate()?.state == .failed)
+    var begin = try #require(last)
+    let prepared = try #require(try world.target.database.read { try PreparedRecord.all($0) }.first)
+    #expect(try Self.choose(world, begin) == .prepared(prepared.seal))
+    begin.group = .random(using: &world.generator)
+    let outcome = try Self.choose(world, begin)
+    #expect(outcome == .full(reason: "first copy of the volume"))
+    #expect(try world.target.database.read { try PreparedRecord.all($0) }.isEmpty)
+  }
+
+  @Test("a source with a restored state goes on behind the newest generation that the target holds")
+  func restoredState() throws {
+    let world = try World.written(1)
+    for _ in 1...2 {
+      try world.live(steps: 1)
+      #expect(try world.migrate()?.state == .succeeded)
+    }
+    try world.source.database.write { database in
+      try database.execute(sql: "DELETE FROM snapshot")
+      try database.execute(sql: "UPDATE volume SET nextGeneration = 1")
+    }
+    try world.live(steps: 1)
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(try world.points(world.volumes[0]).map(\.seal.generation) == [3, 2, 1])
+    let newest = try #require(try world.points(world.volumes[0]).first)
+    #expect(newest.point == (try world.twins().first?.point))
+    try world.check()
   }
 
   @Test("a second mismatch ends the session: staging goes, the base is suspect, the next copy is whole")

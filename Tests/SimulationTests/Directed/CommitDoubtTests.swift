@@ -28,7 +28,9 @@ import WireProtocol
     try world.live(steps: 2)
     #expect(try world.migrate()?.state == .succeeded)
     #expect(world.lastReport?.volumes.first?.changeSource == "reflink")
-    #expect(try world.points(world.volumes[0]).count == 3, "the point in doubt was sealed and is used as the base")
+    let points = try world.points(world.volumes[0])
+    #expect(points.map(\.point) == [points[0].point, doubtful[0].point, base.point])
+    #expect(points[0].seal.base == doubtful[0].point, "the point in doubt was sealed and is used as the base")
     try world.check()
   }
 
@@ -45,7 +47,45 @@ import WireProtocol
     #expect(try world.migrate()?.state == .succeeded)
     let newest = try #require(try world.points(world.volumes[0]).first)
     #expect(newest.seal.base == base.point)
-    #expect(try !world.twins().contains { $0.state == .inDoubt })
+    // What was in doubt and is no point is no twin either, and does not push out one that is.
+    #expect(try world.twins().map(\.point) == [newest.point, base.point])
+    try world.check()
+  }
+
+  @Test("a commit whose answer is lost once is asked for again and answered the same")
+  func answerLostOnce() throws {
+    let world = try World.written(2)
+    var commits: [ControlRequest] = []
+    world.cutAfter = { request in
+      guard Self.isCommit(request) else { return false }
+      commits.append(request)
+      return commits.count == 1
+    }
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(commits.count == 2)
+    let points = try world.volumes.map { try world.points($0) }
+    let replies = commits.map { world.service.handle($0, from: "source") }
+    #expect(replies[0] == replies[1])
+    guard case .commitGroup(let reply) = replies[0] else {
+      Issue.record("a commit that is done is refused")
+      return
+    }
+    #expect(Set(reply.points) == Set(points.flatMap { $0.map(\.point) }))
+    #expect(try world.volumes.map { try world.points($0) } == points)
+  }
+
+  @Test(
+    "a power cut of the target at any commit of its database while it publishes leaves a whole group", arguments: 1...4)
+  func powerCutWhilePublishing(commits: Int) throws {
+    let world = try World.written(3)
+    world.onRequest = { [unowned world] request in
+      if Self.isCommit(request), !world.target.power.isDown { world.target.power.cutAfterCommits(commits) }
+    }
+    _ = try world.migrate()
+    world.target.power.restore()
+    try world.check()
+    world.onRequest = { _ in }
+    #expect(try world.migrate()?.state == .succeeded)
     try world.check()
   }
 

@@ -137,4 +137,21 @@ import WireProtocol
     #expect(world.lastReport?.volumes.first?.changeSource == "reflink")
     try world.check()
   }
+
+  @Test("damage that reading finds makes a point suspect, and names its segments")
+  func damage() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    let point = try #require(try world.points(world.volumes[0]).first)
+    let source = try SourceVolume(cluster: "source", volume: point.volume)
+    let verifier = PointVerifier(context: world.targetContext)
+    #expect(try verifier.verify(source, point.point, quick: false).state == .sealed)
+    #expect(world.target.disk.corrupt(world.target.layout.point(source, point.point).image, at: 300_000))
+    let reply = try verifier.verify(source, point.point, quick: false)
+    #expect(reply.state == .suspect)
+    #expect(reply.damagedSegments == [0])
+    let noted = try #require(try world.points(world.volumes[0]).first)
+    #expect(noted.state == .suspect)
+    #expect(noted.damaged == [0])
+  }
 }

@@ -135,13 +135,16 @@ extension TargetService {
 
   @Test("no point of a promoted volume is pruned")
   func retention() throws {
-    let (world, source, point) = try Self.sealed()
-    try world.service.promote(source, point: point.point)
+    let (world, source, _) = try Self.sealed()
+    try world.live(steps: 1)
+    #expect(try world.migrate()?.state == .succeeded)
+    let newest = try #require(try world.points(world.volumes[0]).first)
+    try world.service.promote(source, point: newest.point)
     var context = world.targetContext
     context.configuration.retention = RetentionPolicy(keepLast: 1, floor: 1)
     RetentionRun(context: context).prune(source)
     RetentionRun(context: context).makeRoom(for: source)
-    #expect(try world.points(world.volumes[0]).count == 2)
+    #expect(try world.points(world.volumes[0]).count == 3, "neither the promoted one nor the base nor any other")
   }
 
   @Test("points that are suspect, unknown or touched are not promoted, and the volume stays a target")
@@ -153,6 +156,10 @@ extension TargetService {
     let other = try SourceVolume(cluster: "elsewhere", volume: source.volume)
     let error = #expect(throws: ReplError.self) { try world.service.promote(other, point: point.point) }
     #expect(error?.kind == .notFound)
+    let older = try #require(try world.points(world.volumes[0]).last)
+    #expect(world.target.disk.tamper(world.target.layout.point(source, older.point).image, at: 5000, [1]))
+    let touched = #expect(throws: ReplError.self) { try world.service.promote(source, point: older.point) }
+    #expect(touched?.kind == .refused)
     #expect(try Self.role(world, source) == .target)
     #expect(world.target.disk.contents(Self.livePath(world, source)) == nil)
   }
@@ -300,5 +307,30 @@ extension TargetService {
       #expect(layout.live(source, namespace: namespace, name: name) == "/pool/volumes/east/\(source.volume).img")
     }
     #expect(layout.live(source, namespace: "shop", name: "db") == "/pool/volumes/shop/db-\(source.volume).img")
+  }
+
+  @Test("what recover needs is written before the live file is there")
+  func markFirst() throws {
+    let (world, source, point) = try Self.sealed()
+    world.target.disk.gate.startLog()
+    try world.service.promote(source, point: point.point)
+    let log = world.target.disk.gate.log
+    let mark = try #require(log.firstIndex { $0.kind == .replace && $0.path.hasSuffix("/promotion") })
+    let live = try #require(log.firstIndex { $0.kind == .rename && $0.path == Self.livePath(world, source) })
+    #expect(mark < live)
+  }
+
+  @Test("a promotion that fails when its live file is there is not taken back, and start-up finishes it")
+  func failsWithALiveFile() throws {
+    let (world, source, point) = try Self.sealed()
+    let path = Self.livePath(world, source)
+    world.target.disk.gate.fail(with: ReplError(.noSpace, subject: "disk", cause: "is full")) { [unowned world] in
+      $0.kind == .replace && $0.path.hasSuffix("/promotion") && world.target.disk.contents(path) != nil
+    }
+    #expect(throws: ReplError.self) { try world.service.promote(source, point: point.point) }
+    #expect(try Self.role(world, source) == .promoted)
+    #expect(world.target.disk.contents(path) != nil)
+    #expect(try world.rebootTarget().unfinished.isEmpty)
+    #expect(try Self.isLive(world, source, point))
   }
 }

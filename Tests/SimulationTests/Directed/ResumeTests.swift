@@ -1,3 +1,4 @@
+import BlockDiff
 import ReplModel
 import TestSupport
 import Testing
@@ -65,6 +66,23 @@ import WireProtocol
     #expect(world.lastReport?.state == .succeeded)
     #expect(try world.points(world.volumes[0]).map(\.point) == [point])
     #expect(world.shippedBytes == 0, "everything was durable at the target")
+    try world.check()
+  }
+
+  @Test("a run that is cancelled leaves no point and nothing staged, and the next one begins anew")
+  func cancelled() throws {
+    let world = try World.written(2)
+    world.onRequest = { [unowned world] request in
+      if case .startSession = request { world.currentRun?.cancel() }
+    }
+    #expect(try world.migrate()?.state == .cancelled)
+    for volume in world.volumes {
+      let source = try SourceVolume(cluster: "source", volume: volume.id)
+      #expect(try !world.target.disk.exists(world.target.layout.staging(source).image))
+      #expect(try world.points(volume).isEmpty)
+    }
+    world.onRequest = { _ in }
+    #expect(try world.migrate()?.state == .succeeded)
     try world.check()
   }
 }

@@ -21,4 +21,20 @@ import WireProtocol
     #expect(first.count == 3)
     #expect(!first.contains("snapshot"))
   }
+
+  @Test("a snapshot is immutable when the target first hears of it, and stays so as a twin")
+  func immutable() throws {
+    let world = try World.written(1)
+    var wasWritable = false
+    world.onRequest = { [unowned world] request in
+      guard case .beginSession(let begin) = request else { return }
+      let path = world.source.layout.snapshot(begin.volume, begin.snapshot).image
+      if (try? world.source.disk.open(path, .readWrite)) != nil { wasWritable = true }
+    }
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(!wasWritable)
+    let twin = try #require(try world.twins().first)
+    let error = #expect(throws: ReplError.self) { try world.source.disk.open(twin.imagePath, .readWrite) }
+    #expect(error?.kind == .refused)
+  }
 }

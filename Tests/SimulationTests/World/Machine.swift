@@ -53,17 +53,34 @@ struct NoFlusher: VolumeFlusher {
   func flush(_ live: any StorageFile) throws(ReplError) {}
 }
 
-/// Live volumes as files of the simulated disk; nobody writes them while a watch lasts.
+/// What a volume without snapshots answers when it is asked whether it holds still. Used by one thread.
+final class Stillness: @unchecked Sendable {
+  // Unchecked: the simulation runs on one thread.
+
+  var check: () throws(ReplError) -> Void = {}
+  var finish: () throws(ReplError) -> Void = {}
+  var end: () -> Void = {}
+}
+
+/// Live volumes as files of the simulated disk; nobody writes them while a watch lasts, unless ``Stillness`` says so.
 struct SimulatedVolumes: LiveVolumes {
   let disk: SimulatedDisk
+  let stillness: Stillness
 
   func open(_ volume: VolumeRecord) throws(ReplError) -> any StorageFile { try disk.open(volume.path, .read) }
-  func watch(_ volume: VolumeRecord) throws(ReplError) -> any StillnessWatch { Watch(file: try open(volume)) }
+
+  func watch(_ volume: VolumeRecord) throws(ReplError) -> any StillnessWatch {
+    Watch(file: try open(volume), stillness: stillness)
+  }
 
   private struct Watch: StillnessWatch {
     let file: any StorageFile
-    func check() throws(ReplError) {}
-    func finish() throws(ReplError) {}
-    func end() { try? file.close() }
+    let stillness: Stillness
+    func check() throws(ReplError) { try stillness.check() }
+    func finish() throws(ReplError) { try stillness.finish() }
+    func end() {
+      stillness.end()
+      try? file.close()
+    }
   }
 }

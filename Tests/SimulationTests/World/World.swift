@@ -35,10 +35,16 @@ final class World: @unchecked Sendable {
   var cutAfter: (ControlRequest) -> Bool = { _ in false }
   /// Called for each request the source sends.
   var onRequest: (ControlRequest) -> Void = { _ in }
+  /// Whether volumes without snapshots hold still.
+  let stillness = Stillness()
   /// Chunks after which the stream is cut once.
   var chunksUntilCut: Int?
   var retention = RetentionPolicy(keepLast: 1000)
   var mode = PairMode.disasterRecovery
+  /// Whether Migrations accept that a volume became smaller.
+  var acceptsShrinking = false
+  /// Seals that the source asked the target to prove: one for each session, and one more for each that did not match.
+  private(set) var sealsSent = 0
   /// Bytes of every snapshot, by its id.
   private(set) var model: [PointID: [UInt8]] = [:]
   /// Live contents whenever a run began.
@@ -92,7 +98,7 @@ final class World: @unchecked Sendable {
     configuration.streams = 1
     return SourceContext(
       configuration: configuration, database: source.database, storage: source.disk,
-      live: SimulatedVolumes(disk: source.disk),
+      live: SimulatedVolumes(disk: source.disk, stillness: stillness),
       snapshotter: ReflinkSnapshotter(storage: source.disk, flusher: NoFlusher(), clock: { 0 }), pools: source.pools,
       clock: clock, events: EventHub(), pace: { _ in }, threads: InlineThreads(), metrics: EngineMetrics(sourceMetrics))
   }
@@ -145,7 +151,7 @@ final class World: @unchecked Sendable {
     let reference = ObjectReference(kind: "Migration", namespace: "app", name: "m\(runs)", uid: "run-\(runs)")
     let pair = ObjectReference(kind: "ClusterPair", namespace: "app", name: "pair", uid: "pair")
     let request = StoredRunRequest(
-      reference: reference, pair: pair, volumes: volumes.map(\.id), acceptShrink: false, mode: mode)
+      reference: reference, pair: pair, volumes: volumes.map(\.id), acceptShrink: acceptsShrinking, mode: mode)
     let reports = volumes.map { VolumeRunReport(volume: $0.id.description, namespace: $0.namespace, name: $0.name) }
     let record = RunRecord(
       request: request, peer: "target", group: .random(using: &generator), state: .running,
@@ -178,6 +184,7 @@ final class World: @unchecked Sendable {
   /// Remembers a snapshot when it is first named to the target.
   func sourceSends(_ request: ControlRequest) throws(ReplError) {
     onRequest(request)
+    if case .sealSession = request { sealsSent += 1 }
     guard case .beginSession(let begin) = request, model[begin.snapshot] == nil else { return }
     let image = source.layout.snapshot(begin.volume, begin.snapshot).image
     guard let bytes = source.disk.contents(image) ?? volumes.first(where: { $0.id == begin.volume }).map(live) else {
