@@ -17,7 +17,7 @@ TMPFILESDIR = $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
 SOURCES = Sources Tests Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help packages clients build test demo bench format lint install uninstall clean
+.PHONY: help packages clients build test mutants demo bench format lint install uninstall clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -34,6 +34,9 @@ build: packages ## Build repl-agent and replctl for release into .build/release
 
 test: packages clients ## Build and run all tests; with CI set, a skipped test is a failure
 	@Scripts/run-tests
+
+mutants: packages ## See whether the tests catch deliberately wrong code (root; 1 to 2 hours)
+	@$(PYTHON) Scripts/mutants
 
 demo: build ## Two agents, one real volume, a database that never pauses (needs root; under 5 minutes)
 	@Scripts/demo

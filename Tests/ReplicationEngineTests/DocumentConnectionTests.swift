@@ -149,4 +149,23 @@ struct DocumentConnectionTests {
     }
     #expect(kind == .protocolViolation)
   }
+
+  @Test("A client that asks for anything before its hello is cut off")
+  func beforeHello() async throws {
+    let listener = try agent()
+    defer { listener.stop() }
+    let (settings, port) = (east.settings(.client), listener.boundPort)
+    let error = try await runOnThread("test") { () throws(ReplError) -> ReplError? in
+      let connection = try TLSConnection.connect(host: "127.0.0.1", port: port, settings: settings)
+      let channel = try FrameChannel(connection: connection)
+      defer { channel.close() }
+      let question = ControlRequest.inventory(InventoryRequest(volume: .random())).encode()
+      do throws(ReplError) {
+        _ = try channel.request(type: question.type, body: question.body, timeout: .seconds(30))
+        return nil
+      } catch { return error }
+    }
+    #expect(error?.kind == .protocolViolation)
+    #expect(error?.cause.contains("before hello") == true)
+  }
 }

@@ -91,4 +91,20 @@ struct PromotionFileTests {
       #expect(operations < 200)
     }
   }
+
+  @Test("A clone gets the file's name when it is durable, and then the name is made durable")
+  func cloneFirst() throws {
+    var fixture = try TargetFixture()
+    let point = try fixture.makePoint(fixture.randomVolume(blocks: 5))
+    let path = path
+    fixture.disk.gate.startLog()
+    try fixture.store.makeLive(point, at: path)
+    let log = fixture.disk.gate.log
+    let synced = try #require(log.firstIndex { $0.kind == .synchronize && $0.path == path + ".promoting" })
+    let named = try #require(log.firstIndex { $0.kind == .rename && $0.path == path })
+    let directory = try #require(
+      log.lastIndex { $0.kind == .synchronizeDirectory && $0.path == parentDirectory(of: path) })
+    #expect(synced < named)
+    #expect(named < directory)
+  }
 }

@@ -97,4 +97,18 @@ import Testing
     try rewrite(area, bytes, ExtentSet([Extent(offset: 1 << 20, length: 1 << 20)]))
     _ = try area.finish(key: fixture.key, now: Timestamp(nanoseconds: 9000))
   }
+
+  @Test func theRepairedImageIsSyncedBeforeItIsReadBack() throws {
+    var fixture = try TargetFixture()
+    let (point, bytes) = try damaged(&fixture)
+    let area = try RepairArea(of: point, in: fixture.store)
+    try rewrite(area, bytes, ExtentSet([Extent(offset: 1 << 20, length: 1 << 20)]))
+    fixture.disk.gate.startLog()
+    #expect(try area.finish(key: fixture.key, now: Timestamp(nanoseconds: 9000)) == nil)
+    let image = fixture.pool.layout.repair(fixture.source, point.id).image
+    let log = fixture.disk.gate.log.filter { $0.path == image }
+    let synced = try #require(log.firstIndex { $0.kind == .synchronize })
+    let read = try #require(log.firstIndex { $0.kind == .read })
+    #expect(synced < read)
+  }
 }

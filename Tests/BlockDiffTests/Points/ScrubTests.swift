@@ -114,4 +114,23 @@ import Testing
     while try walk.next(pace: { limiter.spend($0) }) != nil {}
     #expect(fixture.clock.sleptNanoseconds == 4_000_000_000)
   }
+
+  @Test func aTableThatWasChangedWithTheImageDoesNotHideIt() throws {
+    var fixture = try TargetFixture()
+    let point = try fixture.makePoint(BytePattern.bytes(tag: 6, count: 3 << 20))
+    #expect(fixture.disk.corrupt(point.paths.image, at: (1 << 20) + 5))
+    try fixture.disk.setImmutable(point.paths.segments, false)
+    let table = try SegmentTable.open(point.paths.segments, .readWrite, in: fixture.disk)
+    var editor = SegmentTableEditor(table)
+    let image = try fixture.disk.open(point.paths.image, .read)
+    let truth = try FingerprintScan.sum(of: image, size: 3 << 20, key: fixture.key, pace: { (_) in }) {
+      (segment, sum) throws(ReplError) in try editor.set(segment: segment, sum)
+    }
+    #expect(truth != point.record.seal.sum)
+    try editor.flush()
+    #expect(try steps(walk(fixture, point)).allSatisfy(\.isClean))
+    let verification = try fixture.store.verify(point, key: fixture.key)
+    #expect(!verification.matchesSeal)
+    #expect(verification.isTableDamaged && verification.isDamagedAllOver)
+  }
 }

@@ -183,4 +183,20 @@ import Testing
     }
     #expect(found == (0..<50).map { Extent(offset: UInt64($0) * 8192, length: 4096) })
   }
+
+  /// libvirt makes its images so; without it the kernel refuses to share blocks.
+  @Test(.requiresLoopDevices) func aCloneTakesOverTheNoCopyOnWriteFlag() throws {
+    let disk = try LoopFileSystem(.btrfs, megabytes: 128)
+    defer { disk.close() }
+    let path = disk.path + "/image"
+    try LoopFileSystem.run(["touch", path])
+    try LoopFileSystem.run(["chattr", "+C", path])
+    let file = try storage.openFile(path, .readWrite)
+    try [UInt8](repeating: 3, count: 8192).withUnsafeBytes { try file.write($0, at: 0) }
+    let copy = try storage.clone(file, to: disk.path + "/clone")
+    #expect(try copy.size() == 8192)
+    #expect(try LoopFileSystem.run(["lsattr", disk.path + "/clone"]).split(separator: " ")[0].contains("C"))
+    try copy.close()
+    try file.close()
+  }
 }
