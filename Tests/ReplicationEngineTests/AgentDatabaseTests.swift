@@ -1,3 +1,4 @@
+import Glibc
 import BlockDiff
 import GRDB
 import ReplModel
@@ -57,6 +58,22 @@ import Testing
     let copy = try DatabaseQueue(path: path + ".v1.bak")
     #expect(try copy.read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == 1)
     #expect(try copy.read { try String.fetchOne($0, sql: "SELECT cluster FROM peer") } == "west")
+  }
+
+  @Test("the database and what SQLite keeps beside it are for the agent's user alone, also if they were not before")
+  func modes() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/agent.db"
+    for _ in 0..<2 {
+      let database = try AgentDatabase.open(path)
+      try database.write { try $0.execute(sql: "CREATE TABLE IF NOT EXISTS probe (a)") }
+      for name in ["", "-wal", "-shm"] {
+        var status = stat()
+        #expect(stat(path + name, &status) == 0 && status.st_mode & 0o777 == 0o600, "agent.db\(name)")
+      }
+      try database.queue.close()
+      #expect(chmod(path, 0o644) == 0)
+    }
   }
 
   @Test("a promotion reads back as it was written")

@@ -95,18 +95,37 @@ import WireProtocol
     #expect(reports.map(\.sourceCluster) == ["west", "east", "west", ""])
   }
 
-  @Test("the default is the newest sealed point, never a suspect, orphaned or fuzzy one")
+  @Test("what is cloned by default is the newest sealed point, never a suspect, orphaned or fuzzy one")
   func defaultPoint() throws {
     defer { engine.stop() }
     let first = try hold("west", takenAt: 1_000)
     let catalog = PointCatalog(engine: engine)
+    let none = #expect(throws: ReplError.self) {
+      try catalog.defaultPoint(catalog.points("shop", "db"), "shop", "db")
+    }
+    #expect(none?.kind == .refused && none?.remedy?.contains("--point") == true)
     let sealed = try add(.sealed, generation: 2, to: first)
     _ = try add(.sealed, generation: 3, to: first, consistency: .fuzzy)
-    _ = try add(.suspect, generation: 4, to: first)
+    let suspect = try add(.suspect, generation: 4, to: first)
     _ = try add(.orphaned, generation: 5, to: first)
-    // By the seals alone: there are no files.
-    #expect(try catalog.verify("shop", "db", nil, quick: true).point == sealed.point.description)
+    #expect(try catalog.defaultPoint(catalog.points("shop", "db"), "shop", "db")?.point == sealed.point)
+    // Verified is the newest, good or not. By the seals alone: there are no files.
+    #expect(try catalog.verify("shop", "db", nil, quick: true).point == suspect.point.description)
     #expect(try catalog.verify("shop", "db", first.point, quick: true).point == first.point.description)
+  }
+
+  @Test("of volumes of one name that two clusters have, none is chosen by default")
+  func twoClusters() throws {
+    defer { engine.stop() }
+    let west = try hold("west", takenAt: 1_000)
+    _ = try hold("east", takenAt: 2_000)
+    let catalog = PointCatalog(engine: engine)
+    for quick in [true, false] {
+      let error = #expect(throws: ReplError.self) { try catalog.verify("shop", "db", nil, quick: quick) }
+      #expect(error?.kind == .refused && error?.cause.contains("east and west") == true)
+    }
+    #expect(throws: ReplError.self) { try catalog.clone("shop", "db", nil, to: directory.path + "/clone") }
+    #expect(try catalog.verify("shop", "db", west.point, quick: true).point == west.point.description)
   }
 
   @Test("a snapshot that was never sealed is no point", arguments: [SnapshotRecord.State.taken, .inDoubt])

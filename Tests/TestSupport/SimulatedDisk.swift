@@ -302,7 +302,7 @@ extension SimulatedDisk.State {
     guard counted + allocated + bytes <= capacity else {
       throw ReplError(
         .noSpace, subject: path, cause: "cannot write \(extent): no space left on device",
-        remedy: "free space on this file system or make it larger; the work resumes by itself")
+        remedy: "free space on this file system or make it larger")
     }
     allocated += bytes
   }

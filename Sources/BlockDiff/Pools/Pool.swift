@@ -25,6 +25,13 @@ public final class Pool: Sendable {
     static let sizeLimit = 4096
   }
 
+  /// A pool that its agent has used before.
+  public struct Known: Sendable {
+    /// Nil where the agent did not write it down.
+    public var id: PoolID?
+    public init(id: PoolID?) { self.id = id }
+  }
+
   public let id: PoolID
   public let owner: PoolOwner
   public let layout: PoolLayout
@@ -44,16 +51,21 @@ public final class Pool: Sendable {
   /// with ``pointRefusal`` set.
   ///
   /// - Parameters:
+  ///   - known: the pool that must be there already: an empty directory in its place is a file system that is not
+  ///     mounted, and is left as it is. Nil for a pool at its first use.
   ///   - lock: ``FileLocking`` outside of tests.
   ///   - newID: the id that a new pool gets.
   public static func open(
-    _ path: String, owner: PoolOwner, storage: any Storage, lock: any PoolLocking = FileLocking(),
-    newID: PoolID = .random()
+    _ path: String, owner: PoolOwner, known: Known? = nil, storage: any Storage,
+    lock: any PoolLocking = FileLocking(), newID: PoolID = .random()
   ) throws(ReplError) -> Pool {
     let layout = PoolLayout(pool: path)
     guard try storage.exists(path) else {
       throw ReplError(
         .notFound, subject: "pool \(path)", cause: "is not a directory", remedy: "make it, on XFS or btrfs")
+    }
+    if known != nil, try !storage.exists(layout.superblock) {
+      throw unmounted(path, "holds no pool, and this agent has one here")
     }
     try storage.makeDirectory(layout.root)
     try storage.synchronizeDirectory(layout.pool)
@@ -64,9 +76,34 @@ public final class Pool: Sendable {
         .refused, subject: "pool \(path)", cause: "belongs to \(superblock.owner), this agent is \(owner)",
         remedy: "give this agent a pool of its own, or start it with that cluster id and node name")
     }
+    if let id = known?.id, id != superblock.id {
+      throw unmounted(path, "is pool \(superblock.id), and the one this agent has here is \(id)")
+    }
     for directory in layout.directories { try storage.makeDirectory(directory) }
     try storage.synchronizeDirectory(layout.root)
     return try Pool(superblock, layout, storage, handle)
+  }
+
+  private static func unmounted(_ path: String, _ cause: String) -> ReplError {
+    ReplError(
+      .refused, subject: "pool \(path)", cause: cause,
+      remedy: "mount its file system and start again; a pool that is to begin anew gets a new name under 'pools'")
+  }
+
+  /// Throws when the pool's path does not lead to this pool any more: its file system was unmounted, or another one was
+  /// mounted over it. What is written there then would be lost to the pool.
+  public func requirePresent() throws(ReplError) {
+    let found: PoolID?
+    do throws(ReplError) {
+      found = try Self.readSuperblock(layout, storage).id
+    } catch {
+      guard error.kind == .notFound else { throw error }
+      found = nil
+    }
+    guard found != id else { return }
+    throw ReplError(
+      .io, subject: "pool \(layout.pool)", cause: "is not at its path any more: its file system is not mounted there",
+      remedy: "mount it and restart the agent")
   }
 
   private init(

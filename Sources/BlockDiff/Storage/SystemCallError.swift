@@ -43,7 +43,7 @@ enum SystemCallError {
 
   private static func remedy(_ code: Int32) -> String? {
     switch code {
-    case ENOSPC: "free space on this file system or make it larger; the work resumes by itself"
+    case ENOSPC: "free space on this file system or make it larger"
     case EDQUOT: "raise the quota of the agent's user on this file system"
     case EACCES, EPERM: "run the agent as root, or give it the capabilities of the systemd unit"
     case EROFS: "mount the file system read-write; check the kernel log for the error that made it read-only"

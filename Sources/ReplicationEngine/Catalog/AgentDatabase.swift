@@ -1,3 +1,4 @@
+import Glibc
 public import GRDB
 public import ReplModel
 
@@ -14,6 +15,8 @@ public struct AgentDatabase: Sendable {
   /// - Throws: `.refused` for a database of a newer program, `.io` for one that cannot be opened or is damaged.
   public static func open(_ path: String) throws(ReplError) -> AgentDatabase {
     try wrap(path) {
+      // Tokens and keys are in it; the files that SQLite puts beside it get the mode of this one.
+      try makePrivate(path)
       let queue = try DatabaseQueue(path: path, configuration: configuration())
       try upgrade(queue, path: path)
       return AgentDatabase(queue: queue)
@@ -63,7 +66,22 @@ public struct AgentDatabase: Sendable {
     try assertDurable(queue, path: path)
   }
 
+  /// Makes the file with mode 0600, and gives that to one that is there.
+  private static func makePrivate(_ path: String) throws {
+    let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw systemError(path, "cannot open") }
+    defer { close(descriptor) }
+    for name in [path, path + "-wal", path + "-shm"] where chmod(name, 0o600) != 0 && errno != ENOENT {
+      throw systemError(name, "cannot change its mode")
+    }
+  }
+
+  private static func systemError(_ path: String, _ what: String) -> ReplError {
+    ReplError(.io, subject: path, cause: "\(what): \(String(cString: strerror(errno)))")
+  }
+
   private static func keepCopy(_ queue: DatabaseQueue, to copy: String) throws {
+    try makePrivate(copy)
     try queue.writeWithoutTransaction { try $0.execute(sql: "VACUUM INTO ?", arguments: [copy]) }
   }
 

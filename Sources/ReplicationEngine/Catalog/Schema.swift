@@ -10,7 +10,7 @@ enum Schema {
       try database.execute(sql: version1)
     }
     if found < 2 { try database.execute(sql: promotion + notices) }
-    if found < 3 { try database.execute(sql: scrubs) }
+    if found < 3 { try database.execute(sql: scrubs + pools) }
     try database.execute(sql: "PRAGMA user_version = \(AgentDatabase.schemaVersion)")
   }
 
@@ -35,6 +35,9 @@ enum Schema {
       side TEXT NOT NULL, cluster TEXT NOT NULL, volume TEXT NOT NULL, startedAt INTEGER NOT NULL, next INTEGER,
       firstPoint TEXT NOT NULL, firstTakenAt INTEGER NOT NULL, cleanAt INTEGER, PRIMARY KEY (side, cluster, volume));
     """
+
+  /// Since version 3.
+  private static let pools = "CREATE TABLE pool (name TEXT PRIMARY KEY, id TEXT NOT NULL);"
 
   static let version1 = source + target + trust
 

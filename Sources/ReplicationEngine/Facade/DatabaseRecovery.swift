@@ -23,7 +23,7 @@ public struct DatabaseRecovery: Sendable {
     let lock = try StateDirectory.claim(configuration.stateDirectory, storage: storage)
     defer { lock.release() }
     let database = try AgentDatabase.open(configuration.stateDirectory + "/agent.db")
-    let pools = try PoolSet.open(configuration, storage: storage)
+    let pools = try PoolSet.open(configuration, database: database, storage: storage)
     defer { for entry in pools.entries { entry.pool.close() } }
     var found: [Found] = []
     var report = Report()

@@ -29,12 +29,16 @@ struct PointCatalog {
       throw ReplError(.exists, subject: path, cause: "exists already", remedy: "name a file that does not")
     }
     try requireVolume(namespace, name)
-    if let point = try choose(try points(namespace, name), id, namespace, name) {
+    let held = try points(namespace, name)
+    let named = held.first { $0.point == id }
+    if let point = id == nil ? try defaultPoint(held, namespace, name) : named {
       let report = try report(point)
       try copy(report.path, to: path)
       return report
     }
-    guard let twin = try twins(namespace, name).first(where: { id == nil || $0.point == id }) else {
+    let twins = try twins(namespace, name)
+    guard let twin = twins.first(where: { id == nil ? $0.consistency != .fuzzy : $0.point == id }) else {
+      if !twins.isEmpty, id == nil { throw noDefault(namespace, name) }
       throw notFound(id, namespace, name)
     }
     try copy(twin.imagePath, to: path)
@@ -45,9 +49,9 @@ struct PointCatalog {
     _ namespace: String, _ name: String, _ id: PointID?, quick: Bool
   ) throws(ReplError) -> VerifyReport {
     try requireVolume(namespace, name)
-    if let point = try choose(try points(namespace, name), id, namespace, name) {
-      return try verifyHeld(point, quick)
-    }
+    let held = try points(namespace, name)
+    let named = held.first { $0.point == id }
+    if let point = id == nil ? try newest(held, namespace, name) : named { return try verifyHeld(point, quick) }
     guard let twin = try twins(namespace, name).first(where: { id == nil || $0.point == id }), let seal = twin.seal
     else {
       throw notFound(id, namespace, name)
@@ -59,7 +63,7 @@ struct PointCatalog {
 
   /// Newest first. Of several volumes of the name, the one that was frozen last comes before the others: a volume made
   /// anew under an old name must not be mistaken for its forerunner.
-  private func points(_ namespace: String, _ name: String) throws(ReplError) -> [CatalogPoint] {
+  func points(_ namespace: String, _ name: String) throws(ReplError) -> [CatalogPoint] {
     try database.read { database in
       try TargetVolumeRecord.all(database).filter { $0.namespace == namespace && $0.name == name }
         .map { try CatalogPoint.all(database, cluster: $0.cluster, volume: $0.volume) }.filter { !$0.isEmpty }
@@ -67,14 +71,40 @@ struct PointCatalog {
     }
   }
 
-  private func choose(
-    _ points: [CatalogPoint], _ id: PointID?, _ namespace: String, _ name: String
+  /// What is verified when no point is named: the newest even if it is suspect, since what is to be known is whether it
+  /// is good. Nil when none is held here.
+  func newest(_ points: [CatalogPoint], _ namespace: String, _ name: String) throws(ReplError) -> CatalogPoint? {
+    let current = points.filter { [.sealed, .suspect, .promoted].contains($0.state) }
+    try requireOneCluster(current, namespace, name)
+    return current.first ?? points.first
+  }
+
+  /// What is used when no point is named: never a suspect, orphaned or fuzzy one. Nil when none is held here.
+  func defaultPoint(
+    _ points: [CatalogPoint], _ namespace: String, _ name: String
   ) throws(ReplError) -> CatalogPoint? {
-    guard let id else {
-      // Never a suspect, orphaned or fuzzy one by default.
-      return points.first { $0.state == .sealed && $0.seal.consistency != .fuzzy } ?? points.first
-    }
-    return points.first { $0.point == id }
+    guard !points.isEmpty else { return nil }
+    try requireOneCluster(points, namespace, name)
+    let usable = points.first { [.sealed, .promoted].contains($0.state) && $0.seal.consistency != .fuzzy }
+    guard let usable else { throw noDefault(namespace, name) }
+    return usable
+  }
+
+  private func noDefault(_ namespace: String, _ name: String) -> ReplError {
+    ReplError(
+      .refused, subject: "volume \(namespace)/\(name)",
+      cause: "has no recovery point that is sealed and consistent: suspect and fuzzy ones are not chosen by default",
+      remedy: "look at replctl recovery-points \(name) -n \(namespace) and name one with --point")
+  }
+
+  /// A volume is known by its cluster, too: two sources may have volumes of the same name.
+  private func requireOneCluster(_ points: [CatalogPoint], _ namespace: String, _ name: String) throws(ReplError) {
+    let clusters = Set(points.map(\.cluster)).sorted()
+    guard clusters.count > 1 else { return }
+    throw ReplError(
+      .refused, subject: "volume \(namespace)/\(name)",
+      cause: "there are volumes of this name of the clusters \(clusters.joined(separator: " and "))",
+      remedy: "name a point with --point: replctl recovery-points \(name) -n \(namespace) -o json shows sourceCluster")
   }
 
   private func report(_ point: CatalogPoint) throws(ReplError) -> RecoveryPointReport {

@@ -33,6 +33,19 @@ struct PoolSet: Sendable {
         remedy: "name one under 'pools' in the configuration, on XFS with reflink=1 or on btrfs")
   }
 
+  static func notConfigured(_ name: String) -> ReplError {
+    ReplError(
+      .notFound, subject: "pool \(name)", cause: "is not in the configuration any more",
+      remedy: "name it under 'pools' again: it holds recovery points")
+  }
+
+  /// Throws unless the pool can take points now.
+  func requirePoints(in name: String) throws(ReplError) {
+    guard let entry = entry(named: name) else { throw Self.notConfigured(name) }
+    if let refusal = entry.pool.pointRefusal { throw refusal }
+    try entry.pool.requirePresent()
+  }
+
   /// Production first: below the low mark no snapshot is taken.
   func requireRoomForSnapshot(_ layout: PoolLayout) throws(ReplError) {
     let space = try storage.space(at: layout.pool)

@@ -52,7 +52,7 @@ public final class ReplicationEngine: Sendable {
     let storage = LinuxStorage()
     stateLock = try StateDirectory.claim(configuration.stateDirectory, storage: storage)
     database = try AgentDatabase.open(configuration.stateDirectory + "/agent.db")
-    pools = try PoolSet.open(configuration, storage: storage)
+    pools = try PoolSet.open(configuration, database: database, storage: storage)
     hub = EventHub()
     trust = try TrustStore(configuration: configuration, database: database, clock: clock)
     links = PeerLinks(configuration: configuration, database: database, trust: trust, clock: clock)
@@ -138,12 +138,23 @@ enum StateDirectory {
 }
 
 extension PoolSet {
-  /// Opens and locks every pool of the configuration.
-  static func open(_ configuration: EngineConfiguration, storage: LinuxStorage) throws(ReplError) -> PoolSet {
+  /// Opens and locks every pool of the configuration. One that was used before must be there already.
+  static func open(
+    _ configuration: EngineConfiguration, database: AgentDatabase, storage: any Storage,
+    lock: any PoolLocking = FileLocking()
+  ) throws(ReplError) -> PoolSet {
     let owner = PoolOwner(cluster: configuration.clusterID, node: configuration.node)
     var entries: [Entry] = []
-    for pool in configuration.pools {
-      entries.append(Entry(name: pool.name, pool: try Pool.open(pool.path, owner: owner, storage: storage)))
+    do throws(ReplError) {
+      for wanted in configuration.pools {
+        let known = try database.read { try KnownPool.find($0, wanted.name) }
+        let pool = try Pool.open(wanted.path, owner: owner, known: known, storage: storage, lock: lock)
+        entries.append(Entry(name: wanted.name, pool: pool))
+        try database.write { try KnownPool.save($0, wanted.name, pool.id) }
+      }
+    } catch {
+      for entry in entries { entry.pool.close() }
+      throw error
     }
     return PoolSet(entries: entries, storage: storage)
   }

@@ -21,6 +21,7 @@ struct SnapshotKeeper: Sendable {
     let paths = pool.snapshot(volume.id, point)
     let takenAt = context.clock.now()
     do throws(ReplError) {
+      try entry.pool.requirePresent()
       try context.pools.requireRoomForSnapshot(pool)
       let result = try context.snapshotter.take(
         of: live, into: paths.directory, expectedSize: volume.size, acceptsShrinking: acceptShrink)

@@ -23,11 +23,7 @@ struct TargetContext: Sendable {
 
   /// The points of a pool by its name; `notFound` when the configuration has no such pool any more.
   func store(pool name: String) throws(ReplError) -> PointStore {
-    guard let layout = pools.layout(named: name) else {
-      throw ReplError(
-        .notFound, subject: "pool \(name)", cause: "is not in the configuration any more",
-        remedy: "name it under 'pools' again: it holds recovery points")
-    }
+    guard let layout = pools.layout(named: name) else { throw PoolSet.notConfigured(name) }
     return PointStore(layout: layout, storage: storage)
   }
 }

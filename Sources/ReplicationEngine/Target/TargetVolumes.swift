@@ -14,6 +14,7 @@ struct TargetVolumes: Sendable {
     }
     guard var record = found else { return try create(begin, peer) }
     try checkAuthority(begin, record)
+    try context.pools.requirePoints(in: record.pool)
     if record.deletedAt != nil {
       record.deletedAt = nil
       try context.database.write { try TargetVolumeRecord.adopt($0, cluster: peer, volume: begin.volume) }
@@ -35,6 +36,7 @@ struct TargetVolumes: Sendable {
 
   private func create(_ begin: BeginSession, _ peer: String) throws(ReplError) -> TargetVolumeRecord {
     let pool = try context.pools.poolForPoints()
+    try pool.pool.requirePresent()
     let now = context.clock.now()
     let record = TargetVolumeRecord(
       cluster: peer, volume: begin.volume, namespace: begin.namespace, name: begin.name, lineage: begin.lineage,

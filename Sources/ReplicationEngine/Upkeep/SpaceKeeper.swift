@@ -129,7 +129,7 @@ struct SpaceKeeper: Sendable {
     if before == .ok { context.metrics.space(.stopSnapshots, pool: entry.name) }
     let what = level == .ok ? "snapshots are taken again" : "no snapshots are taken; what is not needed goes"
     context.events.post(
-      ObjectReference(kind: "Pool", namespace: "", name: layout.pool, uid: ""), warning: level < .ok,
+      ObjectReference(kind: "Pool", namespace: "", name: entry.name, uid: ""), warning: level < .ok,
       level == .ok ? "PoolHasRoom" : "PoolLow",
       "\(space.available) of \(space.total) bytes are free on pool \(layout.pool): \(what)")
   }

@@ -29,6 +29,36 @@ import Testing
     #expect(second.supportsPoints && second.fileSystem == .xfs)
   }
 
+  @Test func aKnownPoolIsNotMadeAnewInTheEmptyDirectoryOfAFileSystemThatIsNotMounted() throws {
+    let disk = try disk()
+    for known in [Pool.Known(id: nil), Pool.Known(id: PoolID(high: 0, low: 1))] {
+      let error = #expect(throws: ReplError.self) {
+        try Pool.open("/pool", owner: owner, known: known, storage: disk, lock: SimulatedPoolLocks())
+      }
+      #expect(error?.kind == .refused && error?.remedy?.contains("mount") == true)
+      #expect(try disk.listIfPresent("/pool/.repl-agent").isEmpty, "nothing is made")
+    }
+    let pool = try open(disk, id: 1)
+    _ = try Pool.open(
+      "/pool", owner: owner, known: Pool.Known(id: pool.id), storage: disk, lock: SimulatedPoolLocks())
+    let other = #expect(throws: ReplError.self) {
+      try Pool.open(
+        "/pool", owner: owner, known: Pool.Known(id: PoolID(high: 0, low: 9)), storage: disk,
+        lock: SimulatedPoolLocks())
+    }
+    #expect(other?.kind == .refused && other?.cause.contains("\(pool.id)") == true)
+  }
+
+  @Test func aPoolThatIsUnmountedWhileItIsOpenSaysSo() throws {
+    let disk = try disk()
+    let pool = try open(disk)
+    try pool.requirePresent()
+    try disk.rename("/pool", to: "/elsewhere")
+    try disk.makeDirectory("/pool")
+    let error = #expect(throws: ReplError.self) { try pool.requirePresent() }
+    #expect(error?.kind == .io && error?.cause.contains("not mounted") == true)
+  }
+
   @Test func aPoolOfAnotherAgentIsRefusedNamingBoth() throws {
     let disk = try disk()
     _ = try open(disk)
