@@ -123,12 +123,22 @@ private final class PairingConversation: Sendable {
       var record = try PairingSide.record(
         peer, spkiHash: nil, host: "", port: peer.controlPort, at: responder.clock.now())
       record.invited = true
+      tellOfNewAuthority(record)
       if let token { try responder.trust.save(token, peer: record) }
       return answer
     } catch {
       if let token { try responder.trust.save(token, peer: nil) }
       throw error
     }
+  }
+
+  /// A cluster that is set up anew has a new authority; so has a stranger with a token who takes the name of another.
+  private func tellOfNewAuthority(_ record: PeerRecord) {
+    let known = responder.trust.pinnedAuthorities().first { $0.clusterID == record.cluster }
+    guard let known, known.caDER != record.authority else { return }
+    responder.logger.warning(
+      "a cluster that is paired has been paired anew with another authority: the one before is trusted no more",
+      metadata: ["peer": "\(record.cluster)", "node": "\(record.node)", "remote": "\(remote)"])
   }
 }
 
