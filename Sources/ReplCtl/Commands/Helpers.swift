@@ -45,18 +45,6 @@ enum Namespaces {
   }
 }
 
-/// Secrets that are not printed.
-enum Redaction {
-  /// The object without token texts; everything else as it is.
-  static func hide(_ object: JSONValue) -> JSONValue {
-    var result = object
-    if result[at: "spec.options.token"] != nil { result[at: "spec.options.token"] = "[hidden]" }
-    let applied = ["metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"]
-    if result[path: applied] != nil, object["kind"]?.string == "ClusterPair" { result[path: applied] = "[hidden]" }
-    return result
-  }
-}
-
 /// Deletes objects and waits until they are gone.
 struct Deletion {
   var options: GlobalOptions

@@ -31,7 +31,7 @@ struct DescribeCommand: ParsableCommand {
         "GET", ["api", "v1", "namespaces", namespace, "events"],
         query: [("fieldSelector", "involvedObject.uid=\(Field.text(object, "metadata.uid"))")])
       return Description.text(
-        Redaction.hide(object), events: events["items"]?.array ?? [], now: Int64(time(nil)))
+        SecretMask.hide(object), events: events["items"]?.array ?? [], now: Int64(time(nil)))
     }
     Console.standard.line(texts.joined(separator: "\n\n\n"))
   }
