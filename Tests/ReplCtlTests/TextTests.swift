@@ -32,6 +32,21 @@ import Testing
   @Test(arguments: ["", "stage", "condition=", "jsonpath={.a}", "=x"])
   func nonsenseToWaitForIsRefused(_ text: String) { #expect(WaitGoal(text) == nil) }
 
+  @Test func volumesAreListedOfOneNamespaceOrOfAll() throws {
+    let reports: JSONValue = [
+      ["namespace": "shop", "name": "db"], ["namespace": "default", "name": "db"], ["namespace": "shop2", "name": "x"],
+    ]
+    func listed(_ arguments: [String]) throws -> [String] {
+      let arguments = GlobalOptions.moved(arguments + ["volume", "list"])
+      let command = try #require(try ReplCtl.parseAsRoot(arguments) as? VolumeList)
+      return VolumeList.volumes(reports, in: command.options.givenNamespace).map { Field.text($0, "namespace") }
+    }
+    #expect(try listed([]) == ["shop", "default", "shop2"])
+    #expect(try listed(["-n", "shop"]) == ["shop"])
+    #expect(try listed(["--namespace=default"]) == ["default"])
+    #expect(try listed(["-n", "none"]) == [])
+  }
+
   @Test func keysBecomeTitles() {
     #expect(Description.title("clusterPair") == "Cluster Pair")
     #expect(Description.title("remoteStorageId") == "Remote Storage Id")
