@@ -240,7 +240,10 @@ extension MigrationReconciler {
       let pair = try await store.get(.clusterPair, namespace: object.namespace, name: name)
       let status = pair.status["storageStatus"]?.string ?? ""
       if status == "Ready", !pair.isDeleting { return .success(pair) }
-      return .failure(StatusError(409, "NotReady", "\(prefix) \(status) Err: <nil>"))
+      // One that is new or not contacted yet has nothing to tell: `wait` knows it by these words.
+      let isNew = status.isEmpty || status == ClusterPairDecision.State.pending.rawValue
+      let told = isNew ? "" : pair.status["reason"]?.string ?? ""
+      return .failure(StatusError(409, "NotReady", "\(prefix) \(status) Err: \(told.isEmpty ? "<nil>" : told)"))
     } catch  where error.code == 404 {
       return .failure(
         StatusError(
