@@ -47,6 +47,22 @@ import Testing
     #expect(try listed(["-n", "none"]) == [])
   }
 
+  @Test func whatWasDoneIsADocumentForScripts() throws {
+    func results(_ output: String, _ names: [String]) throws -> JSONValue? {
+      var results = Results(try GlobalOptions.parse(["-n", "shop", "-o", output]))
+      let kind = KindEntry(
+        root: [], group: "", apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", singular: "configmap",
+        shortNames: [], namespaced: true)
+      for name in names { results.add(kind, name, action: "deleted", line: "ConfigMap \(name) deleted") }
+      return results.document
+    }
+    let one: JSONValue = ["kind": "ConfigMap", "namespace": "shop", "name": "a", "action": "deleted"]
+    #expect(try results("json", ["a"]) == one)
+    #expect(try results("yaml", ["a", "b"])?["items"]?.array?.count == 2)
+    #expect(try results("json", []) == ["kind": "List", "items": []])
+    #expect(try results("table", ["a"]) == nil)
+  }
+
   @Test func keysBecomeTitles() {
     #expect(Description.title("clusterPair") == "Cluster Pair")
     #expect(Description.title("remoteStorageId") == "Remote Storage Id")

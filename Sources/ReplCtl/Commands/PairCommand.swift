@@ -124,6 +124,7 @@ struct PairDelete: ParsableCommand {
         "PATCH", pairs.path(namespace: options.namespace, name: name), body: patch,
         contentType: "application/merge-patch+json")
     }
-    try Deletion(options: options, kind: pairs, timeout: timeout).delete(name)
+    let deletion = Deletion(options: options, kind: pairs, timeout: timeout)
+    try Results.collect(options) { try deletion.delete([name], &$0) }
   }
 }
