@@ -1,5 +1,6 @@
 import BlockDiff
 import Foundation
+import Glibc
 import ReplModel
 import ReplicationEngine
 
@@ -64,7 +65,7 @@ extension AgentConfiguration {
       let text = api.string("listen", default: "") { LoopbackListen($0) == nil ? LoopbackListen.expected : nil }
       configuration.api = LoopbackListen(text) ?? .automatic
     }
-    configuration.socket = root.path("socket", default: configuration.socket)
+    configuration.socket = root.path("socket", default: configuration.socket, limit: Self.socketPathLimit)
     let zone = root.string("timeZone", check: Self.checkTimeZone)
     configuration.timeZone = zone.isEmpty ? nil : zone
     root.map("log") { log in
@@ -81,7 +82,10 @@ extension AgentConfiguration {
     root.list("pools") { entry in
       let name = entry.string("name", required: true, check: Self.checkPoolName)
       let path = entry.path("path", required: true)
-      if pools.contains(where: { $0.name == name || $0.path == path }) { entry.complain("a pool is named twice") }
+      if pools.contains(where: { $0.name == name }) { entry.complain(of: "name", "a pool is named twice") }
+      if let other = pools.first(where: { Self.overlap($0.path, path) }) {
+        entry.complain(of: "path", "lies in, is or holds the path \(other.path) of pool \(other.name)")
+      }
       pools.append(PoolConfiguration(name: name, path: path))
     }
     return pools
@@ -89,10 +93,14 @@ extension AgentConfiguration {
 
   private static func readListen(_ root: ConfigurationMap, _ engine: inout EngineConfiguration) {
     root.map("listen") { listen in
-      let address = listen.string("address", default: "::")
+      let address = listen.string("address", default: "::", check: Self.checkAddress)
       engine.listenAddress = address.isEmpty ? "::" : address
       engine.controlPort = UInt16(listen.integer("controlPort", in: 1...65535, default: 9001))
       engine.dataPort = UInt16(listen.integer("dataPort", in: 1...65535, default: 9010))
+      if engine.controlPort == engine.dataPort {
+        let key = listen.has("dataPort") ? "dataPort" : "controlPort"
+        listen.complain(of: key, "controlPort and dataPort are both \(engine.dataPort): they must differ")
+      }
     }
   }
 
@@ -134,6 +142,21 @@ extension AgentConfiguration {
 
   private static func checkTimeZone(_ text: String) -> String? {
     text.isEmpty || TimeZone(identifier: text) != nil ? nil : "the name of a time zone such as Europe/Berlin or UTC"
+  }
+
+  private static func checkAddress(_ text: String) -> String? {
+    var (v4, v6) = (in_addr(), in6_addr())
+    let isAddress = text.isEmpty || inet_pton(AF_INET, text, &v4) == 1 || inet_pton(AF_INET6, text, &v6) == 1
+    return isAddress ? nil : "an IPv4 or IPv6 address such as 192.0.2.7, 0.0.0.0 or '::'"
+  }
+
+  /// Bytes of the path of a socket: the kernel has room for one more, which ends it.
+  private static let socketPathLimit = 107
+
+  /// Whether one path is the other or lies in it.
+  private static func overlap(_ one: String, _ other: String) -> Bool {
+    let paths = [one, other].map { $0.split(separator: "/").filter { $0 != "." } }.sorted { $0.count < $1.count }
+    return !one.isEmpty && !other.isEmpty && paths[1].starts(with: paths[0])
   }
 
   private static func checkPoolName(_ text: String) -> String? { checkNode(text) }

@@ -74,6 +74,11 @@ final class ConfigurationMap {
 
   func complain(_ text: String) { problems.add(line, text) }
 
+  /// Complains of the value of a key, at its line.
+  func complain(of key: String, _ text: String) {
+    problems.add(mapping[Node(key)]?.mark?.line ?? line, "'\(label(key))': \(text)")
+  }
+
   func complainOfUnknownKeys() {
     var seen: Set<String> = []
     for (key, _) in mapping {
@@ -103,8 +108,13 @@ final class ConfigurationMap {
   }
 
   /// An absolute path, without a slash at its end.
-  func path(_ key: String, required: Bool = false, default fallback: String = "") -> String {
-    let text = string(key, required: required, default: fallback) { Self.isPath($0) ? nil : "an absolute path" }
+  ///
+  /// - Parameter limit: bytes it may have; nil: any number.
+  func path(_ key: String, required: Bool = false, default fallback: String = "", limit: Int? = nil) -> String {
+    let text = string(key, required: required, default: fallback) { text in
+      guard Self.isPath(text) else { return "an absolute path" }
+      return limit.flatMap { text.utf8.count > $0 ? "an absolute path of at most \($0) bytes" : nil }
+    }
     return text.count > 1 && text.hasSuffix("/") ? String(text.dropLast()) : text
   }
 

@@ -8,6 +8,20 @@ struct ReplAgent: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "repl-agent", abstract: "Replicates volumes to the agent of another site.", version: "0.1.0",
     subcommands: [RunCommand.self, CheckConfigCommand.self, RecoverCommand.self])
+
+  static func main() async {
+    do {
+      var command = try parseAsRoot()
+      if var command = command as? any AsyncParsableCommand { try await command.run() } else { try command.run() }
+    } catch {
+      // The parser's own way out has another code for misuse.
+      let code = ExitCodes.code(endingWith: error)
+      guard code == ExitCodes.usage else { exit(withError: error) }
+      let message = fullMessage(for: error)
+      if !message.isEmpty { FileHandle.standardError.write(Data("\(message)\n".utf8)) }
+      Foundation.exit(code)
+    }
+  }
 }
 
 struct ConfigurationOption: ParsableArguments {
@@ -19,6 +33,14 @@ struct ConfigurationOption: ParsableArguments {
 
 /// Exit codes of the contract: 1 failed, 2 usage, 3 not found, 4 refused by state.
 enum ExitCodes {
+  static let usage: Int32 = 2
+
+  /// The code of the process for what ended a command, or kept the arguments from being one.
+  static func code(endingWith error: any Error) -> Int32 {
+    let code = ReplAgent.exitCode(for: error)
+    return code == .validationFailure ? usage : code.rawValue
+  }
+
   /// Runs `body`; an error is printed with its remedy and becomes the exit code of its kind.
   static func explained<Value>(_ body: () throws -> Value) throws -> Value {
     do {
@@ -38,7 +60,7 @@ enum ExitCodes {
 
   static func code(for kind: ReplError.Kind) -> Int32 {
     switch kind {
-    case .invalid: 2
+    case .invalid: usage
     case .notFound: 3
     case .refused, .exists, .noSpace, .noPointInTime, .diverged: 4
     default: 1

@@ -10,11 +10,14 @@ struct GlobalOptions: ParsableArguments {
   @Option(name: .long, help: "Path of the agent's socket.")
   var socket = "/run/repl-agent/agent.sock"
 
-  @Option(name: [.short, .long], help: "Namespace of the objects.")
-  var namespace = "default"
+  @Option(name: [.customShort("n"), .customLong("namespace")], help: "Namespace of the objects; default if not given.")
+  var givenNamespace: String?
 
   @Option(name: [.short, .long], help: "Form of the output: table, wide, json or yaml.")
   var output = OutputForm.table
+
+  /// Where the objects are; see `givenNamespace` for commands that mean all namespaces when none is given.
+  var namespace: String { givenNamespace ?? "default" }
 
   var client: AgentClient { AgentClient(socketPath: socket) }
 

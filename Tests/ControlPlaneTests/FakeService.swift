@@ -17,12 +17,15 @@ actor FakeService: ReplicationService {
   private var promoteError: ReplError?
   /// Runs end as soon as they are started.
   private var finishAtOnce = false
+  private var afterListing: (@Sendable () async -> Void)?
   private var subscribers: [AsyncStream<EngineEvent>.Continuation] = []
   private var generator = SystemRandomNumberGenerator()
 
   static let token = "token-of-the-other-site-5f0c9"
 
   // How the test steers it.
+  /// What happens between the next answer to `volumes` and whoever asked seeing it.
+  func afterNextListing(_ action: @escaping @Sendable () async -> Void) { afterListing = action }
   func failPairing(_ error: ReplError?) { pairError = error }
   func failStarting(_ error: ReplError?) { startError = error }
   func finishRunsAtOnce() { finishAtOnce = true }
@@ -81,7 +84,13 @@ actor FakeService: ReplicationService {
     return report
   }
 
-  func volumes() async throws(ReplError) -> [VolumeReport] { held }
+  func volumes() async throws(ReplError) -> [VolumeReport] {
+    let answer = held
+    let action = afterListing
+    afterListing = nil
+    await action?()
+    return answer
+  }
 
   func deleteVolume(_ id: VolumeID, data: Bool) async throws(ReplError) {
     guard let index = held.firstIndex(where: { $0.id == id.description }) else {

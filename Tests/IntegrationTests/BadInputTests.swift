@@ -62,7 +62,22 @@ extension Integration {
         let again = try site.control.run(["volume", "create", "data", "-n", Site.namespace, "--size", "1Mi"])
         #expect(again.status != 0)
         #expect(again.errors.contains("data"), "\(again.summary)")
+        #expect(again.errors.contains("remedy:") && again.errors.contains("spec.volumeName"), "\(again.summary)")
         #expect(try site.control.run(["volume", "create", "zero", "-n", Site.namespace, "--size", "0"]).status != 0)
+      }
+    }
+
+    @Test("a file that is empty, or a volume already, is refused with what to do")
+    func unusableFiles() throws {
+      try withSite { site in
+        try site.agent.start()
+        let volume = try site.createVolume("data", size: 1 * .mebibyte)
+        try Files.write("", to: "\(site.pool)/empty")
+        for (path, cause) in [("\(site.pool)/empty", "is empty"), (volume.path, "data already")] {
+          let result = try site.control.run(["volume", "import", "other", "-n", Site.namespace, "--path", path])
+          #expect(result.status != 0 && result.errors.contains(cause), "\(result.summary)")
+          #expect(result.errors.contains("remedy:"), "\(result.summary)")
+        }
       }
     }
 

@@ -143,6 +143,42 @@ struct ConfigurationTests {
     #expect(found.contains("named twice"))
   }
 
+  @Test(arguments: [
+    ("  controlPort: 9500\n  dataPort: 9500", "line 8: 'listen.dataPort': controlPort and dataPort are both 9500"),
+    ("  controlPort: 9010", "line 7: 'listen.controlPort': controlPort and dataPort are both 9010"),
+    ("  dataPort: 9001", "line 7: 'listen.dataPort': controlPort and dataPort are both 9001"),
+    ("  address: everywhere", "line 7: 'listen.address': expected an IPv4 or IPv6 address"),
+    ("  address: 10.0.0.256", "line 7: 'listen.address': expected an IPv4 or IPv6 address"),
+    ("  address: '[::1]'", "line 7: 'listen.address': expected an IPv4 or IPv6 address"),
+  ])
+  func whereNobodyCanListenIsRefused(lines: String, expected: String) {
+    let found = problems(Self.smallest + "\nlisten:\n" + lines + "\n")
+    #expect(found.contains("agent.yaml") && found.contains(expected), "\(found)")
+  }
+
+  @Test(arguments: ["'::'", "0.0.0.0", "fd00::1", "192.0.2.7"])
+  func addressesOfBothFamiliesAreTaken(address: String) {
+    #expect(problems(Self.smallest + "\nlisten: {address: \(address), controlPort: 9500, dataPort: 9501}\n") == "")
+  }
+
+  @Test func thePathOfTheSocketFitsIntoItsAddress() {
+    func socket(_ length: Int) -> String { "/" + String(repeating: "s", count: length - 1) }
+    #expect(problems(Self.smallest + "\nsocket: \(socket(107))\n") == "")
+    let found = problems(Self.smallest + "\nsocket: \(socket(108))\n")
+    #expect(found.contains("line 6: 'socket': expected an absolute path of at most 107 bytes"), "\(found)")
+  }
+
+  @Test(arguments: ["/srv/fast", "/srv/fast/", "/srv//fast", "/srv/./fast", "/srv/fast/inner", "/srv", "/"])
+  func poolsLieOutsideEachOther(path: String) {
+    let found = problems(Self.smallest + "\n  - name: slow\n    path: \(path)\n")
+    #expect(found.contains("line 7: 'pools.path': lies in, is or holds the path /srv/fast of pool fast"), "\(found)")
+  }
+
+  @Test(arguments: ["/srv/faster", "/srv/slow", "/fast"])
+  func poolsMayLieBesideEachOther(path: String) {
+    #expect(problems(Self.smallest + "\n  - name: slow\n    path: \(path)\n") == "")
+  }
+
   @Test func aKeyThatIsThereTwiceIsNamed() {
     let found = problems(Self.smallest + "\nsocket: /a\nsocket: /b\n")
     #expect(found.contains("key 'socket' is there twice"), "\(found)")

@@ -32,6 +32,37 @@ import Testing
   @Test(arguments: ["", "stage", "condition=", "jsonpath={.a}", "=x"])
   func nonsenseToWaitForIsRefused(_ text: String) { #expect(WaitGoal(text) == nil) }
 
+  @Test func volumesAreListedOfOneNamespaceOrOfAll() throws {
+    let reports: JSONValue = [
+      ["namespace": "shop", "name": "db"], ["namespace": "default", "name": "db"], ["namespace": "shop2", "name": "x"],
+    ]
+    func listed(_ arguments: [String]) throws -> [String] {
+      let arguments = GlobalOptions.moved(arguments + ["volume", "list"])
+      let command = try #require(try ReplCtl.parseAsRoot(arguments) as? VolumeList)
+      return VolumeList.volumes(reports, in: command.options.givenNamespace).map { Field.text($0, "namespace") }
+    }
+    #expect(try listed([]) == ["shop", "default", "shop2"])
+    #expect(try listed(["-n", "shop"]) == ["shop"])
+    #expect(try listed(["--namespace=default"]) == ["default"])
+    #expect(try listed(["-n", "none"]) == [])
+  }
+
+  @Test func whatWasDoneIsADocumentForScripts() throws {
+    func results(_ output: String, _ names: [String]) throws -> JSONValue? {
+      var results = Results(try GlobalOptions.parse(["-n", "shop", "-o", output]))
+      let kind = KindEntry(
+        root: [], group: "", apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", singular: "configmap",
+        shortNames: [], namespaced: true)
+      for name in names { results.add(kind, name, action: "deleted", line: "ConfigMap \(name) deleted") }
+      return results.document
+    }
+    let one: JSONValue = ["kind": "ConfigMap", "namespace": "shop", "name": "a", "action": "deleted"]
+    #expect(try results("json", ["a"]) == one)
+    #expect(try results("yaml", ["a", "b"])?["items"]?.array?.count == 2)
+    #expect(try results("json", []) == ["kind": "List", "items": []])
+    #expect(try results("table", ["a"]) == nil)
+  }
+
   @Test func keysBecomeTitles() {
     #expect(Description.title("clusterPair") == "Cluster Pair")
     #expect(Description.title("remoteStorageId") == "Remote Storage Id")

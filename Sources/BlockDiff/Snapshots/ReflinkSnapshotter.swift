@@ -105,6 +105,7 @@ public struct ReflinkSnapshotter: Sendable {
     guard size < smallest else { return }
     throw ReplError(
       .refused, subject: path, cause: "shrank from \(smallest) to \(size) bytes",
-      remedy: "if this was meant, accept the new size; else restore the volume")
+      remedy: "if this was meant, accept the new size with `replctl create migration --accept-shrink`; else restore "
+        + "the volume")
   }
 }

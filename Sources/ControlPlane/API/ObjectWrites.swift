@@ -10,6 +10,7 @@ extension ObjectAPI {
     let form = try form(request, path.kind)
     var (object, warnings) = try RequestBody.object(request, kind: path.kind)
     try Self.place(&object, path)
+    object = KubeObject(SecretMask.reveal(object.json, from: nil))
     let created = try await store.create(
       path.kind, object, dryRun: try Self.dryRun(request),
       tracking: .update(try FieldManager(request, path, options: "CreateOptions")))
@@ -42,7 +43,7 @@ extension ObjectAPI {
     let result = try await store.update(
       path.kind, namespace: path.namespace ?? "", name: name, part: Self.part(path), dryRun: try Self.dryRun(request),
       tracking: .update(try FieldManager(request, path, options: "UpdateOptions"))
-    ) { _ in object }
+    ) { old in KubeObject(SecretMask.reveal(object.json, from: old.json)) }
     return .json(200, form.one(result), warnings: warnings)
   }
 

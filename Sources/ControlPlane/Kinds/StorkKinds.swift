@@ -1,3 +1,5 @@
+import APIModel
+
 /// Names that the Stork objects share.
 public enum Stork {
   public static let group = "stork.libopenstorage.org"
@@ -26,9 +28,24 @@ extension ResourceKind {
   }
 
   /// Trust with a peer agent: address, token and mode.
-  public static let clusterPair = stork(
-    "ClusterPair", plural: "clusterpairs", "Trust with a peer: where it is, how it was paired and how it stands.",
-    Schema.clusterPair)
+  public static let clusterPair: ResourceKind = {
+    var kind = stork(
+      "ClusterPair", plural: "clusterpairs", "Trust with a peer: where it is, how it was paired and how it stands.",
+      Schema.clusterPair)
+    kind.validate = { object, old in
+      // One that was stored so by an older version stays writable.
+      guard SecretMask.isMasked(object.json), !(old.map { SecretMask.isMasked($0.json) } ?? false) else { return [] }
+      return [
+        StatusError.Cause(
+          reason: "FieldValueInvalid",
+          message:
+            "Invalid value: \"\(SecretMask.text)\": stands in output for a token that is not shown, and no token is "
+            + "stored here; make one at the peer with `replctl pair token` and put it here",
+          field: SecretMask.token.joined(separator: "."))
+      ]
+    }
+    return kind
+  }()
   /// When scheduled work is due, for all namespaces.
   public static let schedulePolicy = stork(
     "SchedulePolicy", plural: "schedulepolicies", namespaced: false,

@@ -9,7 +9,7 @@ final class MigrationReconciler: Reconciler {
   let store: any ObjectStore
   let service: any ReplicationService
   let events: EventRecorder
-  private let clock: @Sendable () -> Int64
+  let clock: @Sendable () -> Int64
   /// By uid: what is remembered of a run while it lasts.
   private let memory = Mutex<[String: Memory]>([:])
 

@@ -73,7 +73,8 @@ extension MigrationReconciler {
     if case .failure(let cause) = try await readyPair(object, name: spec.clusterPair) {
       return try await wait(object, cause.message)
     }
-    let choice = try await choose(object, spec, known: try await knownVolumes())
+    let choice = try await choose(object, spec)
+    if let cause = choice.pause { return try await wait(object, cause) }
     if await isBusy(choice.entries) { return try await wait(object, Self.busy) }
     return try await runPreRule(object)
   }
@@ -121,7 +122,8 @@ extension MigrationReconciler {
     case .success(let ready): pair = ready
     case .failure(let cause): return try await wait(object, cause.message)
     }
-    let choice = try await choose(object, spec, known: try await knownVolumes())
+    let choice = try await choose(object, spec)
+    if let cause = choice.pause { return try await wait(object, cause) }
     for skipped in choice.skipped {
       await events.record(object, warning: true, reason: "Skipped", message: skipped)
     }
@@ -225,7 +227,8 @@ extension MigrationReconciler {
     }
     // A pair that is new, or not contacted yet after a start of the agent, is nothing to warn of.
     let quiet =
-      cause == Self.busy || ["Status:  Err: <nil>", "Status: Pending Err: <nil>"].contains { cause.hasSuffix($0) }
+      cause == Self.busy || cause.hasPrefix(Self.waitingForIntake)
+      || ["Status:  Err: <nil>", "Status: Pending Err: <nil>"].contains { cause.hasSuffix($0) }
     if object.status["reason"]?.string != cause, !quiet {
       await events.record(object, warning: true, reason: "Failed", message: cause)
     }
@@ -240,7 +243,10 @@ extension MigrationReconciler {
       let pair = try await store.get(.clusterPair, namespace: object.namespace, name: name)
       let status = pair.status["storageStatus"]?.string ?? ""
       if status == "Ready", !pair.isDeleting { return .success(pair) }
-      return .failure(StatusError(409, "NotReady", "\(prefix) \(status) Err: <nil>"))
+      // One that is new or not contacted yet has nothing to tell: `wait` knows it by these words.
+      let isNew = status.isEmpty || status == ClusterPairDecision.State.pending.rawValue
+      let told = isNew ? "" : pair.status["reason"]?.string ?? ""
+      return .failure(StatusError(409, "NotReady", "\(prefix) \(status) Err: \(told.isEmpty ? "<nil>" : told)"))
     } catch  where error.code == 404 {
       return .failure(
         StatusError(

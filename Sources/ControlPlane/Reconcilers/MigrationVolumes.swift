@@ -11,7 +11,7 @@ extension MigrationReconciler {
     return false
   }
 
-  func knownVolumes() async throws(StatusError) -> [VolumeReport] {
+  private func knownVolumes() async throws(StatusError) -> [VolumeReport] {
     do { return try await service.volumes() } catch { throw StatusError(error) }
   }
 
@@ -19,14 +19,16 @@ extension MigrationReconciler {
   struct Choice: Sendable {
     var entries: [JSONValue] = []
     var refused: [JSONValue] = []
+    /// Why the Migration has to wait: volumes that the engine is only just taking in, as sentences.
+    var awaited: [String] = []
+    /// Why nothing can be started yet; nil as well where there is a refusal, which does not get better by waiting.
+    var pause: String? { refused.isEmpty ? awaited.first : nil }
     /// Claims that are not volumes of an agent, as sentences.
     var skipped: [String] = []
   }
 
-  func choose(_ object: KubeObject, _ spec: MigrationSpec, known: [VolumeReport]) async throws(StatusError)
-    -> Choice
-  {
-    var choice = Choice()
+  func choose(_ object: KubeObject, _ spec: MigrationSpec) async throws(StatusError) -> Choice {
+    var found: [(claim: KubeObject, volume: KubeObject?, storageClass: KubeObject?)] = []
     for namespace in try await chosenNamespaces(object) {
       let claims = try await store.list(ListQuery(.persistentVolumeClaim, namespace: namespace))
       for claim in claims.items where spec.selectors.select(claim) {
@@ -37,9 +39,14 @@ extension MigrationReconciler {
             if error.code != 404 { throw error }
           }
         }
-        let storageClass = try await storageClass(claim, volume)
-        Self.add(claim, volume, storageClass: storageClass, known: known, to: &choice)
+        found.append((claim, volume, try await storageClass(claim, volume)))
       }
+    }
+    // Asked after the claims were read: the objects of a volume are made when the engine has it.
+    let known = try await knownVolumes()
+    var choice = Choice()
+    for (claim, volume, storageClass) in found {
+      Self.add(claim, volume, storageClass: storageClass, known: known, now: clock(), to: &choice)
     }
     return choice
   }
@@ -55,10 +62,25 @@ extension MigrationReconciler {
     }
   }
 
-  /// Decides about one claim. Pure.
+  /// Seconds in which the engine takes in the file of a volume that was made by its objects.
+  static let intakeTime: Int64 = 60
+
+  /// How the reason of such a wait begins.
+  static let waitingForIntake = "waiting for the agent to take in volume"
+
+  /// Whether the engine may not have got to a volume yet: its objects are new, and it was never taken in.
+  private static func isNew(_ claim: KubeObject, _ volume: KubeObject, now: Int64) -> Bool {
+    guard volume.spec["storageClassName"]?.string == VolumeObjects.storageClass,
+      volume.annotations[VolumeObjects.volumeID] == nil
+    else { return false }
+    let made = [claim, volume].compactMap { Timestamp.seconds($0.metadata["creationTimestamp"]?.string ?? "") }.max()
+    return made.map { now < $0 + intakeTime } ?? false
+  }
+
+  /// Decides about one claim at `now`, in seconds since 1970. Pure.
   static func add(
     _ claim: KubeObject, _ volume: KubeObject?, storageClass: KubeObject? = nil, known: [VolumeReport],
-    to choice: inout Choice
+    now: Int64 = .max, to choice: inout Choice
   ) {
     let bound = claim.spec["volumeName"]?.string ?? ""
     func refuse(_ reason: String) {
@@ -84,7 +106,14 @@ extension MigrationReconciler {
         && (report.role == .source || report.role == .promoted)
     }
     guard let match else {
-      refuse("the agent has no volume \(claim.namespace)/\(claim.name) at \(path ?? "an unknown path")")
+      let name = "\(claim.namespace)/\(claim.name) at \(path ?? "an unknown path")"
+      if isNew(claim, volume, now: now) {
+        choice.awaited.append("\(waitingForIntake) \(name)")
+      } else {
+        refuse(
+          "the agent has no volume \(name); take it in with `replctl volume import`, or leave the claim out of the "
+            + "Migration")
+      }
       return
     }
     choice.entries.append(

@@ -45,18 +45,6 @@ enum Namespaces {
   }
 }
 
-/// Secrets that are not printed.
-enum Redaction {
-  /// The object without token texts; everything else as it is.
-  static func hide(_ object: JSONValue) -> JSONValue {
-    var result = object
-    if result[at: "spec.options.token"] != nil { result[at: "spec.options.token"] = "[hidden]" }
-    let applied = ["metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"]
-    if result[path: applied] != nil, object["kind"]?.string == "ClusterPair" { result[path: applied] = "[hidden]" }
-    return result
-  }
-}
-
 /// Deletes objects and waits until they are gone.
 struct Deletion {
   var options: GlobalOptions
@@ -64,7 +52,11 @@ struct Deletion {
   /// Seconds; 0: do not wait.
   var timeout: Double
 
-  func delete(_ name: String) throws(Failure) {
+  func delete(_ names: [String], _ results: inout Results) throws(Failure) {
+    for name in names { try delete(name, &results) }
+  }
+
+  private func delete(_ name: String, _ results: inout Results) throws(Failure) {
     let path = kind.path(namespace: options.namespace, name: name)
     let answer = try options.client.send("DELETE", path, body: ["propagationPolicy": "Foreground"])
     let uid = answer[at: "details.uid"]?.string ?? answer[at: "metadata.uid"]?.string ?? ""
@@ -80,7 +72,9 @@ struct Deletion {
       }
     }
     let word = kind.kind == "SchedulePolicy" ? "Schedule policy" : kind.kind
-    Console.standard.line("\(word) \(name) deleted successfully")
+    results.add(
+      kind, name, action: timeout > 0 ? "deleted" : "deletionRequested",
+      line: "\(word) \(name) deleted successfully")
   }
 }
 

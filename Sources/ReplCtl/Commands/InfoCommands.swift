@@ -8,9 +8,15 @@ struct VersionCommand: ParsableCommand {
   @OptionGroup var options: GlobalOptions
 
   func run() throws {
-    Console.standard.line("replctl Version: \(ReplCtl.version)")
+    // Said even when no agent answers.
+    let own = "replctl Version: \(ReplCtl.version)"
+    let isTable = options.output == .table || options.output == .wide
+    if isTable { Console.standard.line(own) }
     let status = try options.client.send("GET", ["agent", "v1", "status"])
-    Console.standard.line("repl-agent Version: \(Field.text(status, "version"))")
+    let agent = Field.text(status, "version")
+    try options.print(["replctl": .string(ReplCtl.version), "repl-agent": .string(agent)]) {
+      "repl-agent Version: \(agent)"
+    }
   }
 }
 

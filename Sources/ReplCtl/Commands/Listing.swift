@@ -98,7 +98,7 @@ struct Listing {
     let shown = items.map { item in
       var item = item
       item[at: "metadata.managedFields"] = nil
-      return Redaction.hide(item)
+      return SecretMask.hide(item)
     }
     return ["apiVersion": "v1", "kind": "List", "metadata": [:], "items": .array(shown)]
   }
@@ -183,7 +183,7 @@ struct WatchedListing {
     }
 
     mutating func show(_ object: JSONValue) throws {
-      if listing.isStructured { return try listing.options.print(Redaction.hide(object)) { "" } }
+      if listing.isStructured { return try listing.options.print(SecretMask.hide(object)) { "" } }
       var table: TextTable
       if let columns {
         table = StorkTable.table([object], columns: columns, withNamespace: listing.allNamespaces)

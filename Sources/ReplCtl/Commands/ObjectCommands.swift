@@ -21,6 +21,10 @@ struct DescribeCommand: ParsableCommand {
     for name in names {
       objects.append(try client.send("GET", entry.path(namespace: options.namespace, name: name)))
     }
+    if options.output == .json || options.output == .yaml {
+      let shown = Listing.list(objects)
+      return try options.print(names.count == 1 ? shown["items"]?.array?.first ?? .null : shown) { "" }
+    }
     guard !objects.isEmpty else {
       Console.standard.line("No resources found.")
       return
@@ -31,7 +35,7 @@ struct DescribeCommand: ParsableCommand {
         "GET", ["api", "v1", "namespaces", namespace, "events"],
         query: [("fieldSelector", "involvedObject.uid=\(Field.text(object, "metadata.uid"))")])
       return Description.text(
-        Redaction.hide(object), events: events["items"]?.array ?? [], now: Int64(time(nil)))
+        SecretMask.hide(object), events: events["items"]?.array ?? [], now: Int64(time(nil)))
     }
     Console.standard.line(texts.joined(separator: "\n\n\n"))
   }
@@ -64,10 +68,12 @@ struct DeleteCommand: ParsableCommand {
     let (kind, named) = Naming.split(kind, names)
     let catalog = try KindCatalog(client)
     let entry = try catalog.kind(kind)
-    let names = try Selection(kind: entry, names: named, clusterPair: clusterPair).names(client, options)
-    if entry.kind == "SchedulePolicy" { try PolicyUse(client: client, catalog: catalog).check(names) }
-    let deletion = Deletion(options: options, kind: entry, timeout: wait ? timeout : 0)
-    for name in names { try deletion.delete(name) }
+    try Results.collect(options) { results in
+      let names = try Selection(kind: entry, names: named, clusterPair: clusterPair).names(client, options, results)
+      if entry.kind == "SchedulePolicy" { try PolicyUse(client: client, catalog: catalog).check(names) }
+      let deletion = Deletion(options: options, kind: entry, timeout: wait ? timeout : 0)
+      try deletion.delete(names, &results)
+    }
   }
 }
 
@@ -108,7 +114,9 @@ struct WaitCommand: ParsableCommand {
       throw Failure(
         .failed, "\(entry.singular) \(options.namespace)/\(name)", "timed out waiting for \(self.goal)")
     }
-    Console.standard.line("\(entry.singular)/\(name) condition met")
+    try Results.collect(options) {
+      $0.add(entry, name, action: "conditionMet", line: "\(entry.singular)/\(name) condition met")
+    }
   }
 }
 

@@ -57,7 +57,7 @@ struct PairArguments: ParsableArguments {
     object.json["spec"] = ["options": values]
     var result = try client.send("POST", pairs.path(namespace: options.namespace), body: object.json)
     if wait { result = try ready(client, pairs) }
-    try options.print(Redaction.hide(result)) {
+    try options.print(SecretMask.hide(result)) {
       "ClusterPair \(name) created successfully"
         + (wait ? ", paired with \(Field.text(result, "status.remoteStorageId"))" : "")
     }
@@ -124,6 +124,7 @@ struct PairDelete: ParsableCommand {
         "PATCH", pairs.path(namespace: options.namespace, name: name), body: patch,
         contentType: "application/merge-patch+json")
     }
-    try Deletion(options: options, kind: pairs, timeout: timeout).delete(name)
+    let deletion = Deletion(options: options, kind: pairs, timeout: timeout)
+    try Results.collect(options) { try deletion.delete([name], &$0) }
   }
 }

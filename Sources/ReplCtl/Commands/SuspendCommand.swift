@@ -43,12 +43,14 @@ struct ChosenSchedules: ParsableArguments {
   func set(suspend: Bool, word: String) throws {
     let client = options.client
     let schedules = try KindCatalog(client).kind("migrationschedules")
-    let names = try Selection(kind: schedules, names: names, clusterPair: clusterPair).names(client, options)
-    for name in names {
-      _ = try client.send(
-        "PATCH", schedules.path(namespace: options.namespace, name: name), body: ["spec": ["suspend": .bool(suspend)]],
-        contentType: "application/merge-patch+json")
-      Console.standard.line("MigrationSchedule \(name) \(word) successfully")
+    let selection = Selection(kind: schedules, names: names, clusterPair: clusterPair)
+    try Results.collect(options) { results in
+      for name in try selection.names(client, options, results) {
+        _ = try client.send(
+          "PATCH", schedules.path(namespace: options.namespace, name: name),
+          body: ["spec": ["suspend": .bool(suspend)]], contentType: "application/merge-patch+json")
+        results.add(schedules, name, action: word, line: "MigrationSchedule \(name) \(word) successfully")
+      }
     }
   }
 }
@@ -59,14 +61,14 @@ struct Selection {
   var names: [String]
   var clusterPair: String?
 
-  func names(_ client: AgentClient, _ options: GlobalOptions) throws(Failure) -> [String] {
+  func names(_ client: AgentClient, _ options: GlobalOptions, _ results: Results) throws(Failure) -> [String] {
     guard let clusterPair else {
       if names.isEmpty { throw Failure.usage(missing) }
       return names
     }
     let list = try client.send("GET", kind.path(namespace: options.namespace))["items"]?.array ?? []
     let found = list.filter { ClusterPairOf.name($0) == clusterPair }.map { Field.text($0, "metadata.name") }
-    if found.isEmpty, names.isEmpty { Console.standard.line("No resources found.") }
+    if found.isEmpty, names.isEmpty { results.addNothing() }
     return names + found
   }
 

@@ -69,16 +69,24 @@ struct VolumeImport: ParsableCommand {
 
 struct VolumeList: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "list", abstract: "Lists the volumes of all namespaces: own ones and those held for a peer.")
+    commandName: "list",
+    abstract: "Lists volumes, own ones and those held for a peer: of all namespaces, or of the one given.")
 
   @OptionGroup var options: GlobalOptions
 
   func run() throws {
     let reports = try options.client.send("GET", ["agent", "v1", "volumes"])
-    try options.print(reports) {
-      let volumes = reports.array ?? []
-      return volumes.isEmpty ? "No resources found." : VolumeTable.text(volumes, wide: options.output == .wide)
+    let volumes = Self.volumes(reports, in: options.givenNamespace)
+    try options.print(.array(volumes)) {
+      volumes.isEmpty ? "No resources found." : VolumeTable.text(volumes, wide: options.output == .wide)
     }
+  }
+}
+
+extension VolumeList {
+  /// The volumes of a namespace; of all if it is nil.
+  static func volumes(_ reports: JSONValue, in namespace: String?) -> [JSONValue] {
+    (reports.array ?? []).filter { namespace == nil || $0["namespace"]?.string == namespace }
   }
 }
 

@@ -130,7 +130,8 @@ struct SnapshotKeeper: Sendable {
     guard size >= volume.size || acceptShrink else {
       throw ReplError(
         .refused, subject: volume.path, cause: "shrank from \(volume.size) to \(size) bytes",
-        remedy: "if this was meant, accept the new size; else restore the volume")
+        remedy: "if this was meant, accept the new size with `replctl create migration --accept-shrink`; else restore "
+          + "the volume")
     }
     let directory = "\(digestRoot)/\(volume.id)/\(point)"
     try context.storage.makeDirectory(digestRoot)

@@ -46,7 +46,9 @@ struct SourceVolumes: Sendable {
     let allowed = context.configuration.allowedPaths
     let live = try LiveVolumeFile.inspect(request.path, allowedPaths: allowed, storage: kernel)
     guard live.size > 0 else {
-      throw ReplError(.invalid, subject: request.path, cause: "is empty: a volume has a size")
+      throw ReplError(
+        .invalid, subject: request.path, cause: "is empty: a volume has a size",
+        remedy: "give it one with `truncate -s SIZE`, or make a new volume with `replctl volume create`")
     }
     try requireNotOwned(live, allowed)
     let home = try homePool(live, wanted: request.pool)
@@ -96,7 +98,11 @@ struct SourceVolumes: Sendable {
 
   private func requireFree(_ namespace: String, _ name: String) throws(ReplError) {
     guard try context.database.read({ try VolumeRecord.find($0, namespace: namespace, name: name) }) == nil else {
-      throw ReplError(.exists, subject: "volume \(namespace)/\(name)", cause: "exists already")
+      throw ReplError(
+        .exists, subject: "volume \(namespace)/\(name)", cause: "exists already",
+        remedy: "choose another name; if only its PersistentVolumeClaim is gone, apply one named \(name) in namespace "
+          + "\(namespace) with the volume's name as spec.volumeName (see `replctl get pv`); "
+          + "`replctl volume delete \(name) -n \(namespace)` takes the volume out of the agent and keeps its file")
     }
   }
 
@@ -106,7 +112,9 @@ struct SourceVolumes: Sendable {
         continue
       }
       guard other.identity != live.identity else {
-        throw ReplError(.exists, subject: live.path, cause: "is \(volume.label) already")
+        throw ReplError(
+          .exists, subject: live.path, cause: "is \(volume.label) already",
+          remedy: "use that volume, or take it out first: its file stays with `replctl volume delete`")
       }
     }
     for entry in context.pools.entries where live.realPath.hasPrefix(entry.layout.root + "/") {

@@ -87,6 +87,7 @@ private final class NotingFlusher: VolumeFlusher {
       try snapshotter.take(of: file, into: pool.path + "/snapshots/one", expectedSize: 100_001)
     }
     #expect(error?.kind == .refused && error?.cause.contains("shrank") == true)
+    #expect(error?.remedy?.contains("--accept-shrink") == true)
     #expect(try !storage.exists(pool.path + "/snapshots/one/image"))
     let accepted = try snapshotter.take(
       of: file, into: pool.path + "/snapshots/one", expectedSize: 100_001, acceptsShrinking: true)

@@ -57,12 +57,14 @@ struct PatchBody: Sendable {
 
   /// The object as the patch wants it.
   func apply(to old: KubeObject) throws(StatusError) -> KubeObject {
-    try checked(KubeObject(try changed(old.json)), old)
+    try checked(KubeObject(SecretMask.reveal(try changed(old.json), from: old.json)), old)
   }
 
   /// The object as server-side apply wants it, with who owns its fields.
   func apply(to old: KubeObject, _ apply: ServerSideApply) throws(StatusError) -> KubeObject {
-    try checked(try apply.apply(to: old), old)
+    var apply = apply
+    apply.config = SecretMask.reveal(apply.config, from: old.json)
+    return try checked(try apply.apply(to: old), old)
   }
 
   private func checked(_ wanted: KubeObject, _ old: KubeObject) throws(StatusError) -> KubeObject {
