@@ -83,4 +83,44 @@ import WireProtocol
     #expect(try !world.source.disk.exists(twin.imagePath))
     try world.check()
   }
+
+  @Test("a verification that finds the twin different does what a scrub does: no later session relies on it")
+  func damaged() throws {
+    let world = try Self.world()
+    let twin = try #require(try world.twins().first)
+    let seal = try #require(twin.seal)
+    #expect(world.source.disk.corrupt(twin.imagePath, at: 300_000))
+    let verifier = TwinVerifier(context: world.sourceContext)
+    guard case .read(let fingerprint, _, let damaged) = try verifier.verify(twin, seal) else {
+      Issue.record("nothing was read")
+      return
+    }
+    #expect(fingerprint != seal.fingerprint)
+    #expect(damaged == [0])
+    let volume = try world.source.database.read { try VolumeRecord.find($0, twin.volume) }
+    #expect(try #require(volume?.distrustReason).contains("a verification found 1 segments"))
+    #expect(try world.source.database.read { try NoticeRecord.all($0, peer: "target") }.count == 1)
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(world.lastReport?.volumes.first?.changeSource == "digest")
+    #expect(try world.points(world.volumes[0]).first?.state == .sealed)
+  }
+
+  @Test("a verification reads a twin that is what was sealed and trusts it as before, and misses one that is gone")
+  func verified() throws {
+    let world = try Self.world()
+    let twin = try #require(try world.twins().first)
+    let seal = try #require(twin.seal)
+    let verifier = TwinVerifier(context: world.sourceContext)
+    guard case .read(seal.fingerprint, _, []) = try verifier.verify(twin, seal) else {
+      Issue.record("a whole twin differs from its seal")
+      return
+    }
+    #expect(try world.source.database.read { try VolumeRecord.find($0, twin.volume) }?.distrustReason == nil)
+    try Self.remove(twin, world)
+    guard case .notRead(let reason, isLost: true) = try verifier.verify(twin, seal) else {
+      Issue.record("a twin was read that is gone")
+      return
+    }
+    #expect(reason.contains("are gone"))
+  }
 }
