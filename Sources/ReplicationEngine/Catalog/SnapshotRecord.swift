@@ -82,6 +82,13 @@ extension SnapshotRecord {
       arguments: [state.rawValue, seal.map { Data($0.encoded) }, point])
   }
 
+  /// Only its sums are left; false when that is recorded already, or the record is gone.
+  static func loseImage(_ database: Database, _ point: PointID) throws -> Bool {
+    try database.execute(
+      sql: "UPDATE snapshot SET hasImage = 0 WHERE point = ? AND hasImage = 1", arguments: [point])
+    return database.changesCount > 0
+  }
+
   static func setScrubbed(_ database: Database, _ point: PointID, _ now: Timestamp) throws {
     try database.execute(sql: "UPDATE snapshot SET scrubbedAt = ? WHERE point = ?", arguments: [now, point])
   }

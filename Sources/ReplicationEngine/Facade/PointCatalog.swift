@@ -196,23 +196,18 @@ struct PointCatalog {
       side: "source", cluster: engine.configuration.clusterID, read: false, bytesRead: 0,
       fingerprint: seal.fingerprint.description, equal: true, damagedSegments: [], reason: "nothing was read")
     guard !quick else { return side }
-    guard twin.hasImage else {
-      side.reason = "the volume has no snapshots: only its seal is kept"
-      return side
+    switch try TwinVerifier(context: engine.source).verify(twin, seal) {
+    case .notRead(let reason, let isLost):
+      side.reason = reason
+      side.equal = !isLost
+    case .read(let fingerprint, let bytes, let damaged):
+      side.read = true
+      side.reason = ""
+      side.bytesRead = bytes
+      side.fingerprint = fingerprint.description
+      side.equal = fingerprint == seal.fingerprint
+      side.damagedSegments = damaged
     }
-    guard let volume = try database.read({ try VolumeRecord.find($0, twin.volume) }),
-      let key = try database.read({ try LineageKeys.find($0, volume.lineage) })
-    else { return side }
-    let image = try engine.pools.storage.open(twin.imagePath, .read)
-    defer { try? image.close() }
-    var bytesRead: UInt64 = 0
-    let sum = try FingerprintScan.sum(
-      of: image, size: twin.size, key: key, pace: { (bytes) throws(ReplError) in bytesRead += bytes })
-    side.read = true
-    side.reason = ""
-    side.bytesRead = bytesRead
-    side.fingerprint = sum.fingerprint.description
-    side.equal = sum.fingerprint == seal.fingerprint
     return side
   }
 

@@ -33,7 +33,7 @@ public struct VolumeRunReport: Hashable, Sendable, Codable {
   public var point: String
   /// Seconds to go at the present rate; nil when not known.
   public var etaSeconds: Double?
-  /// Why it failed, or what it waits for.
+  /// Why it failed, or what it waits for; once it succeeded, why it compared more than it had to.
   public var reason: String
   /// Whether the live volume itself is read until it is sealed, there being no snapshot; nil before that is known.
   public var readsLive: Bool?

@@ -227,7 +227,7 @@ final class GroupRun: Sendable {
         $0.point = outcome.seal.point.description
         $0.proof = outcome.seal.proof.name
       }
-      task.progress.finish(.succeeded)
+      task.progress.succeed()
       try keeper.prune(task.volume.id, peer: link.cluster, keeping: nil)
     }
   }

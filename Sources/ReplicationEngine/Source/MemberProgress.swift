@@ -7,6 +7,7 @@ final class MemberProgress: Sendable {
   private let clock: any EngineClock
   private let startedAt: Double
   private let state: Mutex<VolumeRunReport>
+  private let remark = Mutex("")
 
   init(_ report: VolumeRunReport, clock: any EngineClock, shipping: EngineMetrics.Shipping? = nil) {
     self.clock = clock
@@ -42,6 +43,11 @@ final class MemberProgress: Sendable {
       return report
     }
   }
+
+  /// Keeps what a run that succeeds says besides: why it did more than was to be expected.
+  func note(_ text: String) { remark.withLock { $0 = text } }
+
+  func succeed() { finish(.succeeded, reason: remark.withLock { $0 }) }
 
   func finish(_ outcome: RunState, reason: String = "") {
     let last = report

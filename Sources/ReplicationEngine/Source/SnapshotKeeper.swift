@@ -74,9 +74,7 @@ struct SnapshotKeeper: Sendable {
         let isThere = try context.storage.exists(snapshot.imagePath)
         if isThere, !snapshot.hasImage { try removeImage(snapshot) }
         guard snapshot.hasImage, !isThere else { continue }
-        try context.database.write {
-          try $0.execute(sql: "UPDATE snapshot SET hasImage = 0 WHERE point = ?", arguments: [snapshot.point])
-        }
+        _ = try context.database.write { try SnapshotRecord.loseImage($0, snapshot.point) }
       }
     }
     for root in context.pools.layouts.map(\.snapshots) + [digestRoot] {
@@ -88,7 +86,8 @@ struct SnapshotKeeper: Sendable {
     }
   }
 
-  private func forget(_ snapshot: SnapshotRecord, of volume: VolumeRecord) throws(ReplError) {
+  /// Drops the record of a snapshot that is of no use without its files.
+  func forget(_ snapshot: SnapshotRecord, of volume: VolumeRecord) throws(ReplError) {
     try context.database.write { try SnapshotRecord.delete($0, snapshot.point) }
     context.events.post(
       namespace: volume.namespace, volume: volume.name, warning: true, "BaseLost",

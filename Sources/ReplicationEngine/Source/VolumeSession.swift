@@ -31,6 +31,8 @@ struct VolumeSession {
   private var sendKey = false
   private var watch: (any StillnessWatch)?
   private var bases: [PointID: SnapshotRecord] = [:]
+  /// What was found to be lost of the twins.
+  private var losses: [String] = []
 
   init(
     context: SourceContext, link: any PeerLink, volume: VolumeRecord, snapshot: SnapshotRecord, session: SessionID,
@@ -105,7 +107,13 @@ struct VolumeSession {
 
   private mutating func begin() throws(ReplError) -> BeginReply {
     let records = try context.database.read { try SnapshotRecord.all($0, volume: volume.id, peer: link.cluster) }
-    let held = records.filter { $0.point != snapshot.point && $0.seal != nil && $0.state != .taken }
+    var held = records.filter { $0.point != snapshot.point && $0.seal != nil && $0.state != .taken }
+    if kind != .full {
+      let found = try TwinCheck(context: context).run(held, of: volume)
+      held = found.held
+      losses += found.losses
+      progress.note(losses.joined(separator: "; "))
+    }
     bases = Dictionary(held.map { ($0.point, $0) }, uniquingKeysWith: { first, _ in first })
     let candidates = held.prefix(BeginSession.candidateLimit).compactMap { record in
       record.seal.map { BaseCandidate(point: record.point, fingerprint: $0.fingerprint, sumsOnly: !record.hasImage) }
@@ -165,7 +173,7 @@ struct VolumeSession {
     }
     progress.update {
       $0.changeSource = plan.changeSource
-      $0.fullReason = plan.kind == .delta ? "" : plan.reason
+      $0.fullReason = plan.kind == .delta ? "" : ([plan.reason] + losses).joined(separator: "; ")
       $0.stallMilliseconds = Double(snapshot.stallNanoseconds) / 1e6
     }
     progress.ship.restart(planned: plan.plannedBytes)

@@ -15,32 +15,46 @@ struct TwinScrub: Sendable {
       let key = try context.database.read({ try LineageKeys.find($0, volume.lineage) })
     else { return false }
     let differing = try compare(snapshot, key, context.metrics.counted(.source, pace))
+    guard differing.isEmpty else {
+      try distrust(volume, snapshot, differing, foundBy: "a scrub")
+      return false
+    }
     let now = context.clock.now()
     try context.database.write { database in
       try SnapshotRecord.setScrubbed(database, snapshot.point, now)
-      if differing.isEmpty {
-        try VolumeRecord.setDistrust(database, volume.id, nil)
-        try CleanScrub.record(database, volume: volume.id, peer: snapshot.peer, takenAt: snapshot.takenAt)
-      } else {
-        let reason = "a scrub found \(differing.count) segments of snapshot \(snapshot.point) that differ from its sums"
-        try VolumeRecord.setDistrust(database, volume.id, reason)
-        try NoticeRecord.tell(database, of: volume.id) { peer in
-          let clean = try CleanScrub.find(database, volume.id, peer: peer) ?? Timestamp(nanoseconds: 0)
-          return .doubted(since: clean, reason: reason)
-        }
+      try VolumeRecord.setDistrust(database, volume.id, nil)
+      try CleanScrub.record(database, volume: volume.id, peer: snapshot.peer, takenAt: snapshot.takenAt)
+    }
+    return true
+  }
+
+  /// Records that a twin was read and is not what was sealed, and has the targets told.
+  ///
+  /// - Parameter differing: the segments that differ; none if only the sum of the whole does.
+  func distrust(
+    _ volume: VolumeRecord, _ snapshot: SnapshotRecord, _ differing: [UInt64], foundBy finder: String
+  ) throws(ReplError) {
+    let now = context.clock.now()
+    try context.database.write { database in
+      try SnapshotRecord.setScrubbed(database, snapshot.point, now)
+      let reason =
+        "\(finder) found \(differing.count) segments of snapshot \(snapshot.point) that differ from its sums"
+      try VolumeRecord.setDistrust(database, volume.id, reason)
+      try NoticeRecord.tell(database, of: volume.id) { peer in
+        let clean = try CleanScrub.find(database, volume.id, peer: peer) ?? Timestamp(nanoseconds: 0)
+        return .doubted(since: clean, reason: reason)
       }
     }
-    guard !differing.isEmpty else { return true }
     context.metrics.mismatch(.source, segments: differing.count)
     context.events.post(
       namespace: volume.namespace, volume: volume.name, warning: true, "MissedChange",
       "\(differing.count) segments of the twin of point \(snapshot.point) differ from what was sealed; "
         + "they are in the next session, segment sums are compared until a whole scrub is clean, and the points made "
         + "since the last clean one are suspect")
-    return false
   }
 
-  private func compare(_ snapshot: SnapshotRecord, _ key: FingerprintKey, _ pace: Pace) throws(ReplError) -> [UInt64] {
+  /// The segments whose bytes are not what their sums say, ascending.
+  func compare(_ snapshot: SnapshotRecord, _ key: FingerprintKey, _ pace: Pace) throws(ReplError) -> [UInt64] {
     let image = try context.storage.open(snapshot.imagePath, .read)
     defer { try? image.close() }
     let table = try SegmentTable.open(snapshot.segmentsPath, in: context.storage)
