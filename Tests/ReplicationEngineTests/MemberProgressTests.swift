@@ -37,6 +37,25 @@ import Testing
     #expect(progress.report.bytesOnWire == 300)
   }
 
+  @Test("a run that is taken up again counts on from what its earlier life recorded")
+  func takenUpAgain() {
+    let (clock, before) = Self.make()
+    before.enter(.ship)
+    before.ship.restart(planned: 1000)
+    before.ship.add(done: 500, changed: 400, wire: 300)
+    clock.advance(seconds: 10)
+    before.update { $0.changeSource = "full" }
+    before.finish(.failed, reason: "another member failed, and the process ended before the group did")
+    let progress = MemberProgress(before.report, clock: clock)
+    clock.advance(seconds: 5)
+    let report = progress.report
+    #expect((report.state, report.reason, report.changeSource) == (.pending, "", "full"))
+    #expect((report.bytesTotal, report.bytesDone, report.bytesChanged, report.bytesOnWire) == (1000, 500, 400, 300))
+    #expect(report.seconds == 15)
+    progress.ship.complete()
+    #expect(progress.report.bytesDone == 1000)
+  }
+
   @Test("a finished report stays as it was")
   func finished() {
     let (clock, progress) = Self.make()

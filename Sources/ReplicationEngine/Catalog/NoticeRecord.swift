@@ -50,11 +50,15 @@ extension NoticeRecord {
       arguments: [peer, notice.volume, kind.rawValue])
   }
 
-  /// Keeps one for every peer that holds, or may hold, points of a volume.
+  /// Keeps one for every peer that holds, or may hold, points of a volume, or what a broken session of it staged.
   static func tell(_ database: Database, of volume: VolumeID, _ content: (String) throws -> VolumeNotice.Content) throws
   {
     let peers = try String.fetchAll(
-      database, sql: "SELECT DISTINCT peer FROM snapshot WHERE volume = ? ORDER BY peer", arguments: [volume])
+      database,
+      sql: """
+        SELECT peer FROM snapshot WHERE volume = ?
+        UNION SELECT peer FROM run JOIN runMember USING (uid) WHERE volume = ? ORDER BY peer
+        """, arguments: [volume, volume])
     for peer in peers {
       try NoticeRecord(peer: peer, notice: VolumeNotice(volume: volume, content: content(peer))).insert(database)
     }

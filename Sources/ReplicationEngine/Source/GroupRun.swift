@@ -172,10 +172,21 @@ final class GroupRun: Sendable {
       kind: task.kind, fullReason: task.fullReason, group: record.group, members: manifest,
       acceptShrink: record.request.acceptShrink, key: task.key, progress: task.progress)
     session.fullCopy = task.kind == .full ? task.fullCopy : .noBase
+    session.record = { [self] () throws(ReplError) in try recordProgress() }
     do throws(ReplError) {
       return try session.run()
     } catch {
       throw noteFailure(error, task)
+    }
+  }
+
+  /// What the members' reports say at this moment, for the next life of the run.
+  private func recordProgress() throws(ReplError) {
+    try context.database.write { [self] database in
+      // Made within the transaction: of two members that record at once, the later has the newer report.
+      var saved = record
+      saved.report = report(state: .running, reason: "")
+      try saved.save(database)
     }
   }
 

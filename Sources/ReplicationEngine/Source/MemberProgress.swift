@@ -9,10 +9,16 @@ final class MemberProgress: Sendable {
   private let state: Mutex<VolumeRunReport>
   private let remark = Mutex("")
 
+  /// - Parameter report: what is known so far: nothing, or what an earlier life of the run recorded.
   init(_ report: VolumeRunReport, clock: any EngineClock, shipping: EngineMetrics.Shipping? = nil) {
     self.clock = clock
-    ship = ShipProgress(shipping: shipping)
-    startedAt = clock.ticks()
+    let counts = ShipProgress.Counts(
+      planned: report.bytesTotal, done: report.bytesDone, changed: report.bytesChanged, wire: report.bytesOnWire)
+    ship = ShipProgress(counts: counts, shipping: shipping)
+    startedAt = clock.ticks() - report.seconds
+    var report = report
+    // How a member ended in a life that ended before its group did is not how it ends.
+    if report.state.isFinal { (report.state, report.reason) = (.pending, "") }
     state = Mutex(report)
   }
 

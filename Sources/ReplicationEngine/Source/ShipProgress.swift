@@ -15,10 +15,14 @@ final class ShipProgress: Sendable {
 
   /// Where the bytes of all sessions with the peer are counted; nil: nowhere.
   private let shipping: EngineMetrics.Shipping?
-  private let counts = Mutex(Counts())
+  private let counts: Mutex<Counts>
   private let cancelRequested = Atomic<Bool>(false)
 
-  init(shipping: EngineMetrics.Shipping? = nil) { self.shipping = shipping }
+  /// - Parameter counts: what an earlier life of the run recorded; it was counted for the peer then.
+  init(counts: Counts = Counts(), shipping: EngineMetrics.Shipping? = nil) {
+    self.counts = Mutex(counts)
+    self.shipping = shipping
+  }
 
   var snapshot: Counts { counts.withLock { $0 } }
   var isCancelled: Bool { cancelRequested.load(ordering: .relaxed) }
@@ -33,6 +37,9 @@ final class ShipProgress: Sendable {
       $0.changed = 0
     }
   }
+
+  /// The target has all of it: nothing of the plan is left to be worked off.
+  func complete() { counts.withLock { $0.done = $0.planned } }
 
   func add(done: UInt64 = 0, changed: UInt64 = 0, wire: UInt64 = 0) {
     counts.withLock {

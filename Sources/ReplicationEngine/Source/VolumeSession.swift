@@ -27,6 +27,9 @@ struct VolumeSession {
 
   /// Why, if everything is copied: for the count of such copies.
   var fullCopy = EngineMetrics.FullCopy.noBase
+  /// Makes what is known of the session's progress durable: when its plan is made, when everything is shipped and when
+  /// it is prepared, so that a run taken up again by a later process reports what was done before.
+  var record: @Sendable () throws(ReplError) -> Void = {}
   private var isFullCopyCounted = false
   private var sendKey = false
   private var watch: (any StillnessWatch)?
@@ -89,20 +92,35 @@ struct VolumeSession {
     if progress.ship.isCancelled { throw ReplError(.cancelled, subject: volume.label, cause: "the run was cancelled") }
     progress.enter(.begin)
     let reply = try begin()
-    if case .alreadySealed(let seal) = reply.outcome { return .sealed(seal) }
-    if case .prepared(let seal) = reply.outcome { return .prepared(seal) }
+    if let held = heldAlready(reply) { return held }
     progress.enter(.plan)
     let image = try openImage()
     defer { if watch == nil { try? image.close() } }
     try requireSize(image)
     let plan = try makePlan(reply.outcome, image)
     defer { plan.close() }
+    try record()
     if plan.kind == .full, !isFullCopyCounted {
       isFullCopyCounted = true
       context.metrics.fullCopy(fullCopy)
     }
     let seal = try shipWhole(plan, image, reply)
-    return try prove(seal, plan, image, reply)
+    try record()
+    let outcome = try prove(seal, plan, image, reply)
+    try record()
+    return outcome
+  }
+
+  /// What the target has of an earlier life of the session.
+  private func heldAlready(_ reply: BeginReply) -> Outcome? {
+    let outcome: Outcome
+    switch reply.outcome {
+    case .alreadySealed(let seal): outcome = .sealed(seal)
+    case .prepared(let seal): outcome = .prepared(seal)
+    case .base, .compareWith, .full: return nil
+    }
+    progress.ship.complete()
+    return outcome
   }
 
   private mutating func begin() throws(ReplError) -> BeginReply {

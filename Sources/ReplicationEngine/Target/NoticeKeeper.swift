@@ -1,3 +1,4 @@
+import BlockDiff
 import GRDB
 import ReplModel
 import WireProtocol
@@ -17,6 +18,7 @@ struct NoticeKeeper: Sendable {
   private func orphan(_ volume: VolumeID, _ peer: String) throws(ReplError) {
     let now = context.clock.now()
     try context.database.write { try TargetVolumeRecord.orphan($0, cluster: peer, volume: volume, at: now) }
+    try OrphanStaging(context: context).discard(try SourceVolume(cluster: peer, volume: volume))
   }
 
   private func doubt(_ volume: VolumeID, _ peer: String, since: Timestamp, reason: String) throws(ReplError) {

@@ -18,6 +18,7 @@ struct TargetRecovery: Sendable {
 
   func run() throws(ReplError) -> Report {
     var report = Report()
+    try OrphanStaging(context: context).discardAll()
     try adoptSealedStaging()
     try rollForward(&report)
     report.unfinished = try Promotion(context: context).finishAll()

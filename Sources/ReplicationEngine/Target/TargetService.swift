@@ -88,7 +88,7 @@ final class TargetService: Sendable {
     case .sendDocument, .fetchAnswer:
       throw ReplError(.refused, subject: "peer \(peer)", cause: "documents are not for the target")
     case .volumeNotice(let notice):
-      try NoticeKeeper(context: context).take(notice, from: peer)
+      try take(notice, peer)
       return .volumeNotice
     }
   }
@@ -331,6 +331,20 @@ final class TargetService: Sendable {
     context.events.post(
       namespace: session.volume.namespace, volume: session.volume.name, warning: true, "SealMismatch",
       "point \(seal.point) did not match its source twice; base \(base) is suspect until a full read proves it")
+  }
+
+  // MARK: Notices
+
+  /// A session of a volume that is gone ends with what it staged, but not while its proof writes there: the source says
+  /// it again.
+  private func take(_ notice: VolumeNotice, _ peer: String) throws(ReplError) {
+    guard case .deleted = notice.content else {
+      return try NoticeKeeper(context: context).take(notice, from: peer)
+    }
+    let source = try SourceVolume(cluster: peer, volume: notice.volume)
+    try requireNoProof(of: source)
+    if let running = sessions.withLock({ $0.removeValue(forKey: source) }) { end(running, discard: true) }
+    try commits.withLock { _ throws(ReplError) in try NoticeKeeper(context: context).take(notice, from: peer) }
   }
 
   // MARK: Commit

@@ -125,6 +125,66 @@ import WireProtocol
     #expect(try world.target.database.read { try TargetVolumeRecord.all($0) }.isEmpty)
   }
 
+  /// Whether anything is staged of the first volume.
+  private static func isStaged(_ world: World) throws -> Bool {
+    let source = try SourceVolume(cluster: "source", volume: world.volumes[0].id)
+    return try world.target.disk.exists(world.target.layout.staging(source).directory)
+  }
+
+  @Test("what a broken session staged goes with the notice that the volume is deleted, said once or twice")
+  func stagingOfDeleted() throws {
+    let world = try World.written(1)
+    world.cutBefore = { if case .sealSession = $0 { true } else { false } }
+    #expect(try world.migrate()?.state == .failed)
+    try world.rebootTarget()
+    #expect(try Self.isStaged(world), "it might be resumed")
+    world.cutAfter = { if case .volumeNotice = $0 { true } else { false } }
+    try world.source.database.write { try NoticeRecord.tell($0, of: world.volumes[0].id) { _ in .deleted } }
+    #expect(throws: ReplError.self) { try Self.tell(world) }
+    #expect(try !Self.isStaged(world))
+    world.cutAfter = { _ in false }
+    try Self.tell(world)
+    #expect(try Self.notices(world) == 0)
+    try world.rebootTarget()
+    #expect(try !Self.isStaged(world))
+  }
+
+  @Test("a member that was prepared of a deleted volume is let go, and no start makes it a point")
+  func preparedOfDeleted() throws {
+    let world = try World.written(1)
+    world.cutBefore = { if case .commitGroup = $0 { true } else { false } }
+    #expect(try world.migrate()?.state == .failed)
+    try world.source.database.write { try NoticeRecord.tell($0, of: world.volumes[0].id) { _ in .deleted } }
+    try Self.tell(world)
+    #expect(try world.target.database.read { try PreparedRecord.all($0) }.isEmpty)
+    #expect(try !Self.isStaged(world))
+    try world.rebootTarget()
+    #expect(try world.points(world.volumes[0]).isEmpty)
+  }
+
+  @Test("a start makes up for a crash between the record that a volume is deleted and the end of its staging")
+  func stagingAtStart() throws {
+    for request in [RunStage.seal, .commit] {
+      let world = try World.written(1)
+      world.cutBefore = {
+        switch $0 {
+        case .sealSession: request == .seal
+        case .commitGroup: request == .commit
+        default: false
+        }
+      }
+      #expect(try world.migrate()?.state == .failed)
+      try world.target.database.write {
+        try TargetVolumeRecord.orphan(
+          $0, cluster: "source", volume: world.volumes[0].id, at: Timestamp(nanoseconds: 1))
+      }
+      #expect(try Self.isStaged(world))
+      try world.rebootTarget()
+      #expect(try !Self.isStaged(world))
+      #expect(try world.points(world.volumes[0]).isEmpty)
+    }
+  }
+
   @Test("a source that has the volume after all gets its points back")
   func adopted() throws {
     let world = try World.written(1)

@@ -69,6 +69,39 @@ import WireProtocol
     try world.check()
   }
 
+  @Test(
+    "what was prepared or sealed before the source's power cut is reported as it was done: why in full, and how much",
+    arguments: [RunStage.begin, .commit, .done])
+  func reportedAfterPowerCut(_ stage: RunStage) throws {
+    let world = try World.written(2)
+    let second = world.volumes[1].id
+    world.onRequest = { [unowned world] request in
+      switch request {
+      case .beginSession(let begin) where stage == .begin && begin.volume == second:
+        world.source.disk.gate.stopAfter(0)
+      case .sealSession(let seal) where stage == .commit && seal.seal.volume == second:
+        world.source.power.cutAfterCommits(1)
+      case .commitGroup where stage == .done: world.source.power.cutAfterCommits(1)
+      default: break
+      }
+    }
+    #expect(try world.migrate() == nil)
+    world.onRequest = { _ in }
+    try world.rebootSource()
+    world.shippedBytes = 0
+    try world.resumeRuns()
+    #expect(world.lastReport?.state == .succeeded)
+    #expect(world.shippedBytes == (stage == .begin ? 1 << 20 : 0), "the first volume was shipped before")
+    let report = try #require(world.lastReport?.volumes.first)
+    #expect(report.changeSource == "full")
+    #expect(report.fullReason == "first copy of the volume")
+    #expect(report.bytesTotal >= 1 << 20)
+    #expect(report.bytesDone == report.bytesTotal)
+    #expect(report.bytesChanged == 1 << 20)
+    #expect(report.bytesOnWire >= 1 << 20)
+    try world.check()
+  }
+
   @Test("a run that is cancelled leaves no point and nothing staged, and the next one begins anew")
   func cancelled() throws {
     let world = try World.written(2)
