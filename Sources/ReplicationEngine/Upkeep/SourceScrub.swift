@@ -48,7 +48,10 @@ struct SourceScrub: Sendable {
   ) throws(ReplError) {
     guard let volume = try context.database.read({ try VolumeRecord.find($0, twin.volume) }),
       let key = try context.database.read({ try LineageKeys.find($0, volume.lineage) })
-    else { return }
+    else {
+      // An error, so that the pass rests: it would be the next one again.
+      throw ReplError(.notFound, subject: "volume \(twin.volume)", cause: "is gone, or has no fingerprint key")
+    }
     // Trust comes back with one whole twin that is clean, not with parts of several.
     if volume.distrustReason != nil { return try whole(pass, twin, book, pace) }
     let image = try context.storage.open(twin.imagePath, .read)
