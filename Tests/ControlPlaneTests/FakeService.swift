@@ -260,6 +260,10 @@ actor FakeService: ReplicationService {
       ], pairs: paired, volumes: held, activeMigrations: runs.values.filter { !$0.state.isFinal }.count)
   }
 
+  private var brokenBy: [HealthFinding] = []
+  func fail(with faults: [HealthFinding]) { brokenBy = faults }
+  func faults() async -> [HealthFinding] { brokenBy }
+
   nonisolated func events() -> AsyncStream<EngineEvent> {
     let (stream, continuation) = AsyncStream.makeStream(of: EngineEvent.self)
     Task { await subscribe(continuation) }

@@ -15,6 +15,19 @@ import Testing
         """)
   }
 
+  @Test func aVolumeHasALineForEachClusterItGoesTo() {
+    let volume: JSONValue = [
+      "namespace": "shop", "name": "db", "role": "source", "lagSeconds": 1020,
+      "targets": [["cluster": "site-b", "lagSeconds": 3], ["cluster": "site-c", "lagSeconds": 1020]],
+    ]
+    let held: JSONValue = ["namespace": "shop", "name": "mail", "role": "target", "sourceCluster": "site-a"]
+    let lines = VolumeTable.text([volume, held], wide: false).split(separator: "\n").map {
+      $0.split(separator: " ").map(String.init)
+    }
+    #expect(lines.dropFirst().map { $0[3] } == ["site-b", "site-c", "site-a"])
+    #expect(lines[1].contains("3.0s") && lines[2].contains("17m0s"))
+  }
+
   @Test func globalOptionsMayStandAnywhere() {
     #expect(
       GlobalOptions.moved(["-n", "shop", "get", "--output=json", "pv", "--socket", "/s"])

@@ -79,7 +79,7 @@ struct DocumentConnectionTests {
       clockSteps: ClockStepWatch(clock: SystemClock()))
     let responder = ControlResponder(
       configuration: west.configuration, trust: west.trust, service: TargetService(context: context),
-      documents: documents, repairs: RepairBoard(), clock: SystemClock(),
+      documents: documents, repairs: RepairBoard(), heardClocks: HeardClocks(), clock: SystemClock(),
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     return try listen { responder.serve($0) }
   }

@@ -11,6 +11,8 @@ public struct PoolLayout: Hashable, Sendable {
   public var root: String { pool + "/.repl-agent" }
   public var superblock: String { root + "/superblock" }
   public var lock: String { root + "/lock" }
+  /// Written, synced and read back now and then, to see whether the file system works.
+  public var probe: String { root + "/probe" }
   public var snapshots: String { root + "/snapshots" }
   public var staging: String { root + "/staging" }
   public var ready: String { root + "/ready" }

@@ -4,6 +4,7 @@ import Hummingbird
 import Logging
 import MetricsExposition
 import NIOCore
+import ReplicationEngine
 
 /// Turns HTTP requests into ``APIRequest`` and answers back; knows no kind and no verb.
 struct APIServer: HTTPResponder {
@@ -55,6 +56,10 @@ struct APIServer: HTTPResponder {
     if request.method == "GET", let answer = discovery.answer(request) { return answer }
     if request.method == "GET", request.path == ["metrics"], let page {
       return .bytes(200, contentType: ExpositionText.contentType, Array(await page.text().utf8))
+    }
+    if request.method == "GET", [["healthz"], ["readyz"]].contains(request.path) {
+      let faults = await agent.service.faults()
+      return faults.isEmpty ? .text(200, "ok") : .text(503, Self.text(faults))
     }
     if let answer = try await agent.answer(request) { return answer }
     if let answer = try await objects.answer(request) { return answer }
@@ -118,6 +123,11 @@ struct APIServer: HTTPResponder {
       status: HTTPResponse.Status(code: code),
       headers: [.contentType: type, .cacheControl: "no-cache, private"],
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+  }
+
+  /// One line for each.
+  static func text(_ faults: [HealthFinding]) -> String {
+    faults.map { "\($0.subject): \($0.text)\n" }.joined()
   }
 
   /// The text of a quoted string in a header.

@@ -29,7 +29,7 @@ struct Discovery: Sendable {
     let aggregated = Negotiation.accepts(request.accept, Self.aggregatedType)
     switch request.path {
     case ["version"]: return .json(200, Self.version)
-    case ["healthz"], ["livez"], ["readyz"]: return .text(200, "ok")
+    case ["livez"]: return .text(200, "ok")
     case ["api"] where aggregated: return aggregate([(group: "", version: "v1")])
     case ["apis"] where aggregated: return aggregate(registry.groups)
     case ["api"]: return .json(200, ["kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []])

@@ -24,8 +24,8 @@ struct MetricsResponder: HTTPResponder {
   typealias Context = PeerContext
 
   var page: MetricsPage
-  /// Whether the agent can do its work.
-  var isHealthy: @Sendable () async -> Bool
+  /// What keeps the agent from its work, a line each; empty when nothing does.
+  var faults: @Sendable () async -> String
 
   func respond(to request: Request, context: PeerContext) async throws -> Response {
     let response = await answer(request)
@@ -40,7 +40,8 @@ struct MetricsResponder: HTTPResponder {
       return response
     }
     if request.uri.path == "/healthz" {
-      return await isHealthy() ? Self.text(.ok, "ok\n") : Self.text(.serviceUnavailable, "the engine does not answer\n")
+      let faults = await faults()
+      return faults.isEmpty ? Self.text(.ok, "ok\n") : Self.text(.serviceUnavailable, faults)
     }
     return Self.text(.ok, await page.text(), type: ExpositionText.contentType)
   }

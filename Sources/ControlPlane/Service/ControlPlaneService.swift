@@ -112,7 +112,11 @@ public struct ControlPlaneService: Sendable {
   private var metricsListener: MetricsListener? {
     guard let address = configuration.metricsListen, let page else { return nil }
     let service = service
-    let responder = MetricsResponder(page: page) { (try? await service.status()) != nil }
+    let responder = MetricsResponder(page: page) {
+      let faults = await service.faults()
+      guard faults.isEmpty else { return APIServer.text(faults) }
+      return (try? await service.status()) == nil ? "the engine does not answer\n" : ""
+    }
     return MetricsListener(address, responder, logger: logger)
   }
 

@@ -14,12 +14,13 @@ struct StatusCommand: ParsableCommand {
 
   private static func text(_ report: JSONValue) -> String {
     var parts = [
+      health(report),
       """
       Cluster:             \(Field.text(report, "clusterID"))
       Node:                \(Field.text(report, "node"))
       Version:             \(Field.text(report, "version"))
       Running migrations:  \(Field.text(report, "activeMigrations"))
-      """
+      """,
     ]
     var pools = TextTable(["POOL", "PATH", "FILESYSTEM", "TARGET", "TOTAL", "AVAILABLE", "SPACE"])
     pools.rows = (report["pools"]?.array ?? []).map { pool in
@@ -56,25 +57,39 @@ struct StatusCommand: ParsableCommand {
     if !volumes.isEmpty { parts.append(VolumeTable.text(volumes, wide: false)) }
     return parts.joined(separator: "\n\n")
   }
+
+  /// What is wrong comes before everything else.
+  private static func health(_ report: JSONValue) -> String {
+    let findings = report["health"]?.array ?? []
+    guard !findings.isEmpty else { return "Health:              ok" }
+    let lines = findings.map { "  \(Field.text($0, "subject")): \(Field.text($0, "text"))" }
+    let count = findings.count == 1 ? "1 problem" : "\(findings.count) problems"
+    return (["Health:              \(count)"] + lines).joined(separator: "\n")
+  }
 }
 
+/// Volumes as lines: an own volume that goes to several clusters has a line for each.
 enum VolumeTable {
   static func text(_ volumes: [JSONValue], wide: Bool) -> String {
-    var table = TextTable(["NAMESPACE", "NAME", "ROLE", "SIZE", "CHANGE-SOURCE", "LAG", "POOL", "PATH"])
-    if wide { table.header += ["ID", "SOURCE-CLUSTER", "REASON"] }
-    table.rows = volumes.map { volume in
-      var row = [
-        Field.text(volume, "namespace"), Field.text(volume, "name"), Field.text(volume, "role"),
-        Field.size(volume, "sizeBytes"), Field.text(volume, "changeSource"), Field.seconds(volume, "lagSeconds"),
-        Field.text(volume, "pool"), Field.text(volume, "path"),
-      ]
-      if wide {
-        row += [
-          Field.text(volume, "id"), Field.text(volume, "sourceCluster"), Field.text(volume, "changeSourceReason"),
-        ]
+    var table = TextTable(["NAMESPACE", "NAME", "ROLE", "PEER", "SIZE", "CHANGE-SOURCE", "LAG", "POOL", "PATH"])
+    if wide { table.header += ["ID", "REASON"] }
+    table.rows = volumes.flatMap { volume in
+      let targets = volume["targets"]?.array ?? []
+      guard !targets.isEmpty else {
+        return [row(volume, peer: Field.text(volume, "sourceCluster"), lag: volume, wide)]
       }
-      return row
+      return targets.map { row(volume, peer: Field.text($0, "cluster"), lag: $0, wide) }
     }
     return table.text
+  }
+
+  private static func row(_ volume: JSONValue, peer: String, lag: JSONValue, _ wide: Bool) -> [String] {
+    var row = [
+      Field.text(volume, "namespace"), Field.text(volume, "name"), Field.text(volume, "role"), peer,
+      Field.size(volume, "sizeBytes"), Field.text(volume, "changeSource"), Field.seconds(lag, "lagSeconds"),
+      Field.text(volume, "pool"), Field.text(volume, "path"),
+    ]
+    if wide { row += [Field.text(volume, "id"), Field.text(volume, "changeSourceReason")] }
+    return row
   }
 }

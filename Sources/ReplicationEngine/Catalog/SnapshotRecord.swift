@@ -71,6 +71,17 @@ extension SnapshotRecord {
     return all.filter { peer == nil || $0.peer == peer }
   }
 
+  /// By peer: when the newest snapshot that is sealed there was taken.
+  static func newestSealed(_ database: Database, volume: VolumeID) throws -> [String: Timestamp] {
+    let rows = try Row.fetchAll(
+      database,
+      sql: """
+        SELECT peer, takenAt, MAX(generation) FROM snapshot WHERE volume = ? AND state = 'sealed' GROUP BY peer
+        """, arguments: [volume])
+    return try Dictionary(
+      rows.map { (try $0.value("peer"), try $0.value("takenAt")) }, uniquingKeysWith: { first, _ in first })
+  }
+
   static func find(_ database: Database, _ point: PointID) throws -> SnapshotRecord? {
     try Row.fetchOne(database, sql: "SELECT * FROM snapshot WHERE point = ?", arguments: [point])
       .map(SnapshotRecord.init(row:))

@@ -8,6 +8,8 @@ final class PeerLinks: Sendable {
   private let database: AgentDatabase
   private let trust: TrustStore
   private let clock: any EngineClock
+  /// What is known of the clocks of peers that send heartbeats and get none.
+  let heardClocks = HeardClocks()
   private let links = Mutex<[String: PeerConnection]>([:])
 
   init(configuration: EngineConfiguration, database: AgentDatabase, trust: TrustStore, clock: any EngineClock) {
@@ -47,5 +49,7 @@ final class PeerLinks: Sendable {
   }
 
   /// Peer's clock minus ours in nanoseconds, 0 when not known.
-  func clockOffset(_ cluster: String) -> Int64 { existing(cluster)?.clockOffset ?? 0 }
+  func clockOffset(_ cluster: String) -> Int64 {
+    existing(cluster)?.clockOffset ?? heardClocks.offset(of: cluster) ?? 0
+  }
 }

@@ -199,11 +199,18 @@ extension ReplicationEngine: ReplicationService {
 
   public func status() async throws(ReplError) -> AgentReport {
     try await runOnThread("status") { [self] () throws(ReplError) in
-      AgentReport(
-        clusterID: configuration.clusterID, node: configuration.node, version: configuration.version,
-        pools: try poolReports(), pairs: try pairService.all(), peers: try pairService.peers(),
-        volumes: try volumeReports(),
-        activeMigrations: runs.activeCount)
+      let (pools, pairs, volumes) = (try poolReports(), try pairService.all(), try volumeReports())
+      return AgentReport(
+        clusterID: configuration.clusterID, node: configuration.node, version: configuration.version, pools: pools,
+        pairs: pairs, peers: try pairService.peers(), volumes: volumes, activeMigrations: runs.activeCount,
+        health: HealthCheck.findings(pools: pools, pairs: pairs, volumes: volumes))
+    }
+  }
+
+  public func faults() -> [HealthFinding] {
+    pools.entries.compactMap { entry in
+      let fault = probes.fault(of: entry.name)
+      return fault.isEmpty ? nil : HealthFinding(subject: "pool \(entry.name)", text: fault)
     }
   }
 

@@ -25,6 +25,7 @@ public final class ReplicationEngine: Sendable {
   let repairs = RepairBoard()
   let documents = DocumentDesk()
   let documentGate = DocumentGate()
+  let probes: PoolProbes
   private let server: PeerServer
   private let stateLock: any PoolLockHandle
   private let upkeep = Mutex<Upkeep?>(nil)
@@ -54,6 +55,7 @@ public final class ReplicationEngine: Sendable {
     database = try AgentDatabase.open(configuration.stateDirectory + "/agent.db")
     pools = try PoolSet.open(configuration, database: database, storage: storage)
     hub = EventHub()
+    probes = PoolProbes(clock: clock, events: hub)
     trust = try TrustStore(configuration: configuration, database: database, clock: clock)
     links = PeerLinks(configuration: configuration, database: database, trust: trust, clock: clock)
     background = try BackgroundWork()
@@ -89,7 +91,7 @@ public final class ReplicationEngine: Sendable {
     server = try PeerServer(
       configuration: configuration, trust: trust, service: target,
       pairing: PairingResponder(configuration: configuration, trust: trust, clock: clock, logger: logger),
-      documents: documents, repairs: repairs, clock: clock, logger: logger)
+      documents: documents, repairs: repairs, heardClocks: links.heardClocks, clock: clock, logger: logger)
   }
 
   private func start() throws(ReplError) {

@@ -11,7 +11,7 @@ extension ReplicationEngine {
   }
 
   func report(_ volume: VolumeRecord) throws(ReplError) -> VolumeReport {
-    let newest = try database.read { try SnapshotRecord.all($0, volume: volume.id) }.first { $0.state == .sealed }
+    let targets = try targets(of: volume)
     let distrust = volume.distrustReason
     let canClone = volume.pool != nil
     return VolumeReport(
@@ -19,8 +19,24 @@ extension ReplicationEngine {
       sizeBytes: currentSize(volume), role: volume.role,
       changeSource: canClone && distrust == nil ? "reflink" : "digest",
       changeSourceReason: distrust ?? (canClone ? "" : digestReason(volume)), pool: volume.pool ?? "",
-      sourceCluster: "",
-      lagSeconds: newest.map { max(0, clock.now().seconds(since: $0.takenAt)) })
+      sourceCluster: "", lagSeconds: targets.compactMap(\.lagSeconds).max(), targets: targets)
+  }
+
+  /// One entry for each cluster the volume goes to: those that a pair is with, or, with no such pair left, those that
+  /// hold points of it.
+  private func targets(of volume: VolumeRecord) throws(ReplError) -> [VolumeTarget] {
+    let (sealed, paired) = try database.read { database in
+      (try SnapshotRecord.newestSealed(database, volume: volume.id), Set(try PairRecord.all(database).map(\.peer)))
+    }
+    let ended = source.lastSessions.entries(of: volume.id.description)
+    let wanted = Set(sealed.keys).union(ended.keys).intersection(paired)
+    let now = clock.now()
+    return (wanted.isEmpty ? Set(sealed.keys) : wanted).sorted().map { cluster in
+      let last = ended[cluster]
+      return VolumeTarget(
+        cluster: cluster, lagSeconds: sealed[cluster].map { max(0, now.seconds(since: $0)) },
+        failedRuns: last?.failures ?? 0, lastFailure: (last?.failures ?? 0) > 0 ? last?.report.reason ?? "" : "")
+    }
   }
 
   private func currentSize(_ volume: VolumeRecord) -> UInt64 {
@@ -50,7 +66,8 @@ extension ReplicationEngine {
       sizeBytes: newest?.seal.size ?? 0, role: promotion == nil ? volume.role : .target, changeSource: "",
       changeSourceReason: "", pool: volume.pool,
       sourceCluster: volume.cluster,
-      lagSeconds: newest.map { max(0, clock.now().seconds(since: $0.seal.takenAt) + offset) })
+      lagSeconds: newest.map { max(0, clock.now().seconds(since: $0.seal.takenAt) + offset) },
+      suspectPoints: points.count { $0.state == .suspect })
   }
 
   private func promoted(
@@ -66,7 +83,11 @@ extension ReplicationEngine {
   func poolReports() throws(ReplError) -> [PoolReport] {
     var reports: [PoolReport] = []
     for entry in pools.entries {
-      let space = try pools.storage.space(at: entry.layout.pool)
+      var fault = probes.fault(of: entry.name)
+      var space = FileSystemSpace(total: 0, available: 0)
+      do throws(ReplError) { space = try pools.storage.space(at: entry.layout.pool) } catch {
+        if fault.isEmpty { fault = "\(error)" }
+      }
       let level: String =
         switch pools.watermarks.level(of: space) {
         case .ok: "ok"
@@ -82,7 +103,7 @@ extension ReplicationEngine {
       reports.append(
         PoolReport(
           name: entry.name, path: entry.layout.pool, fileSystem: kind, target: entry.pool.supportsPoints,
-          totalBytes: space.total, availableBytes: space.available, space: level))
+          totalBytes: space.total, availableBytes: space.available, space: level, fault: fault))
     }
     return reports
   }

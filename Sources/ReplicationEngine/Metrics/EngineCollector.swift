@@ -60,6 +60,8 @@ struct EngineFigures {
   /// A pool whose file system cannot be asked is left out: the others are still of interest.
   private mutating func addPools() {
     for entry in engine.pools.entries {
+      let isFaulty = !engine.probes.fault(of: entry.name).isEmpty
+      set.add(EngineDefinitions.poolFault, [("pool", entry.name)], isFaulty ? 1 : 0)
       guard let space = try? engine.pools.storage.space(at: entry.layout.pool) else { continue }
       let label: MetricLabels = [("pool", entry.name)]
       set.add(EngineDefinitions.poolSize, label, Double(space.total))

@@ -11,7 +11,7 @@ final class PeerServer: Sendable {
 
   init(
     configuration: EngineConfiguration, trust: TrustStore, service: TargetService, pairing: PairingResponder,
-    documents: DocumentDesk, repairs: RepairBoard, clock: any EngineClock, logger: Logger
+    documents: DocumentDesk, repairs: RepairBoard, heardClocks: HeardClocks, clock: any EngineClock, logger: Logger
   ) throws(ReplError) {
     let pins: TLSTrust = .pinnedAuthorities { trust.pinnedAuthorities() }
     let identity: TLSSettings.IdentityProvider = { () throws(ReplError) in try trust.identity() }
@@ -32,8 +32,7 @@ final class PeerServer: Sendable {
     }
     let responder = ControlResponder(
       configuration: configuration, trust: trust, service: service, documents: documents, repairs: repairs,
-      clock: clock,
-      logger: logger)
+      heardClocks: heardClocks, clock: clock, logger: logger)
     control = try TLSListener(
       address: configuration.listenAddress, port: configuration.controlPort, settings: controlSettings, log: refusals
     ) { connection in
@@ -70,6 +69,7 @@ struct ControlResponder: Sendable {
   let service: TargetService
   let documents: DocumentDesk
   let repairs: RepairBoard
+  let heardClocks: HeardClocks
   let clock: any EngineClock
   let logger: Logger
 
@@ -123,6 +123,7 @@ struct ControlResponder: Sendable {
     }
     switch request {
     case .heartbeat(let heartbeat):
+      heardClocks.heard(heartbeat.sentAt, from: peer, at: arrived)
       return .heartbeat(
         HeartbeatReply(
           sentAt: heartbeat.sentAt, receivedAt: arrived, repliedAt: clock.now(),

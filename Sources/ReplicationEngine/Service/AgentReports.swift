@@ -8,9 +8,11 @@ public struct PoolReport: Hashable, Sendable, Codable {
   public var availableBytes: UInt64
   /// `ok`, `low` or `floor`.
   public var space: String
+  /// Why the pool cannot be worked with; empty when it can.
+  public var fault: String
   public init(
     name: String, path: String, fileSystem: String, target: Bool, totalBytes: UInt64, availableBytes: UInt64,
-    space: String
+    space: String, fault: String = ""
   ) {
     self.name = name
     self.path = path
@@ -19,6 +21,7 @@ public struct PoolReport: Hashable, Sendable, Codable {
     self.totalBytes = totalBytes
     self.availableBytes = availableBytes
     self.space = space
+    self.fault = fault
   }
 }
 
@@ -33,9 +36,11 @@ public struct AgentReport: Hashable, Sendable, Codable {
   public var volumes: [VolumeReport]
   /// Runs that are not final.
   public var activeMigrations: Int
+  /// What is wrong, most urgent first; empty when nothing is.
+  public var health: [HealthFinding]
   public init(
     clusterID: String, node: String, version: String, pools: [PoolReport], pairs: [PairReport],
-    peers: [PeerReport] = [], volumes: [VolumeReport], activeMigrations: Int
+    peers: [PeerReport] = [], volumes: [VolumeReport], activeMigrations: Int, health: [HealthFinding] = []
   ) {
     self.clusterID = clusterID
     self.node = node
@@ -45,6 +50,7 @@ public struct AgentReport: Hashable, Sendable, Codable {
     self.peers = peers
     self.volumes = volumes
     self.activeMigrations = activeMigrations
+    self.health = health
   }
 }
 

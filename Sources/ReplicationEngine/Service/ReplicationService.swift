@@ -61,6 +61,8 @@ public protocol ReplicationService: Sendable {
 
   /// What the agent is doing, its pools and peers.
   func status() async throws(ReplError) -> AgentReport
+  /// What keeps the agent from its work at this moment; empty when nothing does. Never blocks.
+  func faults() async -> [HealthFinding]
   /// What happened, for events and logs; each subscriber gets all from now on, bounded to the newest 1,024.
   func events() -> AsyncStream<EngineEvent>
 }

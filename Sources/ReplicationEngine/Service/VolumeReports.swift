@@ -2,6 +2,24 @@ public enum VolumeRole: String, Sendable, Codable {
   case source, target, promoted, demoted
 }
 
+/// How the copy of a volume at one cluster stands.
+public struct VolumeTarget: Hashable, Sendable, Codable {
+  public var cluster: String
+  /// Seconds since the newest point sealed there was taken; nil before the first.
+  public var lagSeconds: Double?
+  /// Migrations to it that failed since the last one that did not.
+  public var failedRuns: Int
+  /// Why the last of them failed; empty when none did.
+  public var lastFailure: String
+
+  public init(cluster: String, lagSeconds: Double?, failedRuns: Int = 0, lastFailure: String = "") {
+    self.cluster = cluster
+    self.lagSeconds = lagSeconds
+    self.failedRuns = failedRuns
+    self.lastFailure = lastFailure
+  }
+}
+
 /// A volume as people and programs see it. `replctl volume … -o json` prints these fields by these names.
 public struct VolumeReport: Hashable, Sendable, Codable {
   public var id: String
@@ -18,11 +36,16 @@ public struct VolumeReport: Hashable, Sendable, Codable {
   public var pool: String
   /// Cluster id of the source, for a target.
   public var sourceCluster: String
-  /// Seconds since the newest sealed point was taken; nil before the first.
+  /// Seconds since the newest sealed point was taken, of the target that is furthest behind; nil before the first.
   public var lagSeconds: Double?
+  /// For a source: the clusters it is replicated to, ascending.
+  public var targets: [VolumeTarget]
+  /// For a target: points that are not to be relied on until they are read.
+  public var suspectPoints: Int
   public init(
     id: String, namespace: String, name: String, path: String, sizeBytes: UInt64, role: VolumeRole,
-    changeSource: String, changeSourceReason: String, pool: String, sourceCluster: String, lagSeconds: Double?
+    changeSource: String, changeSourceReason: String, pool: String, sourceCluster: String, lagSeconds: Double?,
+    targets: [VolumeTarget] = [], suspectPoints: Int = 0
   ) {
     self.id = id
     self.namespace = namespace
@@ -35,5 +58,7 @@ public struct VolumeReport: Hashable, Sendable, Codable {
     self.pool = pool
     self.sourceCluster = sourceCluster
     self.lagSeconds = lagSeconds
+    self.targets = targets
+    self.suspectPoints = suspectPoints
   }
 }

@@ -27,7 +27,11 @@ final class Upkeep: Sendable {
       every(1) { engine?.scrubOnce { self.isStopped } }
     }
     let space = try WorkerThread(name: "space") { [self, weak engine] in
-      every(10) { if let engine { SpaceKeeper(context: engine.source).run() } }
+      every(10) {
+        guard let engine else { return }
+        engine.probes.tellChanges(of: engine.pools.entries.map(\.name))
+        SpaceKeeper(context: engine.source).run()
+      }
     }
     let retention = try WorkerThread(name: "retention") { [self, weak engine] in
       every(Self.retentionInterval) {
@@ -38,6 +42,12 @@ final class Upkeep: Sendable {
       every(Self.promotionInterval) { engine?.finishPromotions() }
     }
     threads.withLock { $0 = [ticks, heartbeats, scrubs, space, retention, promotions] }
+    for entry in engine.pools.entries {
+      // Not waited for at the end: a file system that hangs would hold up the stop.
+      _ = try WorkerThread(name: "probe") { [self, weak engine] in
+        every(PoolProbes.interval) { if let engine { engine.probes.probe(entry, engine.pools.storage) } }
+      }
+    }
   }
 
   var isStopped: Bool { stopSignal.load(ordering: .relaxed) }

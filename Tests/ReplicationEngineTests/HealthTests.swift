@@ -1,0 +1,92 @@
+import ReplModel
+import Testing
+
+@testable import ReplicationEngine
+
+@Suite("What is wrong is said first")
+struct HealthTests {
+  private func volume(_ name: String, targets: [VolumeTarget] = [], suspect: Int = 0) -> VolumeReport {
+    VolumeReport(
+      id: "", namespace: "shop", name: name, path: "", sizeBytes: 0, role: .source, changeSource: "reflink",
+      changeSourceReason: "", pool: "main", sourceCluster: "", lagSeconds: nil, targets: targets,
+      suspectPoints: suspect)
+  }
+
+  private func pool(_ space: String, fault: String = "") -> PoolReport {
+    PoolReport(
+      name: "main", path: "/pool", fileSystem: "xfs", target: true, totalBytes: 100, availableBytes: 3, space: space,
+      fault: fault)
+  }
+
+  private func pair(ready: Bool = true, reason: String = "", offset: Double? = 0) -> PairReport {
+    PairReport(
+      reference: ObjectReference(kind: "ClusterPair", namespace: "shop", name: "site-b", uid: ""),
+      peerClusterID: "site-b", host: "b", port: 9001, mode: .default, ready: ready, reason: reason,
+      clockOffsetSeconds: offset)
+  }
+
+  private func texts(
+    _ pools: [PoolReport] = [], _ pairs: [PairReport] = [], _ volumes: [VolumeReport] = []
+  ) -> [String] {
+    HealthCheck.findings(pools: pools, pairs: pairs, volumes: volumes).map { "\($0.subject): \($0.text)" }
+  }
+
+  @Test("Where nothing is wrong, nothing is said")
+  func healthy() {
+    let fine = VolumeTarget(cluster: "site-b", lagSeconds: 3)
+    #expect(texts([pool("ok")], [pair(offset: -4.9)], [volume("db", targets: [fine])]).isEmpty)
+  }
+
+  @Test("Pools come first, then volumes, then pairs")
+  func order() {
+    let failing = VolumeTarget(cluster: "site-c", lagSeconds: 900, failedRuns: 3, lastFailure: "no room")
+    let found = texts(
+      [pool("low"), pool("ok", fault: "its file system fails")],
+      [pair(ready: false, reason: "connection refused"), pair(offset: 61.04)],
+      [volume("db", targets: [failing]), volume("logs", suspect: 2)])
+    #expect(
+      found == [
+        "pool main: 3 of 100 bytes are free: no snapshots are taken, old ones go",
+        "pool main: its file system fails",
+        "volume shop/db: the last 3 migrations to site-c failed: no room",
+        "volume shop/logs: 2 recovery points are suspect: replctl verify logs reads one again",
+        "pair shop/site-b: not ready: connection refused",
+        "pair shop/site-b: the clock of site-b is 61.0 s ahead of this one",
+      ])
+  }
+
+  @Test("Failures in a row are counted by volume and peer; a success ends the row, a cancelled run is neither")
+  func failuresInARow() {
+    let sessions = LastSessions()
+    func end(_ state: RunState, peer: String = "site-b") {
+      var report = VolumeRunReport(volume: "v", namespace: "shop", name: "db")
+      report.state = state
+      sessions.record(report, peer: peer)
+    }
+    end(.failed)
+    end(.failed)
+    end(.cancelled)
+    end(.failed, peer: "site-c")
+    #expect(sessions.entries(of: "v").mapValues(\.failures) == ["site-b": 2, "site-c": 1])
+    end(.succeeded)
+    #expect(sessions.entries(of: "v")["site-b"]?.failures == 0)
+    #expect(sessions.entries(of: "another").isEmpty)
+  }
+
+  @Test("The clock of a peer that only sends heartbeats is known from them, nearest by the quickest")
+  func heardClocks() {
+    let clocks = HeardClocks()
+    #expect(clocks.offset(of: "site-a") == nil)
+    let arrived = Timestamp(nanoseconds: 1_700_000_000_000_000_000)
+    for delay: Int64 in [900, 20, 400] {
+      let sent = Timestamp(nanoseconds: arrived.nanoseconds + 50_000_000_000 - delay * 1_000_000)
+      clocks.heard(sent, from: "site-a", at: arrived)
+    }
+    #expect(clocks.offset(of: "site-a") == 49_980_000_000)
+    clocks.heard(Timestamp(nanoseconds: .min), from: "site-a", at: arrived)
+    #expect(clocks.offset(of: "site-a") == 49_980_000_000)
+    // After a step of a clock the new offset is believed once the old ones have gone.
+    for _ in 0..<8 { clocks.heard(arrived, from: "site-a", at: arrived) }
+    #expect(clocks.offset(of: "site-a") == 0)
+  }
+}
