@@ -19,6 +19,7 @@ public final class ReplicationEngine: Sendable {
   let trust: TrustStore
   let links: PeerLinks
   let runs: RunBoard
+  let heartbeats: Heartbeats
   let hub: EventHub
   let clock: any EngineClock
   let logger: Logger
@@ -74,6 +75,7 @@ public final class ReplicationEngine: Sendable {
         background: { [background] in background.submit($0) }, repairs: repairs,
         clockSteps: ClockStepWatch(clock: clock), metrics: metrics))
     runs = RunBoard(context: source, links: links, logger: logger)
+    heartbeats = Heartbeats(ask: PeerWatch(source: source, links: links, logger: logger).ask)
     source.activity.ask { [weak runs] in runs?.isBusy($0) ?? false }
     let report = try TargetRecovery(context: target.context).run()
     for directory in report.unrecorded {

@@ -47,6 +47,8 @@ final class PeerConnection: PeerLink {
   var maxChunk: UInt32 { state.withLock { $0.negotiation?.maxChunk ?? 1 << 20 } }
   /// Peer's clock minus ours in nanoseconds; nil before the first heartbeat.
   var clockOffset: Int64? { state.withLock { $0.offset.nanoseconds } }
+  /// Whether the clocks differ so much, and so certainly, that people are to know.
+  var clockDiffers: Bool { state.withLock { $0.offset.needsWarning } }
   /// Why the last attempt to reach the peer failed; nil when it answered.
   var lastError: ReplError? { state.withLock { $0.lastError } }
 
@@ -191,9 +193,9 @@ final class PeerConnection: PeerLink {
 
 /// Names and settings both ends of our connections use.
 enum Application {
-  static let control = "repl-ctl/1"
-  static let data = "repl-data/1"
-  static let pairing = "repl-pair/1"
+  static let control = WireLimits.controlProtocol
+  static let data = WireLimits.dataProtocol
+  static let pairing = WireLimits.pairingProtocol
 
   /// How we introduce ourselves.
   static func hello(_ configuration: EngineConfiguration) -> Hello {

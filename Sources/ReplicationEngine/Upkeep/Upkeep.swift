@@ -21,7 +21,7 @@ final class Upkeep: Sendable {
       }
     }
     let heartbeats = try WorkerThread(name: "heartbeat") { [self, weak engine] in
-      every(5) { engine?.sendHeartbeats() }
+      every(Heartbeats.interval) { engine?.sendHeartbeats() }
     }
     let scrubs = try WorkerThread(name: "scrub") { [self, weak engine] in
       every(1) { engine?.scrubOnce { self.isStopped } }
@@ -71,29 +71,16 @@ final class Upkeep: Sendable {
 }
 
 extension ReplicationEngine {
-  /// Asks every paired peer whether it lives, and repairs what it found damaged.
+  /// Trust that has run out ends with the connections made under it, before anybody is asked anything.
   func sendHeartbeats() {
     for cluster in (try? trust.expiredPeers()) ?? [] { pairService.cutOff(cluster) }
-    let clusters = Set(((try? database.read { try PairRecord.all($0) }) ?? []).map(\.peer))
-    for cluster in clusters {
-      guard let link = try? links.link(to: cluster) else { continue }
-      let wasReady = link.lastError == nil && link.clockOffset != nil
-      do throws(ReplError) {
-        let repairWanted = try link.heartbeat()
-        if !wasReady { logger.info("peer answers", metadata: ["peer": "\(cluster)"]) }
-        if let offset = link.clockOffset, abs(offset) > ClockWarning.nanoseconds {
-          logger.warning("clocks differ", metadata: ["peer": "\(cluster)", "seconds": "\(Double(offset) / 1e9)"])
-        }
-        sendNotices(link)
-        if repairWanted { startRepairs(link) }
-      } catch {
-        if wasReady { logger.warning("peer does not answer", metadata: ["peer": "\(cluster)", "reason": "\(error)"]) }
-      }
+    do throws(ReplError) {
+      try heartbeats.send(to: Set(try database.read { try PairRecord.all($0) }.map(\.peer)))
+    } catch {
+      logger.warning("heartbeats wait", metadata: ["reason": "\(error)"])
     }
   }
-}
 
-extension ReplicationEngine {
   /// A group of which some volumes are live goes on until all of them are.
   func finishPromotions() {
     do throws(ReplError) {
@@ -104,29 +91,4 @@ extension ReplicationEngine {
       logger.warning("promotions are not looked after", metadata: ["reason": "\(error)"])
     }
   }
-
-  /// What is not answered now is said again with the next heartbeat.
-  private func sendNotices(_ link: PeerConnection) {
-    do throws(ReplError) {
-      try NoticeSender(context: source).send(over: link)
-    } catch {
-      logger.debug("notices wait", metadata: ["peer": "\(link.cluster)", "reason": "\(error)"])
-    }
-  }
-
-  /// Repairs on a thread of their own, so that heartbeats go on; a run that is under way is not joined by another. The
-  /// thread holds nothing that is not durable: it need not be waited for at the end.
-  private func startRepairs(_ link: PeerConnection) {
-    let run = RepairRun(context: source, link: link)
-    do throws(ReplError) {
-      _ = try WorkerThread(name: "repair") { run.run() }
-    } catch {
-      logger.warning("no thread for repairs", metadata: ["reason": "\(error)"])
-    }
-  }
-}
-
-/// From which difference of clocks on people are told.
-enum ClockWarning {
-  static let nanoseconds: Int64 = 5_000_000_000
 }

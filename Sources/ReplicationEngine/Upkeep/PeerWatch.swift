@@ -1,0 +1,66 @@
+import Logging
+import ReplModel
+import Synchronization
+import WireTransport
+
+/// Finds out whether a peer lives and tells when that changes. With the answer notices go out and repairs begin. Blocks.
+final class PeerWatch: Sendable {
+  private let source: SourceContext
+  private let links: PeerLinks
+  private let logger: Logger
+  /// Peers whose clock was told to differ.
+  private let differing = Mutex<Set<String>>([])
+
+  init(source: SourceContext, links: PeerLinks, logger: Logger) {
+    self.source = source
+    self.links = links
+    self.logger = logger
+  }
+
+  func ask(_ cluster: String) {
+    guard let link = try? links.link(to: cluster) else { return }
+    let wasReady = link.lastError == nil && link.clockOffset != nil
+    do throws(ReplError) {
+      let repairWanted = try link.heartbeat()
+      if !wasReady { logger.info("peer answers", metadata: ["peer": "\(cluster)"]) }
+      tellClock(of: link)
+      sendNotices(link)
+      if repairWanted { startRepairs(link) }
+    } catch {
+      if wasReady { logger.warning("peer does not answer", metadata: ["peer": "\(cluster)", "reason": "\(error)"]) }
+    }
+  }
+
+  /// Once when the clocks begin to differ, once when they do no more.
+  private func tellClock(of link: PeerConnection) {
+    let differs = link.clockDiffers
+    let isNews = differing.withLock { differing in
+      differs ? differing.insert(link.cluster).inserted : differing.remove(link.cluster) != nil
+    }
+    guard isNews else { return }
+    let seconds = Double(link.clockOffset ?? 0) / 1e9
+    logger.log(
+      level: differs ? .warning : .info, differs ? "clocks differ" : "clocks agree again",
+      metadata: ["peer": "\(link.cluster)", "seconds": "\(seconds)"])
+  }
+
+  /// What is not answered now is said again with the next heartbeat.
+  private func sendNotices(_ link: PeerConnection) {
+    do throws(ReplError) {
+      try NoticeSender(context: source).send(over: link)
+    } catch {
+      logger.debug("notices wait", metadata: ["peer": "\(link.cluster)", "reason": "\(error)"])
+    }
+  }
+
+  /// Repairs on a thread of their own, so that heartbeats go on; a run that is under way is not joined by another. The
+  /// thread holds nothing that is not durable: it need not be waited for at the end.
+  private func startRepairs(_ link: PeerConnection) {
+    let run = RepairRun(context: source, link: link)
+    do throws(ReplError) {
+      _ = try WorkerThread(name: "repair") { run.run() }
+    } catch {
+      logger.warning("no thread for repairs", metadata: ["reason": "\(error)"])
+    }
+  }
+}

@@ -1,0 +1,35 @@
+import ReplModel
+import Synchronization
+import Testing
+import WireTransport
+
+@testable import ReplicationEngine
+
+@Suite("Heartbeats go to every peer by itself")
+struct HeartbeatTests {
+  @Test(
+    "One that does not answer holds up none of the others, and is not asked again meanwhile", .timeLimit(.minutes(1)))
+  func silentPeer() throws {
+    let asked = BoundedQueue<String>(capacity: 16)
+    let release = BoundedQueue<Void>(capacity: 1)
+    let heartbeats = Heartbeats { cluster in
+      _ = asked.tryPut(cluster)
+      if cluster == "silent" { _ = release.take() }
+    }
+    try heartbeats.send(to: ["silent"])
+    #expect(asked.take() == "silent")
+    for healthy in ["first", "second", "third"] {
+      try heartbeats.send(to: ["silent", healthy])
+      #expect(asked.take() == healthy)
+    }
+    _ = release.tryPut(())
+    // Its thread needs a moment to end; then it is asked again.
+    var again: String?
+    while again == nil {
+      try heartbeats.send(to: ["silent"])
+      again = asked.take(deadline: .after(.milliseconds(5)))
+    }
+    #expect(again == "silent")
+    _ = release.closeAndDrain()
+  }
+}
