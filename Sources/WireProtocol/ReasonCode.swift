@@ -14,7 +14,7 @@ public struct ReasonCode: Hashable, Sendable, RawRepresentable, CustomStringConv
   public static let unknownType = ReasonCode(rawValue: 3)
   /// A length above the limit of its type.
   public static let tooLong = ReasonCode(rawValue: 4)
-  /// A body that does not decode, or has bytes left over.
+  /// A body that does not decode.
   public static let malformedBody = ReasonCode(rawValue: 5)
   /// Another major version of the protocol.
   public static let unsupportedVersion = ReasonCode(rawValue: 6)

@@ -25,8 +25,9 @@ public enum WireLimits {
   public static let errorRemedy = 1024
   /// A certificate in DER, in bytes.
   public static let certificate = 16384
-  /// Bytes after the last known field of a hello that a newer minor version may send; they are ignored.
-  public static let extensionBytes = 1024
+  /// Tail of a data frame, in bytes: what a newer minor version may put into or after its payload. The tail of a body on
+  /// a control or pairing connection has the limit of its frame.
+  public static let dataTail: UInt32 = 1024
   /// Damaged segments in one inventory reply, all points together.
   public static let inventoryDamage = 65536
   /// A document of a control plane and its answer, in bytes, all parts together.

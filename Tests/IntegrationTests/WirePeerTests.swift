@@ -33,6 +33,27 @@ extension Integration {
       try site.control.check("verify", "db", "-n", Site.namespace)
     }
 
+    @Test("one of another major version is refused by name, whichever end connects")
+    func ofAnotherMajor() throws {
+      let directory = try TemporaryDirectory()
+      let site = try Site("alpha", in: directory.path, fileSystem: .xfs, size: 512 * .mebibyte)
+      defer { site.release() }
+      try site.agent.start()
+      let state = "\(directory.path)/python"
+      let file = "\(directory.path)/volume"
+      try VolumeFile.make(file)
+      try Self.peer("init", "--state", state, "--cluster", "python", "--node", "p1")
+      let to = ["--state", state, "--address", site.address]
+      let token = try site.control.check("pair", "token").trimmed
+      let old = try Self.run(["pair"] + to + ["--major", "1", "--token", token])
+      #expect(old.summary.contains("speaks protocol 1, cluster alpha speaks 2"), "\(old.summary)")
+      try Self.peer(["pair"] + to + ["--token", token])
+      let shipped = try Self.run(
+        ["ship", "--major", "1"] + to + ["--file", file, "--name", "db", "-n", Site.namespace])
+      #expect(shipped.status != 0)
+      #expect(shipped.summary.contains("speaks protocol 1, cluster alpha speaks 2"), "\(shipped.summary)")
+    }
+
     @Test("it takes a volume from an agent, full each time, and holds what the agent's volume holds")
     func asTarget() throws {
       let directory = try TemporaryDirectory()

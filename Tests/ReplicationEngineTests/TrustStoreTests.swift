@@ -60,7 +60,7 @@ import WireTransport
     let token = try PairingToken(parsing: try trust.makeToken())
     func record(_ authority: CertificateAuthority) throws -> PeerRecord {
       let hello = PairHello(
-        major: 1, minor: 0, token: PairingTokenID(secret: token.secret, crypto: TrustStore.crypto),
+        major: Hello.protocolMajor, minor: 0, token: PairingTokenID(secret: token.secret, crypto: TrustStore.crypto),
         clusterID: token.clusterID, node: "n", software: "s", controlPort: 9001)
       return try PairingSide.record(
         PairedPeer(hello, caCertificate: authority.certificateDER), spkiHash: token.authorityHash, host: "h",

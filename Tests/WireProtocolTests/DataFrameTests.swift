@@ -80,12 +80,30 @@ struct DataFrameTests {
   }
 
   @Test func lengthsOtherThanTheTypesAreRefused() {
-    var head = encoded(.attached)
+    var head = encoded(.zeroRun(Extent(offset: 0, length: 4096)))
     head[4] = 1
     #expect(reason { _ = try decodedHead(withCheck(head)) } == .tooLong)
+    head = encoded(.attached)
+    head.replaceSubrange(4..<8, with: [1, 4, 0, 0])
+    #expect(reason { _ = try decodedHead(withCheck(head)) } == .tooLong, "a tail of 1,025 bytes")
     head = encoded(.chunk(chunk(0, 4096)))
     head.replaceSubrange(4..<8, with: [0xFF, 0xFF, 0xFF, 0xFF])
     #expect(reason { _ = try decodedHead(withCheck(head)) } == .tooLong)
+  }
+
+  /// What a newer minor version has put behind the frame is read and forgotten.
+  @Test func smallFramesMayHaveATail() throws {
+    for frame in [DataFrame.attached, .streamEnd(chunks: 1, zeroRuns: 2), .streamEndAcknowledged] {
+      var head = encoded(frame)
+      head.replaceSubrange(4..<8, with: [0, 4, 0, 0])
+      let found = try decodedHead(withCheck(head))
+      #expect(found.payloadLength == 1024 && found.isPayloadSkipped)
+    }
+    let ticket = try Samples.ticket
+    var attach = encoded(.attach(session: Samples.session, ticket: ticket))
+    attach[4] += 5
+    attach = withCheck(Array(attach[..<48])) + attach[48...] + [1, 2, 3, 4, 5]
+    #expect(try decoded(attach) == .attach(session: Samples.session, ticket: ticket))
   }
 
   @Test func closeCarriesAReasonAndABoundedError() throws {

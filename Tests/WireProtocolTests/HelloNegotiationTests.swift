@@ -43,7 +43,8 @@ struct HelloNegotiationTests {
   @Test func refusalsHaveTheirReasons() {
     let own = Samples.hello()
     let cases: [(Hello, String, ReasonCode)] = [
-      (Samples.hello(major: 2, cluster: "west"), "west", .unsupportedVersion),
+      (Samples.hello(major: 1, cluster: "west"), "west", .unsupportedVersion),
+      (Samples.hello(major: 3, cluster: "west"), "west", .unsupportedVersion),
       (Samples.hello(cluster: "west"), "north", .unauthenticated),
       (Samples.hello(cluster: "east"), "east", .unauthenticated),
       (Samples.hello(cluster: "west", maxChunk: 4096), "west", .malformedBody),
@@ -51,5 +52,31 @@ struct HelloNegotiationTests {
     for (peer, certificate, expected) in cases {
       #expect(reason { _ = try negotiate(own, peer, certificate: certificate) } == expected)
     }
+  }
+
+  /// What an operator reads at either end names both versions and the side to update.
+  @Test func anotherMajorIsRefusedByName() throws {
+    let cases: [(UInt16, String, String)] = [
+      (1, "speaks protocol 1, cluster east speaks 2", "update repl-agent there"),
+      (3, "speaks protocol 3, cluster east speaks 2", "update repl-agent at cluster east"),
+    ]
+    for (major, cause, remedy) in cases {
+      let refusal = wireError { _ = try negotiate(Samples.hello(), Samples.hello(major: major, cluster: "west")) }
+      let error = try Samples.required(refusal).asReplError(subject: "peer west")
+      #expect(error == ReplError(.protocolViolation, subject: "peer west", cause: cause, remedy: remedy))
+    }
+  }
+
+  /// A version 1 peer closes with reason 6 and its own words, in which "this agent" is itself.
+  @Test func aCloseByAnotherMajorNamesThePeer() throws {
+    let words = ReplError(
+      .protocolViolation, subject: "peer east", cause: "speaks protocol version 2.0, this agent speaks 1.0")
+    let notice = try CloseNotice(bytes: CloseNotice(reason: .unsupportedVersion, error: words).encode())
+    let error = notice.received(from: "peer west")
+    #expect(error.subject == "peer west" && error.kind == .protocolViolation)
+    #expect(error.cause.hasPrefix("refuses protocol 2, which this agent speaks"))
+    #expect(error.remedy == "run the same major version of repl-agent on both sides")
+    let other = CloseNotice(reason: .shuttingDown, error: words)
+    #expect(other.received(from: "peer west") == words)
   }
 }

@@ -46,6 +46,9 @@ def main():
             wrong = told["token"][:-1] + ("A" if told["token"][-1] != "A" else "B")
             run("pair", "--state", path("east"), *to, "--token", wrong, good=False)
             print(run("pair", "--state", path("east"), *to, "--token", told["token"]), end="")
+            for major in ["1", "3"]:
+                run("document", "--state", path("east"), *to, "--major", major, "--topic", "echo", "--file", path("token"),
+                    good=False)
             volume(path("volume"))
             print(run("ship", "--state", path("east"), *to, "--file", path("volume"), "--name", "db"), end="")
             points = [name for name in os.listdir(path("points")) if name.endswith(".img")]

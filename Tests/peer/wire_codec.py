@@ -12,6 +12,7 @@ BLOCK = 4096
 SEGMENT = 1 << 20
 KEY_LENGTH = 192
 
+MAJOR = 2
 ALPN_CONTROL, ALPN_DATA, ALPN_PAIRING = "repl-ctl/1", "repl-data/1", "repl-pair/1"
 EXPORTER_LABEL = b"EXPERIMENTAL repl-agent pairing 1"
 
@@ -29,6 +30,10 @@ KINDS = {"delta": 1, "full": 2, "compare": 3, "repair": 4}
 
 class WireFailure(Exception):
     """Bytes that are not as the protocol says, or a refusal by the peer."""
+
+
+class OtherMajor(WireFailure):
+    """A peer of another major version: the connection is closed with reason 6."""
 
 
 # ---------------------------------------------------------------------------------------------- XXH3 and fingerprints
@@ -194,10 +199,6 @@ class Reader:
             raise WireFailure(f"at most {limit} elements, {count} are announced")
         return [body() for _ in range(count)]
 
-    def finish(self):
-        if self.remaining:
-            raise WireFailure(f"{self.remaining} bytes are left over")
-
 
 # ------------------------------------------------------------------------------------------------------------- seals
 
@@ -266,14 +267,14 @@ def read_control_header(data):
 
 
 def hello(w, cluster, node, software, max_chunk, codecs, features=0):
-    w.u16(1, "major").u16(0, "minor").u64(features, "features").text(cluster, "cluster id").text(node, "node")
+    w.u16(MAJOR, "major").u16(0, "minor").u64(features, "features").text(cluster, "cluster id").text(node, "node")
     w.text(software, "software").u32(max_chunk, "largest chunk").u32(codecs, "codecs")
 
 
 def read_hello(r):
     major, minor = r.u16(), r.u16()
-    if major != 1:
-        raise WireFailure(f"peer speaks protocol version {major}")
+    if major != MAJOR:
+        raise OtherMajor(f"speaks protocol {major}, this peer speaks {MAJOR}")
     return {"minor": minor, "features": r.u64(), "cluster": r.text(), "node": r.text(), "software": r.text(128),
             "maxChunk": r.u32(), "codecs": r.u32()}
 
@@ -459,14 +460,14 @@ def token_id(secret):
 
 
 def pair_hello(w, token, cluster, node, software, port):
-    w.u16(1, "major").u16(0, "minor").raw(token, "token id").text(cluster, "cluster id").text(node, "node")
+    w.u16(MAJOR, "major").u16(0, "minor").raw(token, "token id").text(cluster, "cluster id").text(node, "node")
     w.text(software, "software").u16(port, "control port")
 
 
 def read_pair_hello(r):
     major, minor = r.u16(), r.u16()
-    if major != 1:
-        raise WireFailure(f"peer speaks protocol version {major}")
+    if major != MAJOR:
+        raise OtherMajor(f"speaks protocol {major}, this peer speaks {MAJOR}")
     return {"minor": minor, "token": r.raw(16), "cluster": r.text(), "node": r.text(), "software": r.text(128),
             "port": r.u16()}
 

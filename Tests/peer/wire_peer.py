@@ -342,6 +342,10 @@ class Target:
                 with self.lock:
                     body = getattr(self, "on_" + (name or ""), self.not_here)(reader)
                 frame = wire.control_frame(name, body, request_id, wire.REPLY)
+            except wire.OtherMajor as error:
+                notice = wire.close_payload(6, 9, f"peer {cluster}", str(error))
+                connection.sendall(wire.control_frame("close", lambda w: w.raw(notice.bytes, "notice"), 0).bytes)
+                return
             except Refusal as error:
                 frame = wire.control_frame(name, lambda w: wire.write_error(w, error.kind, name, str(error)), request_id,
                                            wire.REPLY | wire.ERROR)
@@ -366,7 +370,6 @@ class Target:
 
     def on_beginSession(self, reader):
         begin = wire.read_begin(reader)
-        reader.finish()
         if begin["key"] is None:
             raise Refusal(13, "the key of the lineage is not known here")
         path = os.path.join(self.arguments.output, f"{begin['volume'].hex()}-{begin['snapshot'].hex()}.img")
@@ -393,7 +396,6 @@ class Target:
     def on_sealSession(self, reader):
         session = self.session(reader)
         seal = wire.read_seal(reader)
-        reader.finish()
         with open(session["path"] + ".part", "rb") as file:
             total, count = wire.fingerprint(file.read(), session["begin"]["key"])
         if (total, count, session["begin"]["size"]) != (seal["fingerprint"], seal["nonZeroBlocks"], seal["size"]):
@@ -462,7 +464,7 @@ class Target:
         context = tls.context(True, self.state.directory, wire.ALPN_DATA, self.state.path("peer-ca.crt"))
         stream = context.wrap_socket(plain, server_side=True)
         head = wire.read_data_head(receive(stream, wire.HEAD))
-        ticket = receive(stream, head["length"])
+        ticket = receive(stream, head["length"])[:32]
         with self.lock:
             if head["name"] != "attach" or self.tickets.pop(ticket, None) != head["sixteen"]:
                 stream.sendall(wire.close_frame(9, 14, "stream", "the ticket is not valid").bytes)
@@ -526,10 +528,12 @@ def main():
             command.add_argument(option, required=True)
         if network:
             command.add_argument("--port", type=int, default=9001)
+            command.add_argument("--major", type=int, default=wire.MAJOR, help="say hello as this major version")
     commands.choices["ship"].add_argument("-n", "--namespace", default="default")
     commands.choices["serve"].add_argument("--data-port", type=int, default=9010)
     commands.choices["serve"].add_argument("--documents", action="store_true")
     arguments = parser.parse_args()
+    wire.MAJOR = getattr(arguments, "major", wire.MAJOR)
     try:
         arguments.run(arguments)
     except (OSError, wire.WireFailure) as error:

@@ -73,7 +73,11 @@ struct DataStreamReceiver {
     let head = try next(&reader)
     guard case .attach(let session) = head.content else { throw outOfOrder("a data stream begins with attach") }
     let payload = try step { () throws(ReplError) in try reader.readPayload(head.payloadLength) }
-    guard let ticket = StreamTicket(bytes: payload) else { throw outOfOrder("sent a ticket of another length") }
+    let ticket = try check { () throws(WireError) in
+      try payload.withUnsafeBufferPointer { (bytes) throws(WireError) in
+        try DataFrameCodec.decodeTicket(UnsafeRawBufferPointer(bytes))
+      }
+    }
     let stream = try open(session, ticket)
     do throws(Failure) {
       try answer(.attached)

@@ -134,8 +134,9 @@ struct DataFrameReader {
   mutating func nextFrame() throws(Failure) -> DataFrameHead {
     while true {
       let found = try readHead()
+      if found.isPayloadSkipped { _ = try payload(found.payloadLength) }
       switch found.content {
-      case .skip: _ = try payload(found.payloadLength)
+      case .skip: continue
       case .close: throw .other(closeError(try payload(found.payloadLength)))
       default: return found
       }
@@ -173,7 +174,8 @@ struct DataFrameReader {
   private func closeError(_ payload: [UInt8]) -> ReplError {
     do throws(WireError) {
       return try payload.withUnsafeBufferPointer { (bytes) throws(WireError) in
-        try DataFrameCodec.decodeClose(UnsafeRawBufferPointer(bytes)).error
+        try DataFrameCodec.decodeClose(UnsafeRawBufferPointer(bytes)).received(
+          from: "peer \(connection.remoteAddress)")
       }
     } catch {
       return error.asReplError(subject: "peer \(connection.remoteAddress)")

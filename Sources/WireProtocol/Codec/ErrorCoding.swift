@@ -43,6 +43,17 @@ public struct CloseNotice: Hashable, Sendable {
   public func encode() -> [UInt8] { body }
 
   public init(bytes: [UInt8]) throws(WireError) { try self.init(body: bytes, "close") }
+
+  /// The error for the end that receives the notice. What another major version says of ours is put so that it names
+  /// the peer; `subject` does.
+  public func received(from subject: String) -> ReplError {
+    guard reason == .unsupportedVersion else { return error }
+    return ReplError(
+      .protocolViolation, subject: subject,
+      cause:
+        "refuses protocol \(Hello.protocolMajor), which this agent speaks; it says: \(error.subject) \(error.cause)",
+      remedy: reason.remedy)
+  }
 }
 
 extension CloseNotice: WireCodable {

@@ -18,14 +18,12 @@ extension Hello: WireCodable {
     guard major == Self.protocolMajor else {
       self.init(
         major: major, minor: minor, features: 0, clusterID: "", node: "", software: "", maxChunk: 0, codecs: 0)
-      _ = try reader.readRaw(reader.remaining)
       return
     }
     self.init(
       major: major, minor: minor, features: try reader.read(), clusterID: try reader.readName(),
       node: try reader.readName(), software: try reader.readString(limit: WireLimits.software),
       maxChunk: try reader.read(), codecs: try reader.read())
-    try reader.skipExtension()
   }
 }
 

@@ -96,14 +96,6 @@ extension ByteReader {
     }
     return sums
   }
-
-  /// Takes what a newer minor version may have put after the last field of a hello.
-  mutating func skipExtension() throws(DecodingFailure) {
-    guard remaining <= WireLimits.extensionBytes else {
-      throw failure("at most \(WireLimits.extensionBytes) bytes of extension, \(remaining) are left")
-    }
-    _ = try readRaw(remaining)
-  }
 }
 
 extension ByteWriter {
@@ -136,12 +128,11 @@ extension ByteWriter {
 }
 
 extension WireCodable {
-  /// The whole of a body; nothing may be left over.
+  /// A body. What a newer minor version has put after the fields known here is its tail, and is skipped.
   init(body: [UInt8], _ what: String) throws(WireError) {
     do throws(DecodingFailure) {
       var reader = ByteReader(body)
       self = try Self(from: &reader)
-      try reader.finish()
     } catch {
       throw WireError(error, in: what)
     }

@@ -96,9 +96,9 @@ public enum DataFrameCodec {
     return DataFrameHead(content: try content(of: type, head, length: length), payloadLength: length)
   }
 
-  /// Reads the payload of an attach.
+  /// Reads the payload of an attach; its tail is skipped.
   public static func decodeTicket(_ payload: UnsafeRawBufferPointer) throws(WireError) -> StreamTicket {
-    guard let ticket = StreamTicket(bytes: Array(payload)) else {
+    guard let ticket = StreamTicket(bytes: Array(payload.prefix(StreamTicket.byteCount))) else {
       throw WireError(.malformedBody, "a ticket has \(StreamTicket.byteCount) bytes, found \(payload.count)")
     }
     return ticket
@@ -124,10 +124,11 @@ extension DataFrameCodec {
   private static func checkPayload(of type: FrameNumber, length: UInt32) throws(WireError) {
     let allowed: ClosedRange<UInt32> =
       switch type {
-      case .attach: UInt32(StreamTicket.byteCount)...UInt32(StreamTicket.byteCount)
+      case .attach: UInt32(StreamTicket.byteCount)...UInt32(StreamTicket.byteCount) + WireLimits.dataTail
       case .chunk: 1...WireLimits.chunkSizes.upperBound
       case .close: 0...smallPayloadLimit
-      default: 0...0
+      case .zeroRun: 0...0
+      case .attached, .streamEnd, .streamEndAcknowledged: 0...WireLimits.dataTail
       }
     guard allowed.contains(length) else {
       throw WireError(

@@ -3,7 +3,7 @@ public import ReplModel
 /// What the fixed 48 bytes of a data frame say. The payload of ``payloadLength`` bytes follows.
 public struct DataFrameHead: Hashable, Sendable {
   public enum Content: Hashable, Sendable {
-    /// Payload: the ticket.
+    /// Payload: the ticket, then a tail.
     case attach(session: SessionID)
     case attached
     /// Payload: the chunk's bytes as its codec makes them.
@@ -20,6 +20,14 @@ public struct DataFrameHead: Hashable, Sendable {
   public var content: Content
   /// Bytes that follow the head; at most the limit of the type.
   public var payloadLength: UInt32
+
+  /// Whether this version knows nothing of what the payload says: it is read and forgotten.
+  public var isPayloadSkipped: Bool {
+    switch content {
+    case .attached, .streamEnd, .streamEndAcknowledged, .skip: true
+    case .attach, .chunk, .zeroRun, .close: false
+    }
+  }
 
   public init(content: Content, payloadLength: UInt32) {
     self.content = content

@@ -19,10 +19,7 @@ public struct HelloNegotiation: Hashable, Sendable {
   ///   below what the protocol asks of everyone.
   public init(own: Hello, peer: Hello, authenticatedCluster: String) throws(WireError) {
     guard peer.major == own.major else {
-      throw WireError(
-        .unsupportedVersion,
-        "speaks protocol version \(peer.major).\(peer.minor), this agent speaks \(own.major)."
-          + "\(own.minor)")
+      throw WireError.otherMajor(peer.major, at: own.clusterID, own: own.major)
     }
     guard peer.clusterID == authenticatedCluster else {
       throw WireError(

@@ -47,7 +47,8 @@ public enum ControlReply: Hashable, Sendable {
 /// First message of both ends: who speaks and what it can do. Different settings are never an error; the smaller
 /// limit and the common features win. A different major version is refused.
 public struct Hello: Hashable, Sendable {
-  public static let protocolMajor: UInt16 = 1
+  /// Versions of one major understand each other whatever their minor: see docs/wire-protocol.md, section 2.
+  public static let protocolMajor: UInt16 = 2
   public static let protocolMinor: UInt16 = 0
   /// Bit of ``features``: documents of control planes are taken (sendDocument, fetchAnswer).
   public static let documents: UInt64 = 1 << 0

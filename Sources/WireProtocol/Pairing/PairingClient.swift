@@ -61,7 +61,7 @@ public struct PairingClient: Sendable {
   }
 
   private mutating func receive(_ hello: PairHello) throws(ReplError) -> Effect {
-    try PairingRefusal.checkVersion(hello)
+    try PairingRefusal.checkVersion(hello, own: identity.clusterID)
     guard hello.clusterID == token.clusterID else {
       throw ReplError(
         .unauthenticated, subject: "cluster \(hello.clusterID)",

@@ -16,7 +16,6 @@ extension PairHello: WireCodable {
     let (major, minor): (UInt16, UInt16) = (try reader.read(), try reader.read())
     guard major == Hello.protocolMajor else {
       self.init(major: major, minor: minor, token: .none, clusterID: "", node: "", software: "", controlPort: 0)
-      _ = try reader.readRaw(reader.remaining)
       return
     }
     let token = Array(try reader.readRaw(PairingTokenID.byteCount, "token id"))
@@ -24,7 +23,6 @@ extension PairHello: WireCodable {
       major: major, minor: minor, token: PairingTokenID(bytes: token) ?? .none, clusterID: try reader.readName(),
       node: try reader.readName(), software: try reader.readString(limit: WireLimits.software),
       controlPort: try reader.read())
-    try reader.skipExtension()
   }
 }
 

@@ -2,12 +2,9 @@ import ReplModel
 
 /// Refusals both ends of a pairing make.
 enum PairingRefusal {
-  static func checkVersion(_ hello: PairHello) throws(ReplError) {
+  static func checkVersion(_ hello: PairHello, own clusterID: String) throws(ReplError) {
     guard hello.major == Hello.protocolMajor else {
-      throw ReplError(
-        .protocolViolation, subject: "peer",
-        cause: "speaks protocol version \(hello.major), this agent speaks \(Hello.protocolMajor)",
-        remedy: ReasonCode.unsupportedVersion.remedy)
+      throw WireError.otherMajor(hello.major, at: clusterID, own: Hello.protocolMajor).asReplError(subject: "peer")
     }
   }
 

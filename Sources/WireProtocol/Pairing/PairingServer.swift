@@ -31,7 +31,7 @@ public struct PairingServer: Sendable {
   public mutating func receive(_ hello: PairHello) throws(ReplError) -> PairHello {
     guard case .new = phase else { throw outOfOrder("hello") }
     phase = .ended
-    try PairingRefusal.checkVersion(hello)
+    try PairingRefusal.checkVersion(hello, own: identity.clusterID)
     guard hello.clusterID != identity.clusterID else { throw PairingRefusal.ownCluster(hello.clusterID) }
     phase = .helloSent(hello)
     return identity.hello(token: hello.token)

@@ -191,7 +191,7 @@ extension FrameChannel {
       return true
     }
     if header.type == FrameType.close.rawValue {
-      _ = fail(try CloseNotice(bytes: body).error)
+      _ = fail(try CloseNotice(bytes: body).received(from: subject))
       return false
     }
     // After the end was announced frames are read only to meet the peer's own end.

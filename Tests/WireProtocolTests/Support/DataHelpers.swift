@@ -41,6 +41,16 @@ func chunkBytes(_ chunk: ChunkHeader, payload: [UInt8]) throws -> [UInt8] {
   return raw
 }
 
+/// The wire error thrown, if one is.
+func wireError(_ body: () throws -> Void) -> WireError? {
+  do {
+    try body()
+    return nil
+  } catch {
+    return error as? WireError
+  }
+}
+
 /// The reason a wire error has, or nil when nothing is thrown.
 func reason(_ body: () throws -> Void) -> ReasonCode? {
   do {

@@ -63,7 +63,8 @@ struct RandomMessages {
 
   mutating func hello() -> Hello {
     Hello(
-      major: 1, minor: UInt16(random.below(65536)), features: random.next(), clusterID: name(), node: name(),
+      major: Hello.protocolMajor, minor: UInt16(random.below(65536)), features: random.next(), clusterID: name(),
+      node: name(),
       software: text(100), maxChunk: UInt32(random.below(1 << 30)), codecs: UInt32(random.below(1 << 30)))
   }
 

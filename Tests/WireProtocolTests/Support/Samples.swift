@@ -80,7 +80,8 @@ enum Samples {
     clusterID: "west", node: "node-2", software: "repl-agent 1.0", caCertificate: certificate, controlPort: 9001)
 
   static func hello(
-    major: UInt16 = 1, minor: UInt16 = 0, features: UInt64 = 0, cluster: String = "east", node: String = "node-1",
+    major: UInt16 = Hello.protocolMajor, minor: UInt16 = 0, features: UInt64 = 0, cluster: String = "east",
+    node: String = "node-1",
     maxChunk: UInt32 = 1 << 20, codecs: UInt32 = 3
   ) -> Hello {
     Hello(
