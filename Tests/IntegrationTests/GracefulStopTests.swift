@@ -1,3 +1,5 @@
+import Glibc
+import TestSupport
 import Testing
 
 extension Integration {
@@ -27,6 +29,32 @@ extension Integration {
         try site.agent.start()
         #expect(try sites.target.points("data").map(\.id).contains(sealed.id))
         #expect(try sites.end(of: name).isSuccessful)
+        try sites.checkNewestPointIsLive(volume)
+      }
+    }
+
+    @Test(
+      "at seeded moments of cycles under load: the run goes on, never failed and never cancelled",
+      arguments: [31] as [UInt64])
+    func anyMoment(seed: UInt64) throws {
+      try TwoSites.run { sites in
+        let volume = try sites.source.createVolume("data", size: 64 * .mebibyte)
+        try volume.fill(seed: seed, count: 32 * .mebibyte)
+        let began = monotonicSeconds()
+        try sites.replicate()
+        let usual = monotonicSeconds() - began
+        var random = SeededGenerator(seed: seed)
+        for stop in 1...6 {
+          try volume.fill(seed: random.next(), at: Int.random(in: 0...40, using: &random) * .mebibyte, count: 24 << 20)
+          let name = try sites.begin()
+          // The moment itself is what is tested here: anywhere in a cycle.
+          usleep(UInt32(usual * 1e6 * Double.random(in: 0...1, using: &random)))
+          #expect(sites.source.agent.stop(seconds: 12) == 0)
+          try sites.source.agent.start()
+          let result = try sites.end(of: name)
+          #expect(result.isSuccessful, "seed \(seed), stop \(stop): \(result.reasons)")
+        }
+        #expect(try sites.target.points("data").count >= 3)
         try sites.checkNewestPointIsLive(volume)
       }
     }

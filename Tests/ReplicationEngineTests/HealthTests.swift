@@ -55,6 +55,22 @@ struct HealthTests {
       ])
   }
 
+  @Test("A point dated ahead of now has no age, and that is said")
+  func datedAhead() {
+    let now = Timestamp(nanoseconds: 1_700_000_000_000_000_000)
+    func lag(_ seconds: Int64, offset: Int64 = 0) -> Lag {
+      Lag(since: Timestamp(nanoseconds: now.nanoseconds - seconds * 1_000_000_000), now: now, offset: offset)
+    }
+    #expect(lag(30).seconds == 30)
+    #expect(lag(-3).seconds == 0)
+    #expect(lag(10, offset: 60_000_000_000).seconds == 70, "the source's clock is a minute ahead")
+    let ahead = lag(-31_536_000)
+    #expect(ahead.seconds == nil && ahead.reason.contains("31536000 s ahead"))
+    var report = volume("db")
+    report.lagReason = ahead.reason
+    #expect(texts([], [], [report]) == ["volume shop/db: \(ahead.reason)"])
+  }
+
   @Test("Failures in a row are counted by volume and peer; a success ends the row, a cancelled run is neither")
   func failuresInARow() {
     let sessions = LastSessions()

@@ -82,10 +82,13 @@ import WireProtocol
     return seal
   }
 
-  @Test("each point names the volume and the source that it is of, and the volume frozen last comes first")
+  @Test("each point names the volume and the source that it is of, and a volume its source has no more comes last")
   func identities() async throws {
     defer { engine.stop() }
-    let old = try hold("west", takenAt: 1_000)
+    let old = try hold("west", takenAt: 5_000)
+    try engine.database.write {
+      try TargetVolumeRecord.orphan($0, cluster: "west", volume: old.volume, at: old.takenAt)
+    }
     let again = try hold("west", takenAt: 3_000)
     let other = try hold("east", takenAt: 2_000)
     let own = try own(takenAt: 4_000)

@@ -153,7 +153,7 @@ def control_vectors():
     yield "fetch-answer-reply", reply("fetchAnswer", lambda w: wire.write_part(w, wire.DOCUMENT_PART + 3, 1, b"\"}}"))
     yield "volume-notice-deleted", request("volumeNotice", lambda w: w.raw(VOLUME, "volume").u8(1, "deleted"))
     yield "volume-notice-doubted", request("volumeNotice", lambda w: w.raw(VOLUME, "volume").u8(2, "doubted")
-                                           .i64(TAKEN, "since").text("segment 3 differs", "reason"))
+                                           .u64(41, "after generation").text("segment 3 differs", "reason"))
     yield "volume-notice-reply", reply("volumeNotice")
     yield "refusal", wire.control_frame(
         "beginSession", lambda w: wire.write_error(w, 13, "volume shop/db", "the key is not known here", "begin again"),

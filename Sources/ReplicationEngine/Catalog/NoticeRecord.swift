@@ -25,18 +25,18 @@ extension NoticeRecord {
     peer = row["peer"]
     notice = VolumeNotice(volume: try row.value("volume"), content: .deleted)
     if Kind(rawValue: row["kind"]) == .doubted {
-      notice.content = .doubted(since: try row.value("since"), reason: row["reason"] ?? "")
+      notice.content = .doubted(after: UInt64(clamping: row["generation"] as Int64), reason: row["reason"] ?? "")
     }
   }
 
   /// Keeps it; one of the same kind about the same volume is replaced.
   func insert(_ database: Database) throws {
-    var since: Timestamp?
+    var generation: UInt64?
     var reason: String?
-    if case .doubted(let instant, let text) = notice.content { (since, reason) = (instant, text) }
+    if case .doubted(let last, let text) = notice.content { (generation, reason) = (last, text) }
     try database.execute(
-      sql: "INSERT OR REPLACE INTO notice (peer, volume, kind, since, reason) VALUES (?,?,?,?,?)",
-      arguments: [peer, notice.volume, kind.rawValue, since, reason])
+      sql: "INSERT OR REPLACE INTO notice (peer, volume, kind, generation, reason) VALUES (?,?,?,?,?)",
+      arguments: [peer, notice.volume, kind.rawValue, generation.map { Int64(clamping: $0) }, reason])
   }
 
   static func all(_ database: Database, peer: String) throws -> [NoticeRecord] {
@@ -65,18 +65,18 @@ extension NoticeRecord {
   }
 }
 
-/// Until when the points of a volume at a peer are known to miss nothing: the instant of the newest twin that a whole
-/// scrub found clean.
+/// Up to which generation the points of a volume at a peer are known to miss nothing: that of the newest twin that a
+/// whole scrub found clean.
 enum CleanScrub {
-  static func find(_ database: Database, _ volume: VolumeID, peer: String) throws -> Timestamp? {
-    try Row.fetchOne(
-      database, sql: "SELECT takenAt FROM cleanScrub WHERE volume = ? AND peer = ?", arguments: [volume, peer]
-    ).map { try $0.value("takenAt") }
+  static func find(_ database: Database, _ volume: VolumeID, peer: String) throws -> UInt64? {
+    try Int64.fetchOne(
+      database, sql: "SELECT generation FROM cleanScrub WHERE volume = ? AND peer = ?", arguments: [volume, peer]
+    ).map { UInt64(clamping: $0) }
   }
 
-  static func record(_ database: Database, volume: VolumeID, peer: String, takenAt: Timestamp) throws {
+  static func record(_ database: Database, volume: VolumeID, peer: String, generation: UInt64) throws {
     try database.execute(
-      sql: "INSERT OR REPLACE INTO cleanScrub (volume, peer, takenAt) VALUES (?,?,?)",
-      arguments: [volume, peer, takenAt])
+      sql: "INSERT OR REPLACE INTO cleanScrub (volume, peer, generation) VALUES (?,?,?)",
+      arguments: [volume, peer, Int64(clamping: generation)])
   }
 }

@@ -11,6 +11,7 @@ struct RunRecord: Sendable {
   var group: GroupID
   var state: RunState
   var report: MigrationReport
+  /// For people; what came before what is told by the order of the rows.
   var createdAt: Timestamp
 
   var uid: String { request.reference.uid }
@@ -21,6 +22,9 @@ struct StoredRunRequest: Codable, Sendable {
   var reference: ObjectReference
   var pair: ObjectReference
   var volumes: [VolumeID]
+  /// Of each volume, in the same order, the generation its next snapshot had when the run was asked for: a snapshot of
+  /// this or a later one was taken after that. Nil for a run of an older version.
+  var generations: [UInt64]?
   var acceptShrink: Bool
   var mode: PairMode
 }
@@ -53,7 +57,7 @@ extension RunRecord {
 
   static func unfinished(_ database: Database) throws -> [RunRecord] {
     try Row.fetchAll(
-      database, sql: "SELECT * FROM run WHERE state IN ('pending', 'running') ORDER BY createdAt"
+      database, sql: "SELECT * FROM run WHERE state IN ('pending', 'running') ORDER BY rowid"
     ).map(RunRecord.init(row:))
   }
 
@@ -61,7 +65,7 @@ extension RunRecord {
   static func finished(_ database: Database, newest count: Int) throws -> [RunRecord] {
     try Row.fetchAll(
       database,
-      sql: "SELECT * FROM run WHERE state NOT IN ('pending', 'running') ORDER BY createdAt DESC LIMIT ?",
+      sql: "SELECT * FROM run WHERE state NOT IN ('pending', 'running') ORDER BY rowid DESC LIMIT ?",
       arguments: [count]
     ).map(RunRecord.init(row:))
   }
@@ -71,7 +75,7 @@ extension RunRecord {
     try database.execute(
       sql: """
         DELETE FROM run WHERE state NOT IN ('pending', 'running') AND uid NOT IN (
-          SELECT uid FROM run WHERE state NOT IN ('pending', 'running') ORDER BY createdAt DESC LIMIT ?)
+          SELECT uid FROM run WHERE state NOT IN ('pending', 'running') ORDER BY rowid DESC LIMIT ?)
         """, arguments: [count])
   }
 }

@@ -11,6 +11,7 @@ enum Schema {
     }
     if found < 2 { try database.execute(sql: promotion + notices) }
     if found < 3 { try database.execute(sql: scrubs + pools) }
+    if found < 4 { try database.execute(sql: generationsForTimes) }
     try database.execute(sql: "PRAGMA user_version = \(AgentDatabase.schemaVersion)")
   }
 
@@ -27,6 +28,22 @@ enum Schema {
     ALTER TABLE point ADD COLUMN doubt TEXT;
     ALTER TABLE peer ADD COLUMN invited INTEGER NOT NULL DEFAULT 0;
     UPDATE peer SET invited = 1;
+    """
+
+  /// Since version 4 generations say what came before what, where clocks did. What was known only by its time is taken for
+  /// the least: all points since the last twin known clean by generation are doubted, and the pass under way begins with 0.
+  private static let generationsForTimes = """
+    ALTER TABLE notice RENAME COLUMN since TO generation;
+    UPDATE notice SET generation = 0 WHERE generation IS NOT NULL;
+    ALTER TABLE cleanScrub ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+    UPDATE cleanScrub SET generation = COALESCE((
+      SELECT generation FROM snapshot s WHERE s.volume = cleanScrub.volume AND s.peer = cleanScrub.peer
+        AND s.takenAt = cleanScrub.takenAt), 0);
+    ALTER TABLE cleanScrub DROP COLUMN takenAt;
+    ALTER TABLE scrubPass ADD COLUMN firstGeneration INTEGER NOT NULL DEFAULT 0;
+    UPDATE scrubPass SET firstGeneration = COALESCE((
+      SELECT generation FROM snapshot WHERE point = firstPoint), 0);
+    ALTER TABLE scrubPass DROP COLUMN firstTakenAt;
     """
 
   /// Since version 3.

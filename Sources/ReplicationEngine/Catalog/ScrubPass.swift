@@ -25,16 +25,16 @@ struct ScrubPass: Hashable, Sendable {
   var startedAt: Timestamp
   /// The segment to go on with; nil: no pass is under way.
   var next: UInt64?
-  /// The point or twin that the pass began with, and when it was taken: what was missed before is found by a pass that
-  /// began with it.
+  /// The point or twin that the pass began with, and its generation: what was missed before is found by a pass that began
+  /// with it.
   var firstPoint: PointID
-  var firstTakenAt: Timestamp
+  var firstGeneration: UInt64
   /// When the last pass began that found nothing.
   var cleanAt: Timestamp?
 
   /// Begins anew at the first segment.
-  mutating func begin(at now: Timestamp, with point: PointID, takenAt: Timestamp) {
-    (startedAt, next, firstPoint, firstTakenAt) = (now, 0, point, takenAt)
+  mutating func begin(at now: Timestamp, with point: PointID, generation: UInt64) {
+    (startedAt, next, firstPoint, firstGeneration) = (now, 0, point, generation)
   }
 
   /// Ends the pass.
@@ -53,19 +53,19 @@ extension ScrubPass {
     startedAt = try row.value("startedAt")
     next = (row["next"] as Int64?).map { UInt64(clamping: $0) }
     firstPoint = try row.value("firstPoint")
-    firstTakenAt = try row.value("firstTakenAt")
+    firstGeneration = UInt64(clamping: row["firstGeneration"] as Int64)
     cleanAt = row["cleanAt"]
   }
 
   func save(_ database: Database) throws {
     try database.execute(
       sql: """
-        INSERT OR REPLACE INTO scrubPass (side, cluster, volume, startedAt, next, firstPoint, firstTakenAt, cleanAt)
+        INSERT OR REPLACE INTO scrubPass (side, cluster, volume, startedAt, next, firstPoint, firstGeneration, cleanAt)
         VALUES (?,?,?,?,?,?,?,?)
         """,
       arguments: [
         key.side.rawValue, key.cluster, key.volume, startedAt, next.map { Int64(clamping: $0) }, firstPoint,
-        firstTakenAt, cleanAt,
+        Int64(clamping: firstGeneration), cleanAt,
       ])
   }
 

@@ -56,8 +56,9 @@ extension TargetVolumeRecord {
       arguments: [role.rawValue, source.cluster, source.volume])
   }
 
+  /// By name; of several of one name the newest comes last.
   static func all(_ database: Database) throws -> [TargetVolumeRecord] {
-    try Row.fetchAll(database, sql: "SELECT * FROM targetVolume ORDER BY namespace, name, cluster")
+    try Row.fetchAll(database, sql: "SELECT * FROM targetVolume ORDER BY namespace, name, cluster, rowid")
       .map(TargetVolumeRecord.init(row:))
   }
 

@@ -67,6 +67,15 @@ extension VolumeRecord {
     try database.execute(sql: "UPDATE volume SET fullReason = ? WHERE id = ?", arguments: [reason, id])
   }
 
+  /// Takes the generation of the volume's next snapshot: nobody gets it again.
+  static func countGeneration(_ database: Database, _ volume: VolumeRecord) throws -> UInt64 {
+    let next = try Int64.fetchOne(
+      database, sql: "UPDATE volume SET nextGeneration = nextGeneration + 1 WHERE id = ? RETURNING nextGeneration - 1",
+      arguments: [volume.id])
+    guard let next else { throw ReplError(.notFound, subject: volume.label, cause: "was taken out of the agent") }
+    return UInt64(clamping: next)
+  }
+
   static func all(_ database: Database) throws -> [VolumeRecord] {
     try Row.fetchAll(database, sql: "SELECT * FROM volume ORDER BY namespace, name").map(VolumeRecord.init(row:))
   }

@@ -28,6 +28,7 @@ enum HealthCheck {
       findings.append(
         HealthFinding(subject: subject, text: "\(count) to \(target.cluster) failed: \(target.lastFailure)"))
     }
+    if !volume.lagReason.isEmpty { findings.append(HealthFinding(subject: subject, text: volume.lagReason)) }
     if volume.suspectPoints > 0 {
       let count = volume.suspectPoints == 1 ? "a recovery point is" : "\(volume.suspectPoints) recovery points are"
       findings.append(

@@ -61,13 +61,14 @@ struct PointCatalog {
 
   // MARK: Target
 
-  /// Newest first. Of several volumes of the name, the one that was frozen last comes before the others: a volume made
-  /// anew under an old name must not be mistaken for its forerunner.
+  /// Newest first. Of several volumes of the name one that its source has still comes before one that is gone, and the one
+  /// that came last before the others: a volume made anew under an old name must not be mistaken for its forerunner.
   func points(_ namespace: String, _ name: String) throws(ReplError) -> [CatalogPoint] {
     try database.read { database in
-      try TargetVolumeRecord.all(database).filter { $0.namespace == namespace && $0.name == name }
-        .map { try CatalogPoint.all(database, cluster: $0.cluster, volume: $0.volume) }.filter { !$0.isEmpty }
-        .sorted { $0[0].seal.takenAt > $1[0].seal.takenAt }.flatMap(\.self)
+      let volumes = try TargetVolumeRecord.all(database).filter { $0.namespace == namespace && $0.name == name }
+      let newestFirst = volumes.reversed()
+      return try (newestFirst.filter { $0.deletedAt == nil } + newestFirst.filter { $0.deletedAt != nil })
+        .flatMap { try CatalogPoint.all(database, cluster: $0.cluster, volume: $0.volume) }
     }
   }
 

@@ -156,15 +156,17 @@ extension ReplicationEngine: ReplicationService {
         .invalid, subject: "migration", cause: "has \(ids.count) volumes, 1 to \(Seal.memberLimit) may be")
     }
     var reports: [VolumeRunReport] = []
+    var generations: [UInt64] = []
     for id in ids {
       guard let volume = try database.read({ try VolumeRecord.find($0, id) }) else {
         throw ReplError(.notFound, subject: "volume \(id)", cause: "is not a volume of this agent")
       }
       reports.append(VolumeRunReport(volume: id.description, namespace: volume.namespace, name: volume.name))
+      generations.append(volume.nextGeneration)
     }
     let stored = StoredRunRequest(
-      reference: request.reference, pair: pair.reference, volumes: ids, acceptShrink: request.acceptShrink,
-      mode: pair.mode)
+      reference: request.reference, pair: pair.reference, volumes: ids, generations: generations,
+      acceptShrink: request.acceptShrink, mode: pair.mode)
     return RunRecord(
       request: stored, peer: pair.peer, group: .random(), state: .running,
       report: MigrationReport(uid: request.reference.uid, state: .running, reason: "", volumes: reports),

@@ -19,7 +19,8 @@ extension ReplicationEngine {
       sizeBytes: currentSize(volume), role: volume.role,
       changeSource: canClone && distrust == nil ? "reflink" : "digest",
       changeSourceReason: distrust ?? (canClone ? "" : digestReason(volume)), pool: volume.pool ?? "",
-      sourceCluster: "", lagSeconds: targets.compactMap(\.lagSeconds).max(), targets: targets)
+      sourceCluster: "", lagSeconds: targets.compactMap(\.lagSeconds).max(),
+      lagReason: targets.first { !$0.lagReason.isEmpty }?.lagReason ?? "", targets: targets)
   }
 
   /// One entry for each cluster the volume goes to: those that a pair is with, or, with no such pair left, those that
@@ -33,8 +34,9 @@ extension ReplicationEngine {
     let now = clock.now()
     return (wanted.isEmpty ? Set(sealed.keys) : wanted).sorted().map { cluster in
       let last = ended[cluster]
+      let lag = sealed[cluster].map { Lag(since: $0, now: now) } ?? .none
       return VolumeTarget(
-        cluster: cluster, lagSeconds: sealed[cluster].map { max(0, now.seconds(since: $0)) },
+        cluster: cluster, lagSeconds: lag.seconds, lagReason: lag.reason,
         failedRuns: last?.failures ?? 0, lastFailure: (last?.failures ?? 0) > 0 ? last?.report.reason ?? "" : "")
     }
   }
@@ -60,13 +62,14 @@ extension ReplicationEngine {
     // One that is only intended to be promoted has no live file yet, and may be promoted again.
     // The pool may be out of the configuration; then nothing can be promoted, and there is no path.
     let path = pools.layout(named: volume.pool)?.live(source, namespace: volume.namespace, name: volume.name) ?? ""
-    let offset = Double(links.clockOffset(volume.cluster)) / 1e9
+    let offset = links.clockOffset(volume.cluster)
+    let lag = newest.map { Lag(since: $0.seal.takenAt, now: clock.now(), offset: offset) } ?? .none
     return VolumeReport(
       id: volume.volume.description, namespace: volume.namespace, name: volume.name, path: path,
       sizeBytes: newest?.seal.size ?? 0, role: promotion == nil ? volume.role : .target, changeSource: "",
       changeSourceReason: "", pool: volume.pool,
       sourceCluster: volume.cluster,
-      lagSeconds: newest.map { max(0, clock.now().seconds(since: $0.seal.takenAt) + offset) },
+      lagSeconds: lag.seconds, lagReason: lag.reason,
       suspectPoints: points.count { $0.state == .suspect })
   }
 

@@ -74,12 +74,14 @@ final class RunBoard: Sendable {
     }
   }
 
-  /// Starts nothing more. What is under way ends with the process and is taken up again by the next.
+  /// Starts nothing more. What is under way stops where it is and is taken up again by the next process.
   func stop() {
-    state.withLock { state in
+    let active = state.withLock { state in
       state.isStopped = true
       state.waiting = []
+      return Array(state.active.values)
     }
+    for run in active { run.stop() }
   }
 
   private func startWaiting() {
@@ -109,8 +111,11 @@ final class RunBoard: Sendable {
 
   private func work(_ run: GroupRun) {
     logger.info("migration started", metadata: ["uid": "\(run.record.uid)", "peer": "\(run.record.peer)"])
-    let report = reusable(run) ?? run.run()
+    let ended = reusable(run) ?? run.run()
     state.withLock { _ = $0.active.removeValue(forKey: run.record.uid) }
+    guard let report = ended else {
+      return logger.info("migration goes on after the next start", metadata: ["uid": "\(run.record.uid)"])
+    }
     logger.info(
       "migration ended",
       metadata: ["uid": "\(report.uid)", "state": "\(report.state.rawValue)", "reason": "\(report.reason)"])
@@ -121,22 +126,11 @@ final class RunBoard: Sendable {
     startWaiting()
   }
 
-  /// A run that waited takes over the group sealed meanwhile, if its snapshots were taken after this run's own start.
+  /// A run that waited takes over the group sealed meanwhile, if its snapshots were taken after this run was asked for.
   private func reusable(_ run: GroupRun) -> MigrationReport? {
     let record = run.record
-    guard
-      let newest = try? context.database.read({ database in
-        try record.request.volumes.map { volume in
-          try SnapshotRecord.all(database, volume: volume, peer: record.peer).first { $0.state == .sealed }
-        }
-      })
-    else { return nil }
-    let seals = newest.compactMap { $0?.seal }
-    guard seals.count == record.request.volumes.count, let first = seals.first, first.takenAt >= record.createdAt,
-      seals.allSatisfy({ $0.takenAt >= record.createdAt && $0.group == first.group }),
-      first.members.count == seals.count, record.group != first.group
-    else { return nil }
-    for seal in seals {
+    guard let group = try? context.database.read({ try ReusableGroup.find(for: record, $0) }) else { return nil }
+    for seal in group.seals {
       guard let member = run.members[seal.volume] else { return nil }
       member.update {
         $0.point = seal.point.description

@@ -108,7 +108,9 @@ struct EngineFigures {
         for (state, count) in held.counts.sorted(by: { $0.key < $1.key }) {
           set.add(EngineDefinitions.snapshots, labels + [("state", state)], Double(count))
         }
-        if let taken = held.newestSealed { set.add(EngineDefinitions.lag, labels, age(taken)) }
+        if let taken = held.newestSealed, let lag = Lag(since: taken, now: now).seconds {
+          set.add(EngineDefinitions.lag, labels, lag)
+        }
         // What was scrubbed and is distrusted was not clean.
         if let scrubbed = held.scrubbed, volume.distrustReason == nil {
           set.add(EngineDefinitions.scrubAge, labels + [("side", "source")], age(scrubbed))
@@ -133,10 +135,9 @@ struct EngineFigures {
       }
       let replicated = volumes.filter { $0.role == .target && $0.deletedAt == nil }
         .compactMap { facts.points[VolumeFacts.key($0.volume, $0.cluster)] }
-      let offset = Double(engine.links.clockOffset(name.cluster)) / 1e9
-      if let taken = replicated.compactMap(\.newestSealed).max() {
-        set.add(EngineDefinitions.pointAge, labels, max(0, now.seconds(since: taken) + offset))
-      }
+      let offset = engine.links.clockOffset(name.cluster)
+      let ages = replicated.compactMap(\.newestSealed).compactMap { Lag(since: $0, now: now, offset: offset).seconds }
+      if let youngest = ages.min() { set.add(EngineDefinitions.pointAge, labels, youngest) }
       if let proven = replicated.compactMap(\.proven).max() {
         set.add(EngineDefinitions.scrubAge, labels + [("side", "target")], age(proven))
       }

@@ -64,18 +64,23 @@ struct VolumeFacts {
     let rows = try Row.fetchAll(
       database,
       sql: """
-        SELECT volume, peer, state, COUNT(*) AS count, MAX(takenAt) AS taken, MAX(scrubbedAt) AS scrubbed
+        SELECT volume, peer, state, COUNT(*) AS count, MAX(scrubbedAt) AS scrubbed
         FROM snapshot GROUP BY volume, peer, state
         """)
     for row in rows {
       let (volume, peer, state): (VolumeID, String, String) = (try row.value("volume"), row["peer"], row["state"])
       var held = snapshots[volume, default: [:]][peer] ?? Snapshots()
       held.counts[state == SnapshotRecord.State.inDoubt.rawValue ? "in_doubt" : state] = row["count"]
-      if state == SnapshotRecord.State.sealed.rawValue {
-        held.newestSealed = row["taken"]
-        held.scrubbed = row["scrubbed"]
-      }
+      if state == SnapshotRecord.State.sealed.rawValue { held.scrubbed = row["scrubbed"] }
       snapshots[volume, default: [:]][peer] = held
+    }
+    // The newest is that of the last generation: a clock may have been set back since the others.
+    let newest = try Row.fetchAll(
+      database,
+      sql: "SELECT volume, peer, takenAt, MAX(generation) FROM snapshot WHERE state = 'sealed' GROUP BY volume, peer")
+    for row in newest {
+      let (volume, peer): (VolumeID, String) = (try row.value("volume"), row["peer"])
+      snapshots[volume, default: [:]][peer, default: Snapshots()].newestSealed = row["takenAt"]
     }
   }
 

@@ -7,14 +7,19 @@ public struct VolumeTarget: Hashable, Sendable, Codable {
   public var cluster: String
   /// Seconds since the newest point sealed there was taken; nil before the first.
   public var lagSeconds: Double?
+  /// Why the lag is not known though there is a point; empty otherwise.
+  public var lagReason: String
   /// Migrations to it that failed since the last one that did not.
   public var failedRuns: Int
   /// Why the last of them failed; empty when none did.
   public var lastFailure: String
 
-  public init(cluster: String, lagSeconds: Double?, failedRuns: Int = 0, lastFailure: String = "") {
+  public init(
+    cluster: String, lagSeconds: Double?, lagReason: String = "", failedRuns: Int = 0, lastFailure: String = ""
+  ) {
     self.cluster = cluster
     self.lagSeconds = lagSeconds
+    self.lagReason = lagReason
     self.failedRuns = failedRuns
     self.lastFailure = lastFailure
   }
@@ -38,6 +43,8 @@ public struct VolumeReport: Hashable, Sendable, Codable {
   public var sourceCluster: String
   /// Seconds since the newest sealed point was taken, of the target that is furthest behind; nil before the first.
   public var lagSeconds: Double?
+  /// Why the lag is not known though there is a point; empty otherwise.
+  public var lagReason: String
   /// For a source: the clusters it is replicated to, ascending.
   public var targets: [VolumeTarget]
   /// For a target: points that are not to be relied on until they are read.
@@ -45,7 +52,7 @@ public struct VolumeReport: Hashable, Sendable, Codable {
   public init(
     id: String, namespace: String, name: String, path: String, sizeBytes: UInt64, role: VolumeRole,
     changeSource: String, changeSourceReason: String, pool: String, sourceCluster: String, lagSeconds: Double?,
-    targets: [VolumeTarget] = [], suspectPoints: Int = 0
+    lagReason: String = "", targets: [VolumeTarget] = [], suspectPoints: Int = 0
   ) {
     self.id = id
     self.namespace = namespace
@@ -58,6 +65,7 @@ public struct VolumeReport: Hashable, Sendable, Codable {
     self.pool = pool
     self.sourceCluster = sourceCluster
     self.lagSeconds = lagSeconds
+    self.lagReason = lagReason
     self.targets = targets
     self.suspectPoints = suspectPoints
   }

@@ -15,6 +15,15 @@ final class GroupRun: Sendable {
   let members: [VolumeID: MemberProgress]
   /// The member that failed first, and why: what the group fails with.
   private let firstFailure = Mutex<ReplError?>(nil)
+  /// Who wants the run to end before it is done; the first word counts.
+  private let ending = Mutex<Ending?>(nil)
+
+  private enum Ending: Sendable {
+    /// The Migration is given up: what was staged and never sealed goes.
+    case cancelled
+    /// The agent stops: everything stays as it is, as after a power cut.
+    case stopped
+  }
 
   init(record: RunRecord, context: SourceContext, link: any PeerLink) {
     self.record = record
@@ -35,23 +44,37 @@ final class GroupRun: Sendable {
       uid: record.uid, state: state, reason: reason, volumes: record.request.volumes.compactMap { members[$0]?.report })
   }
 
-  func cancel() { for member in members.values { member.ship.cancel() } }
+  /// Gives the run up.
+  func cancel() { end(.cancelled) }
 
-  /// Runs to the end and records it. Returns the final report.
-  func run() -> MigrationReport {
-    let report = runToEnd()
+  /// Has the run stop where it is, because the agent does: it is neither failed nor cancelled, and its snapshots stay.
+  func stop() { end(.stopped) }
+
+  private func end(_ reason: Ending) {
+    ending.withLock { if $0 == nil { $0 = reason } }
+    endMembers()
+  }
+
+  private var isStopped: Bool { ending.withLock { $0 == .stopped } }
+
+  private func endMembers() { for member in members.values { member.ship.cancel() } }
+
+  /// Runs to the end and records it. Returns the final report; nil if the run was stopped and goes on after the next start.
+  func run() -> MigrationReport? {
+    guard let report = runToEnd() else { return nil }
     context.noteEnd(of: report, peer: link.cluster)
     return report
   }
 
-  private func runToEnd() -> MigrationReport {
+  private func runToEnd() -> MigrationReport? {
     do throws(ReplError) {
       let tasks = try prepareTasks()
       let outcomes = try ship(tasks)
       try commit(tasks, outcomes)
       return try finish(.succeeded, reason: "")
     } catch {
-      return fail(firstFailure.withLock { $0 } ?? error)
+      // Whatever went wrong after the stop went wrong because of it, or does so again after the next start.
+      return isStopped ? nil : fail(firstFailure.withLock { $0 } ?? error)
     }
   }
 
@@ -191,6 +214,7 @@ final class GroupRun: Sendable {
   }
 
   private func noteFailure(_ cause: ReplError, _ task: Task) -> ReplError {
+    if isStopped { return cause }
     let isNamed = cause.subject == task.volume.label
     let error = ReplError(
       cause.kind, subject: task.volume.label, cause: isNamed ? cause.cause : "\(cause.subject): \(cause.cause)",
@@ -203,7 +227,7 @@ final class GroupRun: Sendable {
     task.progress.finish(
       error.kind == .cancelled ? .cancelled : .failed, reason: isBystander ? "cancelled because \(first)" : "\(error)")
     // One failing member fails the group: the others need not go on.
-    cancel()
+    endMembers()
     let discard = AbortSession(session: task.session, discard: error.kind == .cancelled)
     _ = try? link.request(.abortSession(discard), timeout: RequestTimeout.short)
     guard error.kind == .damaged else { return error }

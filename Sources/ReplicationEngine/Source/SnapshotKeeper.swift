@@ -9,10 +9,15 @@ struct SnapshotKeeper: Sendable {
   static let pinned = 2
 
   /// Takes a snapshot of a volume for a peer, durable before it returns.
+  ///
+  /// Its generation is counted first: whoever reads the volume's next generation knows that the snapshots with this or a
+  /// later one are taken after that moment. A failure leaves a gap.
   func take(_ volume: VolumeRecord, peer: String, acceptShrink: Bool) throws(ReplError) -> SnapshotRecord {
     let point = PointID.random()
+    let generation = try context.database.write { try VolumeRecord.countGeneration($0, volume) }
     guard let entry = volume.pool.flatMap({ context.pools.entry(named: $0) }) else {
-      return try record(volume, peer: peer, point: point, still(volume, point, acceptShrink: acceptShrink))
+      return try record(
+        volume, peer: peer, point: point, generation, still(volume, point, acceptShrink: acceptShrink))
     }
     // What is dropped for room now may be what this snapshot needs.
     try? SpaceKeeper(context: context).relieve(entry)
@@ -30,7 +35,7 @@ struct SnapshotKeeper: Sendable {
       let taken = Taken(
         directory: paths.directory, hasImage: true, size: result.size, takenAt: takenAt,
         stall: Int64(clamping: result.stallNanoseconds))
-      return try record(volume, peer: peer, point: point, taken)
+      return try record(volume, peer: peer, point: point, generation, taken)
     } catch {
       try? live.close()
       try? context.storage.removeTree(paths.directory)
@@ -140,7 +145,7 @@ struct SnapshotKeeper: Sendable {
   }
 
   private func record(
-    _ volume: VolumeRecord, peer: String, point: PointID, _ taken: Taken
+    _ volume: VolumeRecord, peer: String, point: PointID, _ generation: UInt64, _ taken: Taken
   ) throws(ReplError) -> SnapshotRecord {
     try context.database.write { database in
       guard let current = try VolumeRecord.find(database, volume.id) else {
@@ -148,13 +153,12 @@ struct SnapshotKeeper: Sendable {
       }
       let consistency: Consistency = !taken.hasImage && current.allowFuzzy ? .fuzzy : .volume
       let snapshot = SnapshotRecord(
-        point: point, volume: volume.id, peer: peer, generation: current.nextGeneration, size: taken.size,
+        point: point, volume: volume.id, peer: peer, generation: generation, size: taken.size,
         takenAt: taken.takenAt, consistency: consistency, stallNanoseconds: taken.stall, directory: taken.directory,
         hasImage: taken.hasImage, state: .taken, seal: nil)
       try snapshot.insert(database)
       try database.execute(
-        sql: "UPDATE volume SET nextGeneration = nextGeneration + 1, size = ? WHERE id = ?",
-        arguments: [Int64(taken.size), volume.id])
+        sql: "UPDATE volume SET size = ? WHERE id = ?", arguments: [Int64(taken.size), volume.id])
       return snapshot
     }
   }

@@ -104,7 +104,7 @@ enum CommittedGroup {
       arguments: [group, cluster, reply.sealedAt, Data(reply.points.flatMap(\.bytes))])
     try database.execute(
       sql:
-        "DELETE FROM committedGroup WHERE grp NOT IN (SELECT grp FROM committedGroup ORDER BY sealedAt DESC LIMIT ?)",
+        "DELETE FROM committedGroup WHERE grp NOT IN (SELECT grp FROM committedGroup ORDER BY rowid DESC LIMIT ?)",
       arguments: [kept])
   }
 }

@@ -11,7 +11,7 @@ struct NoticeKeeper: Sendable {
   func take(_ notice: VolumeNotice, from peer: String) throws(ReplError) {
     switch notice.content {
     case .deleted: try orphan(notice.volume, peer)
-    case .doubted(let since, let reason): try doubt(notice.volume, peer, since: since, reason: reason)
+    case .doubted(let generation, let reason): try doubt(notice.volume, peer, after: generation, reason: reason)
     }
   }
 
@@ -21,11 +21,11 @@ struct NoticeKeeper: Sendable {
     try OrphanStaging(context: context).discard(try SourceVolume(cluster: peer, volume: volume))
   }
 
-  private func doubt(_ volume: VolumeID, _ peer: String, since: Timestamp, reason: String) throws(ReplError) {
+  private func doubt(_ volume: VolumeID, _ peer: String, after generation: UInt64, reason: String) throws(ReplError) {
     let text = reason.isEmpty ? "the source may have missed changes" : reason
     let doubted = try context.database.write { database in
       let points = try CatalogPoint.all(database, cluster: peer, volume: volume).filter {
-        $0.state == .sealed && $0.seal.proof == .delta && $0.seal.takenAt > since
+        $0.state == .sealed && $0.seal.proof == .delta && $0.seal.generation > generation
       }
       for var point in points {
         (point.state, point.doubt) = (.suspect, text)

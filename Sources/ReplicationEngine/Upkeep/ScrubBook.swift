@@ -7,7 +7,7 @@ struct ScrubBook: Sendable {
   struct Candidate: Sendable {
     var key: ScrubPass.Key
     var point: PointID
-    var takenAt: Timestamp
+    var generation: UInt64
     /// When it was read whole; for a volume that was never scrubbed the period begins here.
     var provenAt: Timestamp
   }
@@ -29,7 +29,7 @@ struct ScrubBook: Sendable {
         guard let pass = try ScrubPass.find(database, candidate.key) else {
           try ScrubPass(
             key: candidate.key, startedAt: candidate.provenAt, next: nil, firstPoint: candidate.point,
-            firstTakenAt: candidate.takenAt, cleanAt: nil
+            firstGeneration: candidate.generation, cleanAt: nil
           ).save(database)
           continue
         }
@@ -41,7 +41,7 @@ struct ScrubBook: Sendable {
       guard let (found, candidate) = chosen else { return nil }
       var pass = found
       if pass.next == nil {
-        pass.begin(at: now, with: candidate.point, takenAt: candidate.takenAt)
+        pass.begin(at: now, with: candidate.point, generation: candidate.generation)
         try pass.save(database)
       }
       return pass

@@ -16,7 +16,7 @@ struct SourceScrub: Sendable {
       pauses: context.scrubPauses)
     let twins = try newestTwins()
     let candidates = twins.map { key, twin in
-      ScrubBook.Candidate(key: key, point: twin.point, takenAt: twin.takenAt, provenAt: twin.takenAt)
+      ScrubBook.Candidate(key: key, point: twin.point, generation: twin.generation, provenAt: twin.takenAt)
     }
     guard let pass = try book.next(candidates), let twin = twins[pass.key] else { return false }
     do throws(ReplError) {
@@ -86,7 +86,7 @@ struct SourceScrub: Sendable {
     try context.database.write { [pass] database in
       try pass.save(database)
       // Each segment was clean on the first twin or a later one: nothing was missed up to the first.
-      try CleanScrub.record(database, volume: twin.volume, peer: twin.peer, takenAt: pass.firstTakenAt)
+      try CleanScrub.record(database, volume: twin.volume, peer: twin.peer, generation: pass.firstGeneration)
       if pass.firstPoint == twin.point { try SnapshotRecord.setScrubbed(database, twin.point, now) }
     }
   }

@@ -17,7 +17,7 @@ struct TargetScrub: Sendable {
     let points = try newestPoints()
     let candidates = points.map { key, point in
       ScrubBook.Candidate(
-        key: key, point: point.point, takenAt: point.seal.takenAt, provenAt: point.provenAt ?? point.sealedAt)
+        key: key, point: point.point, generation: point.seal.generation, provenAt: point.provenAt ?? point.sealedAt)
     }
     guard let pass = try book.next(candidates), let point = points[pass.key] else { return false }
     do throws(ReplError) {

@@ -23,7 +23,7 @@ struct TwinScrub: Sendable {
     try context.database.write { database in
       try SnapshotRecord.setScrubbed(database, snapshot.point, now)
       try VolumeRecord.setDistrust(database, volume.id, nil)
-      try CleanScrub.record(database, volume: volume.id, peer: snapshot.peer, takenAt: snapshot.takenAt)
+      try CleanScrub.record(database, volume: volume.id, peer: snapshot.peer, generation: snapshot.generation)
     }
     return true
   }
@@ -41,8 +41,8 @@ struct TwinScrub: Sendable {
         "\(finder) found \(differing.count) segments of snapshot \(snapshot.point) that differ from its sums"
       try VolumeRecord.setDistrust(database, volume.id, reason)
       try NoticeRecord.tell(database, of: volume.id) { peer in
-        let clean = try CleanScrub.find(database, volume.id, peer: peer) ?? Timestamp(nanoseconds: 0)
-        return .doubted(since: clean, reason: reason)
+        let clean = try CleanScrub.find(database, volume.id, peer: peer) ?? 0
+        return .doubted(after: clean, reason: reason)
       }
     }
     context.metrics.mismatch(.source, segments: differing.count)

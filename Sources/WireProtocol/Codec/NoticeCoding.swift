@@ -5,9 +5,9 @@ extension VolumeNotice: WireCodable {
     writer.write(volume)
     switch content {
     case .deleted: writer.write(UInt8(1))
-    case .doubted(let since, let reason):
+    case .doubted(let generation, let reason):
       writer.write(UInt8(2))
-      writer.write(since)
+      writer.write(generation)
       writer.writeCut(reason, limit: WireLimits.reason)
     }
   }
@@ -17,7 +17,7 @@ extension VolumeNotice: WireCodable {
     let tag: UInt8 = try reader.read()
     switch tag {
     case 1: content = .deleted
-    case 2: content = .doubted(since: try reader.readInstant(), reason: try reader.readString(limit: WireLimits.reason))
+    case 2: content = .doubted(after: try reader.read(), reason: try reader.readString(limit: WireLimits.reason))
     default: throw reader.failure("a notice of 1 or 2, found \(tag)")
     }
   }

@@ -5,9 +5,9 @@ public struct VolumeNotice: Hashable, Sendable {
   public enum Content: Hashable, Sendable {
     /// The volume is the source's no more: its points are orphaned and age out.
     case deleted
-    /// Points taken after this instant, by the source's clock, rest on changes that may have been missed, except those
-    /// with a full proof.
-    case doubted(since: Timestamp, reason: String)
+    /// Points of later generations than this one rest on changes that may have been missed, except those with a full
+    /// proof.
+    case doubted(after: UInt64, reason: String)
   }
 
   public var volume: VolumeID

@@ -110,7 +110,7 @@ import Testing
     #expect(done.next == nil && done.cleanAt == began)
     #expect(try Self.pass(world, .target).cleanAt == began)
     let clean = try world.source.database.read { try CleanScrub.find($0, world.volumes[0].id, peer: "target") }
-    #expect(clean == first.takenAt)
+    #expect(clean == first.generation)
     #expect(try Self.newest(world).provenAt == nil, "the newest point was not read whole")
   }
 

@@ -35,7 +35,7 @@ enum NamedFrames {
       "fetch-answer": .fetchAnswer(AnswerRequest(exchange: Samples.exchange, index: 1)),
       "volume-notice-deleted": .volumeNotice(VolumeNotice(volume: Samples.volume, content: .deleted)),
       "volume-notice-doubted": .volumeNotice(
-        VolumeNotice(volume: Samples.volume, content: .doubted(since: Samples.taken, reason: "segment 3 differs"))),
+        VolumeNotice(volume: Samples.volume, content: .doubted(after: 41, reason: "segment 3 differs"))),
     ]
   }
 

@@ -142,7 +142,7 @@ struct RandomMessages {
       .volumeNotice(
         VolumeNotice(
           volume: id(),
-          content: random.chance(30) ? .deleted : .doubted(since: instant(), reason: text(WireLimits.reason))))
+          content: random.chance(30) ? .deleted : .doubted(after: random.next(), reason: text(WireLimits.reason))))
     }
   }
 
