@@ -29,7 +29,8 @@ public struct Timestamp: Hashable, Sendable, Comparable {
   public static func < (left: Self, right: Self) -> Bool { left.nanoseconds < right.nanoseconds }
   /// Seconds from `earlier` to this instant; negative when it lies before.
   public func seconds(since earlier: Timestamp) -> Double {
-    Double(nanoseconds - earlier.nanoseconds) / 1e9
+    let (difference, overflow) = nanoseconds.subtractingReportingOverflow(earlier.nanoseconds)
+    return (overflow ? Double(nanoseconds) - Double(earlier.nanoseconds) : Double(difference)) / 1e9
   }
 }
 

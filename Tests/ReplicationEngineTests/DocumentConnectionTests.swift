@@ -89,7 +89,7 @@ struct DocumentConnectionTests {
     let listener = try agent()
     defer { listener.stop() }
     let link = east.connection(to: "west", port: listener.boundPort)
-    defer { link.stop() }
+    defer { link.end(ReplError(.transient, subject: "peer", cause: "the test is over")) }
     let body = [UInt8](repeating: 0x61, count: WireLimits.documentPart * 2 + 9)
     let answer = try await runOnThread("test") { () throws(ReplError) in
       try DocumentExchange(link: link).run(PeerDocument(topic: "resources", body: body))
@@ -114,7 +114,7 @@ struct DocumentConnectionTests {
     }
     defer { listener.stop() }
     let link = east.connection(to: "west", port: listener.boundPort)
-    defer { link.stop() }
+    defer { link.end(ReplError(.transient, subject: "peer", cause: "the test is over")) }
     do throws(ReplError) {
       _ = try await runOnThread("test") { () throws(ReplError) in
         try DocumentExchange(link: link).run(PeerDocument(topic: "resources", body: [1]))

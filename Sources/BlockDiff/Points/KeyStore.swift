@@ -27,9 +27,10 @@ public struct KeyStore: Sendable {
         }
         return key
       }
-    } catch  where error.kind == .notFound {
+    } catch  where [.notFound, .damaged, .io].contains(error.kind) {
+      // One that cannot be read is kept anew when it comes again.
       throw ReplError(
-        .keyNeeded, subject: "lineage \(lineage)", cause: "has no fingerprint key here",
+        .keyNeeded, subject: "lineage \(lineage)", cause: "has no fingerprint key here that can be read",
         remedy: "the source begins again and sends the key")
     } catch { throw error }
   }

@@ -8,7 +8,7 @@ extension PointStore {
     do throws(ReplError) {
       let record = try PointRecord.read(paths.seal, in: storage)
       return record.source == source ? record : nil
-    } catch  where error.kind == .notFound || error.kind == .damaged {
+    } catch  where [.notFound, .damaged, .io].contains(error.kind) {
       return nil
     } catch { throw error }
   }

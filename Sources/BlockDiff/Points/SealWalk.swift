@@ -3,15 +3,18 @@ import ReplModel
 /// The one walk at seal time: over all blocks of the touched extents, the old value from the sealed base and the new
 /// one from the staging image, both read now. Nothing comes from receive buffers, and no block comes twice.
 struct SealWalk {
-  /// The sealed base: its sum, size and reader.
+  /// The sealed base: its sum, size and reader, its table and who watches that.
   struct Base {
     var sum: BlockSum
     var reader: FingerprintReader
+    var table: SegmentTable
+    var witness: ReadWitness
   }
 
   private var base: Base
   private var image: FingerprintReader
   private var editor: SegmentTableEditor
+  private var baseEntries: SegmentTableEditor
   private var total: BlockSum
   private var segment: UInt64?
   private var change = BlockSum.zero
@@ -23,6 +26,7 @@ struct SealWalk {
     self.image = image
     self.pace = pace
     editor = SegmentTableEditor(table)
+    baseEntries = SegmentTableEditor(base.table)
     total = base.sum
   }
 
@@ -62,6 +66,12 @@ struct SealWalk {
     guard let segment else { return }
     total += change
     guard segment < editor.table.segmentCount, change != .zero else { return }
-    try editor.set(segment: segment, try editor.sum(ofSegment: segment) + change)
+    try editor.set(segment: segment, try baseSum(ofSegment: segment) + change)
+  }
+
+  /// From the base's own table, so that an entry that cannot be read is the base's and not ours, which shares its blocks.
+  private mutating func baseSum(ofSegment segment: UInt64) throws(ReplError) -> BlockSum {
+    guard segment < base.table.segmentCount else { return .zero }
+    return try base.witness.watch { () throws(ReplError) in try baseEntries.sum(ofSegment: segment) }
   }
 }

@@ -49,7 +49,8 @@ private struct StagingMaker {
       }
       return area(image, ledger, .resumed)
     } catch {
-      guard [.damaged, .notFound, .refused].contains(error.kind) else { throw error }
+      // One whose files cannot be read is made anew.
+      guard [.damaged, .notFound, .refused, .io].contains(error.kind) else { throw error }
       return nil
     }
   }

@@ -39,7 +39,9 @@ extension StagingArea {
     try checkQuiet()
     try recordProgress()
     try step { () throws(ReplError) in try image.synchronize() }
-    let base = try identity.base.map { (id) throws(ReplError) in try store.point(id, of: source) }
+    let base = try identity.base.map { (id) throws(ReplError) in
+      try baseWitness.watch { () throws(ReplError) in try store.point(id, of: source) }
+    }
     if request.seal.proof == .delta, let base, base.record.keyID != request.key.id {
       throw ReplError(
         .keyNeeded, subject: "\(source)", cause: "the base was sealed with another fingerprint key",
@@ -98,21 +100,25 @@ extension StagingArea {
     _ key: FingerprintKey, _ base: RecoveryPoint, _ pace: @escaping Pace
   ) throws(ReplError) -> BlockSum {
     let storage = store.storage
-    let sealedTable = try SegmentTable.open(base.paths.segments, in: storage)
+    let sealedTable = try baseWitness.watch { () throws(ReplError) in
+      try SegmentTable.open(base.paths.segments, in: storage)
+    }
+    defer { try? sealedTable.close() }
     let table = try step { () throws(ReplError) in
       try SegmentTable.clone(sealedTable, to: paths.segments, volumeSize: identity.size, in: storage)
     }
-    try sealedTable.close()
-    let sealed = try storage.open(base.paths.image, .read)
+    let sealed = WitnessedFile(
+      try baseWitness.watch { () throws(ReplError) in try storage.open(base.paths.image, .read) }, baseWitness)
+    defer { try? sealed.close() }
     let buffer = AlignedBuffer(count: Int(segmentSize))
     var walk = SealWalk(
       base: .init(
         sum: base.record.seal.sum,
-        reader: FingerprintReader(sealed, size: base.record.seal.size, key: key, buffer: buffer)),
+        reader: FingerprintReader(sealed, size: base.record.seal.size, key: key, buffer: buffer), table: sealedTable,
+        witness: baseWitness),
       image: FingerprintReader(image, size: identity.size, key: key, buffer: buffer, readsMedium: true), table: table,
       pace: pace)
     let sum = try walk.run(durableExtents())
-    try sealed.close()
     try step { () throws(ReplError) in try table.close() }
     return sum
   }

@@ -31,6 +31,8 @@ public final class StagingArea: Sendable {
   public let source: SourceVolume
   public let origin: Origin
   public let store: PointStore
+  /// What failed of the base while the area was proven.
+  public let baseWitness = ReadWitness()
   let paths: PointPaths
   let image: any StorageFile
   private let clock: ElapsedClock

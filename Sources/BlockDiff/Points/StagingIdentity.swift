@@ -83,13 +83,14 @@ enum StagingHeader: Hashable, Sendable {
     try storage.writeFileDurably(path, Self.envelope.encode(writer.bytes))
   }
 
-  /// The header at `path`; nil if there is none, it is damaged or of another version: the directory is then of no use.
+  /// The header at `path`; nil if there is none, it is damaged, unreadable or of another version: the directory is then of
+  /// no use.
   static func read(_ path: String, in storage: any Storage) throws(ReplError) -> StagingHeader? {
     do throws(ReplError) {
       let bytes = try storage.readFile(path, limit: sizeLimit)
       return try envelope.decode(bytes, path: path) { (reader) throws(DecodingFailure) in try decode(&reader) }
     } catch {
-      guard [.notFound, .damaged, .refused].contains(error.kind) else { throw error }
+      guard [.notFound, .damaged, .refused, .io].contains(error.kind) else { throw error }
       return nil
     }
   }

@@ -83,6 +83,8 @@ public struct LinuxStorage: Storage {
     try checkedErrno(.init("synchronize the directory", path)) { fsync(descriptor) }
   }
 
+  public func device(of path: String) -> String? { MountTable.device(of: path) }
+
   public func space(at path: String) throws(ReplError) -> FileSystemSpace {
     var info = statvfs()
     try checkedErrno(.init("ask for the space", path)) { statvfs(path, &info) }

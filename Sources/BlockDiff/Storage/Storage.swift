@@ -121,9 +121,13 @@ public protocol Storage: Sendable {
   /// Sets mode 0400 and FS_IMMUTABLE_FL, or clears the flag.
   func setImmutable(_ path: String, _ immutable: Bool) throws(ReplError)
   func space(at path: String) throws(ReplError) -> FileSystemSpace
+  /// What people know the disk by that a path lies on, such as `/dev/sdb1`; nil where nobody can tell.
+  func device(of path: String) -> String?
 }
 
 extension Storage {
+  public func device(of path: String) -> String? { nil }
+
   /// Reads a small file whole; one longer than `limit` bytes is an error.
   public func readFile(_ path: String, limit: Int) throws(ReplError) -> [UInt8] {
     let file = try open(path, .read)

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Mounts of all mount namespaces, from /proc.
 enum MountTable {
   /// Every mount of a file system that lies on one of `devices`.
@@ -33,6 +35,24 @@ enum MountTable {
     guard DeviceNumber(fields[2]).map(devices.contains) == true || names.contains(source) else { return nil }
     let isReadOnly = fields[dash + 3].split(separator: ",").contains("ro")
     return VolumeHolder(.mount(point: unescaped(fields[4]), device: source), canWrite: !isReadOnly)
+  }
+
+  /// What the file system that holds a path is mounted from, in this process's view; nil where that cannot be told.
+  static func device(of path: String) -> String? {
+    guard let resolved = realpath(path, nil) else { return nil }
+    defer { free(resolved) }
+    let real = String(cString: resolved)
+    guard let table = try? SystemFile.text("/proc/self/mountinfo") else { return nil }
+    var found: (point: String, source: String)?
+    for line in table.split(separator: "\n") {
+      let fields = line.split(separator: " ")
+      guard fields.count >= 10, let dash = fields.firstIndex(of: "-"), dash + 2 < fields.count else { continue }
+      let point = unescaped(fields[4])
+      guard real == point || point == "/" || real.hasPrefix(point + "/") else { continue }
+      // Of two mounts at one point the later one is seen.
+      if point.utf8.count >= found?.point.utf8.count ?? 0 { found = (point, unescaped(fields[dash + 2])) }
+    }
+    return found?.source
   }
 
   private static func deviceName(_ device: DeviceNumber) -> String? {

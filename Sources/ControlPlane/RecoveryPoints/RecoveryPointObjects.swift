@@ -24,11 +24,11 @@ enum RecoveryPointObjects {
     return object
   }
 
-  /// The object with its lag: how old the data is now.
+  /// The object with its lag: how old the data is now. A point that was taken in the future has none: a clock was set.
   static func withLag(_ object: KubeObject, now: Int64) -> KubeObject {
     var result = object
     let taken = Timestamp.seconds(object.spec["takenAt"]?.string ?? "")
-    result.json[at: "status.lagSeconds"] = taken.map { .integer(max(0, now - $0)) }
+    result.json[at: "status.lagSeconds"] = taken.flatMap { now - $0 < -5 ? nil : .integer(max(0, now - $0)) }
     return result
   }
 

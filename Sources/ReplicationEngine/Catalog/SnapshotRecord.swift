@@ -28,7 +28,7 @@ struct SnapshotRecord: Hashable, Sendable {
   /// False when only the sums are left, or when the source has no snapshots (digest).
   var hasImage: Bool
   var state: State
-  /// Known once all blocks were read.
+  /// What its bytes add up to: known once all of them were read, and durable before it is sent.
   var seal: Seal?
 
   var imagePath: String { directory + "/image" }
@@ -91,6 +91,12 @@ extension SnapshotRecord {
     try database.execute(
       sql: "UPDATE snapshot SET state = ?, seal = COALESCE(?, seal) WHERE point = ?",
       arguments: [state.rawValue, seal.map { Data($0.encoded) }, point])
+  }
+
+  /// Keeps what its bytes add up to; the state stays.
+  static func setSeal(_ database: Database, _ point: PointID, _ seal: Seal) throws {
+    try database.execute(
+      sql: "UPDATE snapshot SET seal = ? WHERE point = ?", arguments: [Data(seal.encoded), point])
   }
 
   /// Only its sums are left; false when that is recorded already, or the record is gone.

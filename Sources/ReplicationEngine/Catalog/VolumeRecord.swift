@@ -1,5 +1,6 @@
 import GRDB
 import ReplModel
+import WireProtocol
 
 /// A volume this agent owns.
 struct VolumeRecord: Hashable, Sendable {
@@ -73,6 +74,11 @@ extension VolumeRecord {
       database, sql: "UPDATE volume SET nextGeneration = nextGeneration + 1 WHERE id = ? RETURNING nextGeneration - 1",
       arguments: [volume.id])
     guard let next else { throw ReplError(.notFound, subject: volume.label, cause: "was taken out of the agent") }
+    guard next < Int64(WireLimits.counter) else {
+      throw ReplError(
+        .refused, subject: volume.label, cause: "has no generation left for another snapshot",
+        remedy: "take it out of the agent and import it anew: a new volume counts from 1")
+    }
     return UInt64(clamping: next)
   }
 

@@ -38,14 +38,20 @@ final class PeerLinks: Sendable {
   /// The connection if there is one.
   func existing(_ cluster: String) -> PeerConnection? { links.withLock { $0[cluster] } }
 
-  /// Ends the connection to a peer that is trusted no more, or the agent is stopping.
+  /// Ends the connections to a peer that is trusted no more.
   func drop(_ cluster: String) {
     let link = links.withLock { $0.removeValue(forKey: cluster) }
-    link?.stop()
+    link?.end(
+      ReplError(
+        .unauthenticated, subject: "cluster \(cluster)", cause: "is not paired with us any more",
+        remedy: "replctl pair create"))
   }
 
+  /// Ends all connections because the agent is stopping.
   func stop() {
-    for link in links.withLock({ Array($0.values) }) { link.stop() }
+    for link in links.withLock({ Array($0.values) }) {
+      link.end(ReplError(.transient, subject: "peer \(link.cluster)", cause: "the agent is stopping"))
+    }
   }
 
   /// Peer's clock minus ours in nanoseconds, 0 when not known.

@@ -19,6 +19,13 @@ struct PoolSet: Sendable {
   func entry(named name: String) -> Entry? { entries.first { $0.name == name } }
   func layout(named name: String) -> PoolLayout? { entry(named: name)?.layout }
 
+  /// Whether the file system around a path in a pool gives data at all. While it does not, nothing is known of any of its
+  /// files; outside of the pools nobody can tell, and the file is to blame.
+  func answers(around path: String) -> Bool {
+    guard let layout = layouts.first(where: { path.hasPrefix($0.root + "/") }) else { return true }
+    return storage.answers(layout.superblock)
+  }
+
   /// The pool that points of a new target volume go to: of those that can hold any, the one with most room.
   func poolForPoints() throws(ReplError) -> Entry {
     var best: (Entry, UInt64)?

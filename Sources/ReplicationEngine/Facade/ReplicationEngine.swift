@@ -112,6 +112,7 @@ public final class ReplicationEngine: Sendable {
     documents.stop()
     server.stop()
     links.stop()
+    runs.waitForEnd(seconds: 5)
     target.stop()
     background.stop()
     for entry in pools.entries { entry.pool.close() }

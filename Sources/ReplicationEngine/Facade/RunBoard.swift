@@ -84,11 +84,23 @@ final class RunBoard: Sendable {
     for run in active { run.stop() }
   }
 
+  /// Waits until the runs under way have seen the stop, but not longer than `seconds`: what still hangs then ends with the
+  /// process, as after a power cut.
+  func waitForEnd(seconds: Double) {
+    let end = context.clock.ticks() + seconds
+    while state.withLock({ !$0.active.isEmpty }), context.clock.ticks() < end { context.clock.sleep(seconds: 0.02) }
+  }
+
   private func startWaiting() {
     while let record = takeStartable() {
       do throws(ReplError) {
         let run = GroupRun(record: record, context: context, link: try links.link(to: record.peer))
-        state.withLock { $0.active[record.uid] = run }
+        let isStopped = state.withLock { state in
+          state.active[record.uid] = run
+          return state.isStopped
+        }
+        // The stop that came meanwhile did not see it.
+        if isStopped { run.stop() }
         _ = try WorkerThread(name: "run") { [self] in work(run) }
       } catch {
         finish(record, failedWith: error)
@@ -149,12 +161,17 @@ final class RunBoard: Sendable {
   }
 
   private func finish(_ record: RunRecord, failedWith error: ReplError) {
+    // What could not begin because the agent stops begins with the next start.
+    let isStopped = state.withLock { state in
+      state.active[record.uid] = nil
+      return state.isStopped
+    }
+    if isStopped { return }
     var failed = record
     failed.state = .failed
     failed.report.state = .failed
     failed.report.reason = "\(error)"
     context.metrics.runFailed(error.kind)
-    state.withLock { _ = $0.active.removeValue(forKey: record.uid) }
     try? context.database.write { [failed] in try failed.save($0) }
   }
 }

@@ -11,7 +11,8 @@ final class PeerConnection: PeerLink {
     var negotiation: HelloNegotiation?
     var offset = ClockOffset()
     var lastError: ReplError?
-    var isStopped = false
+    /// Why nothing is connected any more; nil while it may be.
+    var end: ReplError?
   }
 
   let cluster: String
@@ -20,6 +21,7 @@ final class PeerConnection: PeerLink {
   private let control: TLSSettings
   private let data: TLSSettings
   private let tickets = TLSSessionStore()
+  private let streams = OpenStreams()
   private let address: Mutex<(host: String, port: UInt16)>
   private let state = Mutex(State())
   /// One attempt to connect at a time.
@@ -61,9 +63,13 @@ final class PeerConnection: PeerLink {
     if isNew { drop() }
   }
 
-  func stop() {
-    state.withLock { $0.isStopped = true }
+  /// Ends every connection to the peer, data streams too, and makes none any more.
+  ///
+  /// - Parameter reason: what whoever asks from now on is told.
+  func end(_ reason: ReplError) {
+    state.withLock { $0.end = reason }
     drop()
+    streams.end(reason)
   }
 
   private func drop() {
@@ -147,9 +153,7 @@ final class PeerConnection: PeerLink {
   }
 
   private func connect() throws(ReplError) -> FrameChannel {
-    guard !state.withLock({ $0.isStopped }) else {
-      throw ReplError(.cancelled, subject: "peer \(cluster)", cause: "the agent is stopping")
-    }
+    if let end = state.withLock({ $0.end }) { throw end }
     let (host, port) = address.withLock { $0 }
     let connection = try TLSConnection.connect(host: host, port: port, settings: control)
     let channel = try FrameChannel(connection: connection)
@@ -177,10 +181,14 @@ final class PeerConnection: PeerLink {
   func openStream(
     _ begin: BeginReply, session: SessionID, ticket: StreamTicket
   ) throws(ReplError) -> any ChunkLink {
-    let host = begin.dataAddress.isEmpty ? address.withLock { $0.host } : begin.dataAddress
+    if let end = state.withLock({ $0.end }) { throw end }
+    let (known, reached) = (address.withLock { $0.host }, openChannel?.connection.remoteAddress.host)
+    try PeerAnswers(peer: cluster).check(dataAddress: begin.dataAddress, own: [known, reached].compactMap(\.self))
+    let host = begin.dataAddress.isEmpty ? known : begin.dataAddress
     let codecs = state.withLock { $0.negotiation?.codecs ?? 1 }
     let connection = try TLSConnection.connect(host: host, port: begin.dataPort, settings: data, sessions: tickets)
     do throws(ReplError) {
+      try streams.add(connection)
       return try DataStreamSender(
         connection: connection, session: session, ticket: ticket, maxChunk: min(maxChunk, begin.maxChunk),
         codecs: codecs)

@@ -9,8 +9,8 @@ final class ChunkShipper: Sendable {
   enum Mode: Sendable {
     /// An empty file: zeros need not travel.
     case empty
-    /// A clone of this base, whose twin is at hand.
-    case base(any StorageFile, size: UInt64)
+    /// A clone of this base, whose twin is at hand; `sums` watches the entries taken over from its table.
+    case base(any StorageFile, size: UInt64, sums: ReadWitness)
     /// A clone of a base we cannot read; the sums of all segments are known already.
     case knownSums
   }
@@ -30,6 +30,7 @@ final class ChunkShipper: Sendable {
   private let pace: @Sendable (UInt64) -> Void
   private let still: @Sendable () throws(ReplError) -> Void
   private let sums: Mutex<Sums>
+  private let hasFailed = Atomic<Bool>(false)
 
   /// - Parameters:
   ///   - table: the new snapshot's segment table, brought up to date as segments are read; nil when the sums are known.
@@ -62,8 +63,19 @@ final class ChunkShipper: Sendable {
 
   /// Ships items until the plan is empty. Blocks; call on a thread of its own.
   func run(_ link: any ChunkLink) throws(ReplError) {
+    do throws(ReplError) {
+      try shipAll(link)
+    } catch {
+      hasFailed.store(true, ordering: .relaxed)
+      throw error
+    }
+  }
+
+  private func shipAll(_ link: any ChunkLink) throws(ReplError) {
     var worker = Worker(shipper: self, link: link)
     while let item = try cursor.next() {
+      // The thread that failed says why; without it the plan cannot become whole.
+      if hasFailed.load(ordering: .relaxed) { return }
       if progress.isCancelled { throw ReplError(.cancelled, subject: image.path, cause: "the session was cancelled") }
       try still()
       try worker.ship(item)
@@ -91,7 +103,7 @@ final class ChunkShipper: Sendable {
     private mutating func ship(_ piece: PlannedPiece) throws(ReplError) -> BlockSum {
       let extent = piece.extent
       let bytes = try readNew(extent, isZero: piece.kind == .zero)
-      guard case .base(let base, let baseSize) = shipper.mode else {
+      guard case .base(let base, let baseSize, _) = shipper.mode else {
         try shipRun(extent, bytes, piece)
         return shipper.sumsAreKnown ? .zero : shipper.walk.sum(of: bytes, at: extent.offset)
       }
@@ -183,7 +195,14 @@ final class ChunkShipper: Sendable {
       // Taken out while it changes, so that its page is not copied.
       guard var editor = sums.editor.take() else { return }
       defer { sums.editor = editor }
-      try editor.set(segment: segment, try editor.sum(ofSegment: segment) + delta)
+      try editor.set(segment: segment, try entry(of: segment, &editor) + delta)
     }
+  }
+
+  /// A page of the table that was not written yet is the base's: both files share its blocks.
+  private func entry(of segment: UInt64, _ editor: inout SegmentTableEditor) throws(ReplError) -> BlockSum {
+    guard case .base(_, _, let witness) = mode else { return try editor.sum(ofSegment: segment) }
+    try editor.flush()
+    return try witness.watch { () throws(ReplError) in try editor.sum(ofSegment: segment) }
   }
 }

@@ -100,7 +100,7 @@ final class GroupRun: Sendable {
       do throws(ReplError) {
         tasks.append(try prepareTask(id, member))
       } catch {
-        members[id]?.finish(.failed, reason: "\(error)")
+        if !isStopped { members[id]?.finish(.failed, reason: "\(error)") }
         throw error
       }
     }
@@ -169,8 +169,13 @@ final class GroupRun: Sendable {
         if case .queryPoint(let reply) = $0 { reply } else { nil }
       }
       switch reply {
-      case .sealed(let seal, _):
+      case .sealed(let seal, _) where seal == snapshot.seal:
         try context.database.write { try SnapshotRecord.setState($0, snapshot.point, .sealed, seal: seal) }
+      case .sealed:
+        context.events.post(
+          namespace: volume.namespace, volume: volume.name, warning: true, "SealMismatch",
+          "\(link.cluster) holds another seal of point \(snapshot.point) than was sent: it is not used as a base")
+        try keeper.drop(snapshot)
       case .prepared, .unknown: try keeper.drop(snapshot)
       }
     }
@@ -247,7 +252,7 @@ final class GroupRun: Sendable {
       }
     }
     let isSealed = outcomes.allSatisfy { if case .sealed = $0 { true } else { false } }
-    if !isSealed { try sendCommit() }
+    if !isSealed { try sendCommit(tasks.map(\.snapshot.point)) }
     try context.database.write { database in
       for (task, outcome) in zip(tasks, outcomes) {
         try SnapshotRecord.setState(database, task.snapshot.point, .sealed, seal: outcome.seal)
@@ -268,10 +273,11 @@ final class GroupRun: Sendable {
   }
 
   /// Sends the commit until its outcome is known: while it is not, both the new snapshot and the base stay.
-  private func sendCommit() throws(ReplError) {
-    _ = try askPatiently(
+  private func sendCommit(_ points: [PointID]) throws(ReplError) {
+    let reply = try askPatiently(
       .commitGroup(CommitGroup(group: record.group)), timeout: RequestTimeout.long, mayCancel: false
     ) { if case .commitGroup(let reply) = $0 { reply } else { nil } }
+    try PeerAnswers(peer: link.cluster).check(reply, points: points)
   }
 
   /// Asks again while the peer cannot be reached, as long as a session would.
@@ -284,7 +290,7 @@ final class GroupRun: Sendable {
       do throws(ReplError) {
         return try link.ask(request, timeout: timeout, pick)
       } catch {
-        guard error.kind == .transient, patience.mayTryAgain(done: 0) else { throw error }
+        guard error.kind == .transient, !isStopped, patience.mayTryAgain(done: 0) else { throw error }
       }
       if mayCancel, members.values.contains(where: \.ship.isCancelled) {
         throw ReplError(.cancelled, subject: "migration \(record.uid)", cause: "the run was cancelled")
@@ -308,7 +314,8 @@ final class GroupRun: Sendable {
   }
 
   private func fail(_ error: ReplError) -> MigrationReport {
-    let state: RunState = error.kind == .cancelled ? .cancelled : .failed
+    // Only who gave it up has it cancelled: a peer, or a connection that ends, cannot.
+    let state: RunState = ending.withLock { $0 == .cancelled } ? .cancelled : .failed
     if state == .failed { context.metrics.runFailed(error.kind) }
     for (id, member) in members where !member.report.state.isFinal {
       member.finish(state, reason: "the group's run ended: \(error)")

@@ -16,23 +16,33 @@ struct PlanMaker {
   private var planPath: String { snapshot.directory + "/plan" }
 
   /// Against a base both sides hold: by extent maps where both images are at hand and trusted, else by segment sums.
-  func delta(_ base: SnapshotRecord) throws(ReplError) -> SessionPlan {
+  ///
+  /// - Parameter reading: the base; its witnesses learn what of it fails, while planning and later.
+  func delta(_ reading: BaseReading) throws(ReplError) -> SessionPlan {
+    let base = reading.twin
     guard let seal = base.seal else { throw ReplError(.bug, subject: volume.label, cause: "its base has no seal") }
     guard snapshot.size >= base.size else {
       return try full(reason: "the volume became smaller, from \(base.size) to \(snapshot.size) bytes")
     }
-    if snapshot.hasImage, base.hasImage, volume.distrustReason == nil { return try reflink(base, seal) }
+    if snapshot.hasImage, base.hasImage, volume.distrustReason == nil { return try reflink(reading, seal) }
     let reason =
       volume.distrustReason
       ?? (snapshot.hasImage ? "the base's snapshot is gone, its sums are kept" : "the volume cannot be cloned")
-    let old = try SegmentTable.open(base.segmentsPath, in: context.storage)
+    let old = try openSums(reading)
     defer { try? old.close() }
     var editor = SegmentTableEditor(old)
     return try digest(
       changeSource: "digest", reason: reason, kind: .delta, base: seal.point,
       isUnchanged: { (segment, sum) throws(ReplError) in
-        try (segment < old.segmentCount ? editor.sum(ofSegment: segment) : .zero) == sum
+        guard segment < old.segmentCount else { return sum == .zero }
+        return try reading.sums.watch { () throws(ReplError) in try editor.sum(ofSegment: segment) } == sum
       })
+  }
+
+  private func openSums(_ reading: BaseReading) throws(ReplError) -> SegmentTable {
+    try reading.sums.watch { () throws(ReplError) in
+      try SegmentTable.open(reading.twin.segmentsPath, in: context.storage)
+    }
   }
 
   /// Against the sums that the target reads from its point, because there is no common base any more.
@@ -55,14 +65,17 @@ struct PlanMaker {
       table: try newTable(), path: planPath, summary: summary, storage: context.storage, files: [])
   }
 
-  private func reflink(_ base: SnapshotRecord, _ seal: Seal) throws(ReplError) -> SessionPlan {
-    let baseImage = try context.storage.open(base.imagePath, .read)
+  private func reflink(_ reading: BaseReading, _ seal: Seal) throws(ReplError) -> SessionPlan {
+    let base = reading.twin
+    let baseImage = WitnessedFile(
+      try reading.image.watch { () throws(ReplError) in try context.storage.open(base.imagePath, .read) },
+      reading.image)
     do throws(ReplError) {
       let summary = try plan { (plan) throws(ReplError) in
         _ = try ReflinkChangeSource(base: baseImage, baseSize: base.size, new: image, newSize: snapshot.size).run(
           into: plan)
       }
-      let old = try SegmentTable.open(base.segmentsPath, in: context.storage)
+      let old = try openSums(reading)
       defer { try? old.close() }
       try context.storage.removeFile(snapshot.segmentsPath)
       let table = try SegmentTable.clone(
@@ -70,7 +83,7 @@ struct PlanMaker {
       return SessionPlan(
         changeSource: "reflink", reason: "", kind: .delta, base: seal.point,
         baseSum: BlockSum(fingerprint: seal.fingerprint, nonZeroBlocks: seal.nonZeroBlocks),
-        mode: .base(baseImage, size: base.size), table: table, path: planPath, summary: summary,
+        mode: .base(baseImage, size: base.size, sums: reading.sums), table: table, path: planPath, summary: summary,
         storage: context.storage, files: [baseImage])
     } catch {
       try? baseImage.close()
@@ -169,7 +182,9 @@ enum SegmentDifference {
   static func find(_ sums: [SegmentSum], in table: SegmentTable) throws(ReplError) -> [UInt64] {
     var editor = SegmentTableEditor(table)
     var differing: [UInt64] = []
-    for entry in sums where entry.segment < table.segmentCount {
+    // A plan is ascending, in whatever order they came.
+    let ascending = sums.sorted { $0.segment < $1.segment }
+    for entry in ascending where entry.segment < table.segmentCount && differing.last != entry.segment {
       if try editor.sum(ofSegment: entry.segment).fingerprint != entry.sum { differing.append(entry.segment) }
     }
     return differing

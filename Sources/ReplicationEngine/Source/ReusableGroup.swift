@@ -16,6 +16,11 @@ struct ReusableGroup: Sendable {
     for (volume, generation) in zip(record.request.volumes, asked) {
       let newest = try SnapshotRecord.all(database, volume: volume, peer: record.peer).first { $0.state == .sealed }
       guard let seal = newest?.seal, seal.generation >= generation else { return nil }
+      // One that has to copy everything is not content with a delta.
+      let done = try PairCount.done(database, pair: record.request.pair.uid, volume: volume)
+      guard PairCount.fullReason(mode: record.request.mode, done: done) == nil || seal.proof == .full else {
+        return nil
+      }
       seals.append(seal)
     }
     guard let first = seals.first, first.group != record.group, first.members.count == seals.count,

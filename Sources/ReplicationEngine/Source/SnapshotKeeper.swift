@@ -1,5 +1,6 @@
 import BlockDiff
 import ReplModel
+import WireProtocol
 
 /// Takes and drops the snapshots of own volumes. A snapshot exists once its record is committed; files without a record
 /// are swept at start-up, records whose files are gone lose their image.
@@ -7,6 +8,9 @@ struct SnapshotKeeper: Sendable {
   let context: SourceContext
   /// Twins of sealed points that stay pinned per volume and peer: the base, and one before it.
   static let pinned = 2
+  /// How far a target may be ahead of what we know and be believed: nobody takes more snapshots than this between a copy of
+  /// the state directory and its restoration.
+  static let plausibleLead: UInt64 = 1 << 32
 
   /// Takes a snapshot of a volume for a peer, durable before it returns.
   ///
@@ -92,21 +96,33 @@ struct SnapshotKeeper: Sendable {
   }
 
   /// Drops the record of a snapshot that is of no use without its files.
-  func forget(_ snapshot: SnapshotRecord, of volume: VolumeRecord) throws(ReplError) {
+  ///
+  /// - Parameter cause: what happened to them.
+  func forget(
+    _ snapshot: SnapshotRecord, of volume: VolumeRecord, because cause: String = "they are gone"
+  ) throws(ReplError) {
     try context.database.write { try SnapshotRecord.delete($0, snapshot.point) }
     context.events.post(
       namespace: volume.namespace, volume: volume.name, warning: true, "BaseLost",
-      "the files of snapshot \(snapshot.point) are gone: the next session compares contents with the target")
+      "the files of snapshot \(snapshot.point) are of no use: \(cause); unless there is another twin, the next session "
+        + "compares contents with the target")
   }
 
   /// A restored state directory has forgotten what came after the copy: generations go on behind those the target has,
   /// so that its newest point stays the newest.
   func catchUp(_ volume: VolumeRecord, with newest: UInt64) throws(ReplError) {
     guard newest >= volume.nextGeneration else { return }
+    guard newest - volume.nextGeneration < Self.plausibleLead, newest < WireLimits.counter else {
+      context.events.post(
+        namespace: volume.namespace, volume: volume.name, warning: true, "ImplausibleGeneration",
+        "the target says that it holds generation \(newest), and this agent is at \(volume.nextGeneration): that is not "
+          + "believed")
+      return
+    }
     try context.database.write {
       try $0.execute(
         sql: "UPDATE volume SET nextGeneration = ? WHERE id = ? AND nextGeneration <= ?",
-        arguments: [Int64(newest) + 1, volume.id, Int64(newest)])
+        arguments: [Int64(clamping: newest + 1), volume.id, Int64(clamping: newest)])
     }
     context.events.post(
       namespace: volume.namespace, volume: volume.name, warning: true, "HistoryWentBackwards",

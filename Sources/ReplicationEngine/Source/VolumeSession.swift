@@ -34,6 +34,10 @@ struct VolumeSession {
   private var sendKey = false
   private var watch: (any StillnessWatch)?
   private var bases: [PointID: SnapshotRecord] = [:]
+  /// The twin that the plan of this attempt builds on.
+  private var reading: BaseReading?
+  /// The seal that was sent to be proven last, in this life of the run or one before; recorded before it was sent.
+  private var sentSeal: Seal?
   /// What was found to be lost of the twins.
   private var losses: [String] = []
 
@@ -54,6 +58,7 @@ struct VolumeSession {
     self.acceptShrink = acceptShrink
     self.key = key
     self.progress = progress
+    sentSeal = snapshot.seal
   }
 
   /// Ships and proves the snapshot. Transient failures are tried again with growing pauses while there is progress.
@@ -68,11 +73,25 @@ struct VolumeSession {
           sendKey = true
           continue
         }
-        guard error.kind == .transient, patience.mayTryAgain(done: progress.ship.snapshot.wire) else { throw error }
+        // Each time there is one twin less to build on: this ends.
+        if try giveUpBase() { continue }
+        guard isPassing(error), patience.mayTryAgain(done: progress.ship.snapshot.wire) else { throw error }
         progress.update { $0.reason = "waiting to try again: \(error)" }
         try pause(patience.nextPause())
       }
     }
+  }
+
+  /// A connection that was closed on this side and not by us is a cut one.
+  private func isPassing(_ error: ReplError) -> Bool {
+    error.kind == .transient || (error.kind == .cancelled && !progress.ship.isCancelled)
+  }
+
+  /// Whether it was the base that could not be read: then the session goes on with what is left of it, or another one.
+  private mutating func giveUpBase() throws(ReplError) -> Bool {
+    guard let reading, let loss = try TwinCheck(context: context).giveUp(reading, of: volume) else { return false }
+    losses.append(loss)
+    return true
   }
 
   private func pause(_ seconds: Double) throws(ReplError) {
@@ -91,8 +110,9 @@ struct VolumeSession {
   private mutating func attempt() throws(ReplError) -> Outcome {
     if progress.ship.isCancelled { throw ReplError(.cancelled, subject: volume.label, cause: "the run was cancelled") }
     progress.enter(.begin)
+    reading = nil
     let reply = try begin()
-    if let held = heldAlready(reply) { return held }
+    if let held = try heldAlready(reply) { return held }
     progress.enter(.plan)
     let image = try openImage()
     defer { if watch == nil { try? image.close() } }
@@ -105,6 +125,8 @@ struct VolumeSession {
       context.metrics.fullCopy(fullCopy)
     }
     let seal = try shipWhole(plan, image, reply)
+    try context.database.write { try SnapshotRecord.setSeal($0, snapshot.point, seal) }
+    sentSeal = seal
     try record()
     let outcome = try prove(seal, plan, image, reply)
     try record()
@@ -112,13 +134,14 @@ struct VolumeSession {
   }
 
   /// What the target has of an earlier life of the session.
-  private func heldAlready(_ reply: BeginReply) -> Outcome? {
+  private func heldAlready(_ reply: BeginReply) throws(ReplError) -> Outcome? {
     let outcome: Outcome
     switch reply.outcome {
     case .alreadySealed(let seal): outcome = .sealed(seal)
     case .prepared(let seal): outcome = .prepared(seal)
     case .base, .compareWith, .full: return nil
     }
+    try PeerAnswers(peer: link.cluster).check(claimed: outcome.seal, sent: sentSeal, point: snapshot.point)
     progress.ship.complete()
     return outcome
   }
@@ -142,7 +165,9 @@ struct VolumeSession {
       size: snapshot.size, takenAt: snapshot.takenAt, consistency: snapshot.consistency, kind: kind,
       candidates: kind == .full ? [] : candidates, group: group, members: members, acceptShrink: acceptShrink,
       streams: UInt16(clamping: context.configuration.effectiveStreams))
-    return try link.ask(.beginSession(request)) { if case .beginSession(let reply) = $0 { reply } else { nil } }
+    let reply = try link.ask(.beginSession(request)) { if case .beginSession(let reply) = $0 { reply } else { nil } }
+    try PeerAnswers(peer: link.cluster).check(reply, to: request)
+    return reply
   }
 
   private mutating func openImage() throws(ReplError) -> any StorageFile {
@@ -170,10 +195,10 @@ struct VolumeSession {
       remedy: "migrate again when nobody changes its size")
   }
 
-  private func makePlan(_ outcome: BeginOutcome, _ image: any StorageFile) throws(ReplError) -> SessionPlan {
+  private mutating func makePlan(_ outcome: BeginOutcome, _ image: any StorageFile) throws(ReplError) -> SessionPlan {
     let maker = PlanMaker(
       context: context, link: link, volume: volume, snapshot: snapshot, key: key, image: image,
-      check: { [watch, progress] () throws(ReplError) in
+      check: { [watch, progress, snapshot] () throws(ReplError) in
         try watch?.check()
         if progress.ship.isCancelled { throw ReplError(.cancelled, subject: snapshot.directory, cause: "cancelled") }
       })
@@ -184,7 +209,9 @@ struct VolumeSession {
         throw ReplError(
           .protocolViolation, subject: "peer \(link.cluster)", cause: "chose base \(point), which was not offered")
       }
-      plan = try maker.delta(base)
+      let reading = BaseReading(twin: base)
+      self.reading = reading
+      plan = try maker.delta(reading)
     case .compareWith(let point): plan = try maker.compare(point)
     case .full(let reason): plan = try maker.full(reason: fullReason.isEmpty ? reason : fullReason)
     case .alreadySealed, .prepared: throw ReplError(.bug, subject: volume.label, cause: "nothing is left to plan")
@@ -206,11 +233,11 @@ struct VolumeSession {
       plannedBytes: plan.plannedBytes)
     let started = try link.ask(.startSession(start)) { if case .startSession(let reply) = $0 { reply } else { nil } }
     progress.enter(.ship)
-    let durable = started.durableBytes > 0 ? ResumeStream(link: link, session: session) : nil
+    let durable = started.durableBytes > 0 ? ResumeStream(link: link, session: session, size: snapshot.size) : nil
     let shipper = ChunkShipper(
       image: image, mode: plan.mode, volumeSize: snapshot.size, maxChunk: min(reply.maxChunk, link.maxChunk), key: key,
       cursor: try plan.cursor(durable: durable), table: plan.tableToUpdate, progress: progress.ship,
-      pace: context.pace, still: { [watch] () throws(ReplError) in try watch?.check() })
+      pace: context.pace, still: still)
     try ship(shipper, reply, isEmpty: plan.plannedBytes == 0)
     let sum = try plan.baseSum + shipper.finishSums()
     try watch?.finish()
@@ -219,6 +246,11 @@ struct VolumeSession {
     try plan.table.synchronize()
     try context.storage.synchronizeDirectory(snapshot.directory)
     return seal(sum, plan)
+  }
+
+  /// Looked at before each segment: whether the source holds still.
+  private var still: @Sendable () throws(ReplError) -> Void {
+    { [watch] () throws(ReplError) in try watch?.check() }
   }
 
   /// Runs the shipper over the data streams granted; an empty plan needs none.
@@ -297,7 +329,7 @@ struct VolumeSession {
     let shipper = ChunkShipper(
       image: image, mode: .knownSums, volumeSize: snapshot.size, maxChunk: min(reply.maxChunk, link.maxChunk), key: key,
       cursor: WorkItemCursor(try PlanReader(path, storage: context.storage)), table: nil, progress: progress.ship,
-      pace: context.pace, still: { [watch] () throws(ReplError) in try watch?.check() })
+      pace: context.pace, still: still)
     try ship(shipper, reply, isEmpty: segments.isEmpty)
     try watch?.finish()
   }
@@ -358,13 +390,16 @@ extension PeerLink {
 final class ResumeStream: ExtentStream {
   private let link: any PeerLink
   private let session: SessionID
+  /// Of the volume, in bytes.
+  private let size: UInt64
   private var page: ArraySlice<Extent> = []
   private var position: UInt64 = 0
   private var isAtEnd = false
 
-  init(link: any PeerLink, session: SessionID) {
+  init(link: any PeerLink, session: SessionID, size: UInt64) {
     self.link = link
     self.session = session
+    self.size = size
   }
 
   func next() throws(ReplError) -> Extent? {
@@ -373,6 +408,7 @@ final class ResumeStream: ExtentStream {
       let reply = try link.ask(.resumeExtents(request)) {
         if case .resumeExtents(let reply) = $0 { reply } else { nil }
       }
+      try PeerAnswers(peer: link.cluster).check(resume: reply.extents, from: position, size: size)
       page = reply.extents[...]
       isAtEnd = page.isEmpty
       position = page.last?.end ?? position

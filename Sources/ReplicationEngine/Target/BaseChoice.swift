@@ -80,8 +80,10 @@ struct BaseChoice: Sendable {
     do throws(ReplError) {
       difference = try store.checkStamp(try store.point(point.point, of: source))
     } catch {
-      guard [.notFound, .damaged].contains(error.kind) else { throw error }
-      difference = error.cause
+      let isUnreadable =
+        error.kind == .io && context.pools.answers(around: store.layout.point(source, point.point).seal)
+      guard [.notFound, .damaged].contains(error.kind) || isUnreadable else { throw error }
+      difference = "\(error.subject): \(error.cause)"
     }
     guard let difference else { return true }
     try context.database.write { try CatalogPoint.setState($0, source, point.point, .suspect) }

@@ -83,7 +83,7 @@ struct TargetRecovery: Sendable {
     do throws(ReplError) {
       return try store.point(member.seal.point, of: source).record.seal == member.seal
     } catch {
-      guard [.notFound, .damaged].contains(error.kind) else { throw error }
+      guard [.notFound, .damaged, .io].contains(error.kind) else { throw error }
       return false
     }
   }

@@ -32,7 +32,21 @@ extension TargetService {
       throw ReplError(.protocolViolation, subject: "peer \(peer)", cause: "asks for \(request.count) sums at once")
     }
     let held = try held(request.volume, request.point, peer)
-    let image = try held.store.storage.open(held.point.paths.image, .read)
+    let witness = ReadWitness()
+    do throws(ReplError) {
+      return try readSums(request, of: held, witness)
+    } catch {
+      guard let failure = witness.failure else { throw error }
+      let source = try SourceVolume(cluster: peer, volume: request.volume)
+      throw try UnreadableBase(context: context).suspect(request.point, of: source, failure)
+    }
+  }
+
+  private func readSums(
+    _ request: SegmentSumsRequest, of held: HeldPoint, _ witness: ReadWitness
+  ) throws(ReplError) -> SegmentSumsReply {
+    let image = WitnessedFile(
+      try witness.watch { () throws(ReplError) in try held.store.storage.open(held.point.paths.image, .read) }, witness)
     defer { try? image.close() }
     let size = held.point.record.seal.size
     var reader = FingerprintReader(image, size: size, key: held.key, buffer: AlignedBuffer(count: Int(segmentSize)))

@@ -132,7 +132,14 @@ final class TargetSession: Sendable {
     if let staging = open.0, open.1 == nil || open.1 == start, staging.identity == identity(start) { return 0 }
     try? open.0?.close()
     let staging = try StagingArea.open(identity(start), for: source, in: store, clock: context.elapsed)
-    let durable = try staging.durableByteCount()
+    let durable: UInt64
+    do throws(ReplError) {
+      durable = try staging.durableByteCount()
+    } catch {
+      // A ledger that cannot be read is found so by the next start, too, which makes a new one.
+      try? staging.close()
+      throw error
+    }
     let isKept = state.withLock { state in
       guard !state.isEnded else { return false }
       state.staging = staging
@@ -212,9 +219,20 @@ final class TargetSession: Sendable {
       return isRepair ? try sealRepair() : try sealStaging(seal)
     } catch {
       proofDone(equal: false)
-      end()
-      throw error
+      throw try afterFailedProof(error)
     }
+  }
+
+  /// Ends the session. What was staged onto a base that cannot be read is thrown away, and the base is suspect.
+  private func afterFailedProof(_ error: ReplError) throws(ReplError) -> ReplError {
+    let staging = state.withLock { $0.staging }
+    guard let staging, let base = staging.identity.base, let failure = staging.baseWitness.failure else {
+      end()
+      return error
+    }
+    let answer = try UnreadableBase(context: context).suspect(base, of: source, failure)
+    end(discard: answer.kind == .transient)
+    return answer
   }
 
   private func sealStaging(_ seal: Seal) throws(ReplError) -> SealReply {

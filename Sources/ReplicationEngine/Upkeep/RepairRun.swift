@@ -76,7 +76,7 @@ struct RepairSession: Sendable {
   /// - Parameter damaged: ascending. A full list may have left some out: then everything after its first goes.
   func run(_ damaged: [UInt64]) throws(ReplError) {
     let count = segmentCount(ofVolume: seal.size)
-    var segments = damaged.filter { $0 < count }
+    var segments = Set(damaged).filter { $0 < count }.sorted()
     if damaged.count >= PointSummary.damageLimit, let first = segments.first { segments = Array(first..<count) }
     let path = twin.directory + "/repair"
     try PlanMaker.planSegments(segments, volumeSize: seal.size, to: path, context.storage)
@@ -96,7 +96,8 @@ struct RepairSession: Sendable {
     }
     let reply = try begin(key)
     switch reply.outcome {
-    case .alreadySealed: return
+    case .alreadySealed(let held):
+      return try PeerAnswers(peer: link.cluster).check(claimed: held, sent: seal, point: twin.point)
     case .base(let point) where point == twin.point: break
     default:
       throw ReplError(

@@ -138,7 +138,7 @@ extension World {
   }
 
   /// Newest first.
-  func twins() throws(ReplError) -> [SnapshotRecord] {
-    try source.database.read { try SnapshotRecord.all($0, volume: self.volumes[0].id, peer: "target") }
+  func twins(of index: Int = 0) throws(ReplError) -> [SnapshotRecord] {
+    try source.database.read { try SnapshotRecord.all($0, volume: self.volumes[index].id, peer: "target") }
   }
 }

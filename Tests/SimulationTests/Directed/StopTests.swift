@@ -59,6 +59,18 @@ import WireProtocol
   }
 }
 
+extension StopTests {
+  @Test("a peer that answers `cancelled`, and a connection that is closed on this side, cancel nothing")
+  func cancelledByPeer() throws {
+    let world = try World.written(1)
+    world.answer = { request, reply in
+      guard case .startSession = request else { return reply }
+      return .refused(ReplError(.cancelled, subject: "session", cause: "cancelled"))
+    }
+    #expect(try world.migrate()?.state == .failed)
+  }
+}
+
 extension World {
   fileprivate func twins(of volumes: [VolumeRecord]) throws -> [SnapshotRecord] {
     try volumes.flatMap { volume in try source.database.read { try SnapshotRecord.all($0, volume: volume.id) } }

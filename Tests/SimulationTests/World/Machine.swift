@@ -49,8 +49,9 @@ final class Machine: @unchecked Sendable {
 }
 
 /// Nothing waits in a simulated kernel.
-struct NoFlusher: VolumeFlusher {
-  func flush(_ live: any StorageFile) throws(ReplError) {}
+struct SimulatedFlusher: VolumeFlusher {
+  let world: World
+  func flush(_ live: any StorageFile) throws(ReplError) { world.onFlush() }
 }
 
 /// What a volume without snapshots answers when it is asked whether it holds still. Used by one thread.

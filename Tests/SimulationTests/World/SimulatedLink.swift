@@ -25,6 +25,8 @@ final class SimulatedLink: PeerLink, @unchecked Sendable {
     if fault == .twice { reply = try deliver(request) }
     if fault == .cutAfter || world.cutsAfter(request) { throw Self.cut("after \(request.frameType)") }
     try world.requireSourceIsUp()
+    reply = world.answer(request, reply)
+    if case .refused(let error) = reply { throw error }
     return reply
   }
 
@@ -86,6 +88,7 @@ final class SimulatedStream: ChunkLink, @unchecked Sendable {
 
   func sendChunk(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(ReplError) {
     try guarding { (stream) throws(ReplError) in
+      world.onChunk()
       let fault = world.faults.chunk()
       if fault == .lost { throw SimulatedLink.cut("a chunk was lost") }
       let chunk = encoder.encode(bytes, at: offset, compress: world.faults.compresses())

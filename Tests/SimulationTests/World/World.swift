@@ -22,6 +22,8 @@ final class World: @unchecked Sendable {
   /// What both agents record, each for its own.
   let sourceMetrics = MetricsRegistry(EngineDefinitions.recorded)
   let targetMetrics = MetricsRegistry(EngineDefinitions.recorded)
+  let sourceEvents = EventHub()
+  let targetEvents = EventHub()
   let source: Machine
   let target: Machine
   private(set) var service: TargetService
@@ -33,8 +35,14 @@ final class World: @unchecked Sendable {
   /// Asked for by directed tests; return true to cut the connection before or after a request.
   var cutBefore: (ControlRequest) -> Bool = { _ in false }
   var cutAfter: (ControlRequest) -> Bool = { _ in false }
+  /// What a target that lies makes of its answer.
+  var answer: (ControlRequest, ControlReply) -> ControlReply = { $1 }
   /// Called for each request the source sends.
   var onRequest: (ControlRequest) -> Void = { _ in }
+  /// Called when a snapshot has begun, before its volume is cloned.
+  var onFlush: () -> Void = {}
+  /// Called for each chunk the source sends.
+  var onChunk: () -> Void = {}
   /// Whether volumes without snapshots hold still.
   let stillness = Stillness()
   /// Chunks after which the stream is cut once.
@@ -64,7 +72,7 @@ final class World: @unchecked Sendable {
     key = FingerprintKey.random(using: &generator)
     source = try Machine("source")
     target = try Machine("target")
-    service = TargetService(context: Self.targetContext(target, clock, retention, targetMetrics))
+    service = TargetService(context: Self.targetContext(target, clock, retention, targetMetrics, targetEvents))
     try source.disk.makeDirectory("/state")
     try source.disk.makeDirectory("/pool/volumes")
     try source.disk.synchronizeDirectory("/")
@@ -99,22 +107,25 @@ final class World: @unchecked Sendable {
     return SourceContext(
       configuration: configuration, database: source.database, storage: source.disk,
       live: SimulatedVolumes(disk: source.disk, stillness: stillness),
-      snapshotter: ReflinkSnapshotter(storage: source.disk, flusher: NoFlusher(), clock: { 0 }), pools: source.pools,
-      clock: clock, events: EventHub(), pace: { _ in }, threads: InlineThreads(), metrics: EngineMetrics(sourceMetrics))
+      snapshotter: ReflinkSnapshotter(storage: source.disk, flusher: SimulatedFlusher(world: self), clock: { 0 }),
+      pools: source.pools,
+      clock: clock, events: sourceEvents, pace: { _ in }, threads: InlineThreads(),
+      metrics: EngineMetrics(sourceMetrics))
   }
 
   static func targetContext(
-    _ machine: Machine, _ clock: VirtualClock, _ retention: RetentionPolicy, _ metrics: MetricsRegistry
+    _ machine: Machine, _ clock: VirtualClock, _ retention: RetentionPolicy, _ metrics: MetricsRegistry,
+    _ events: EventHub
   ) -> TargetContext {
     var configuration = machine.configuration
     configuration.retention = retention
     return TargetContext(
       configuration: configuration, database: machine.database, storage: machine.disk, pools: machine.pools,
-      clock: clock, elapsed: clock.elapsedClock, events: EventHub(), clockOffset: { _ in 0 }, background: { $0() },
+      clock: clock, elapsed: clock.elapsedClock, events: events, clockOffset: { _ in 0 }, background: { $0() },
       clockSteps: ClockStepWatch(clock: clock), metrics: EngineMetrics(metrics))
   }
 
-  var targetContext: TargetContext { Self.targetContext(target, clock, retention, targetMetrics) }
+  var targetContext: TargetContext { Self.targetContext(target, clock, retention, targetMetrics, targetEvents) }
 
   /// The target starts after a power cut, as the daemon does.
   @discardableResult
@@ -144,9 +155,12 @@ final class World: @unchecked Sendable {
 
   // MARK: Runs
 
-  /// A new Migration of all volumes; nil when the source lost its power.
+  /// A new Migration of all volumes; nil when the source lost its power, or was stopped.
   @discardableResult
-  func migrate() throws(ReplError) -> MigrationReport? {
+  func migrate() throws(ReplError) -> MigrationReport? { run(try ask()) }
+
+  /// Asks for a Migration of all volumes, which ``run(_:)`` runs.
+  func ask() throws(ReplError) -> RunRecord {
     runs += 1
     let reference = ObjectReference(kind: "Migration", namespace: "app", name: "m\(runs)", uid: "run-\(runs)")
     let pair = ObjectReference(kind: "ClusterPair", namespace: "app", name: "pair", uid: "pair")
@@ -159,7 +173,7 @@ final class World: @unchecked Sendable {
       report: MigrationReport(uid: reference.uid, state: .running, reason: "", volumes: reports),
       createdAt: clock.now())
     try source.database.write { try record.save($0) }
-    return run(record)
+    return record
   }
 
   /// Takes up the runs that a power cut interrupted.
@@ -167,7 +181,8 @@ final class World: @unchecked Sendable {
     for record in try source.database.read({ try RunRecord.unfinished($0) }) { _ = run(record) }
   }
 
-  private func run(_ record: RunRecord) -> MigrationReport? {
+  @discardableResult
+  func run(_ record: RunRecord) -> MigrationReport? {
     clock.advance(seconds: 1)
     for volume in volumes { versions[volume.id, default: []].append(live(volume)) }
     let group = GroupRun(record: record, context: sourceContext, link: SimulatedLink(self))
