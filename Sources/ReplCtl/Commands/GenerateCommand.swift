@@ -38,9 +38,9 @@ struct GenerateClusterPair: ParsableCommand {
       apiVersion: "stork.libopenstorage.org/v1alpha1", kind: "ClusterPair", namespace: options.namespace, name: name)
     object.json["spec"] = ["options": .object(values)]
     if options.output == .json {
-      Console.standard.line(object.json.prettyText)
+      Console.standard.document(JSONText.printable(object.json) + "\n")
     } else {
-      Console.standard.write(try YAML.text(object.json))
+      Console.standard.document(try YAML.text(object.json))
     }
   }
 }

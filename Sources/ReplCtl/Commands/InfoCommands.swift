@@ -44,5 +44,5 @@ struct CompletionCommand: ParsableCommand {
   @Argument(help: "bash, zsh or fish.") var shell: Shell
   @OptionGroup var options: GlobalOptions
 
-  func run() { Console.standard.line(ReplCtl.completionScript(for: shell.known)) }
+  func run() { Console.standard.document(ReplCtl.completionScript(for: shell.known) + "\n") }
 }

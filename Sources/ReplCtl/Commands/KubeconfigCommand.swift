@@ -18,7 +18,7 @@ struct KubeconfigCommand: ParsableCommand {
   func run() throws {
     let answer = try AgentClient(socketPath: socket).send("GET", ["agent", "v1", "kubeconfig"])
     let text = try Self.text(Field.text(answer, "kubeconfig"), namespace: namespace)
-    guard let output else { return Console.standard.write(text) }
+    guard let output else { return Console.standard.document(text) }
     try PrivateFile(path: output).write(text)
     Console.standard.line("kubeconfig written to \(output)")
   }

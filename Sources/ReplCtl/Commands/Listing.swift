@@ -59,7 +59,7 @@ struct Listing {
 
   func isWanted(_ object: JSONValue, _ view: ActionView?) -> Bool {
     if !names.isEmpty, !names.contains(Field.text(object, "metadata.name")) { return false }
-    if let view, !view.shows(object) { return false }
+    if let view, !view.shows(object, byName: !names.isEmpty) { return false }
     guard let clusterPair else { return true }
     return ClusterPairOf.name(object) == clusterPair
   }

@@ -72,7 +72,7 @@ struct MigrationWatch {
 
     mutating func show(_ object: JSONValue) {
       guard !quiet else { return }
-      if terminal { return Console.standard.write("\r\u{1B}[K" + progress.bar(object, width: MigrationWatch.width)) }
+      if terminal { return Console.standard.redraw(progress.bar(object, width: MigrationWatch.width)) }
       let stage = ProgressText.stage(object)
       let late = last.map { .now - $0 >= MigrationWatch.lineInterval } ?? true
       guard late || stage != self.stage else { return }

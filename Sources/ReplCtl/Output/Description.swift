@@ -1,4 +1,5 @@
 import APIModel
+import ReplModel
 
 /// An object in the layout of `kubectl describe`.
 enum Description {
@@ -19,7 +20,8 @@ enum Description {
     where !["metadata", "apiVersion", "kind"].contains(key) {
       lines += block(title(key), value, level: 0)
     }
-    return (lines + self.events(events, now: now)).joined(separator: "\n")
+    // The table of events is escaped cell by cell; a value of several lines may not look like further fields.
+    return (lines.map(VisibleText.escaped) + self.events(events, now: now)).joined(separator: "\n")
   }
 
   private static func pair(_ key: String, _ value: String) -> String {

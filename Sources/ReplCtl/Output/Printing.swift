@@ -1,14 +1,34 @@
 import APIModel
 import Glibc
+import ReplModel
 
 extension GlobalOptions {
   /// Prints a value in the form asked for; tables are made only when they are wanted.
   func print(_ value: JSONValue, table: () -> String) throws {
     switch output {
-    case .json: Console.standard.line(value.prettyText)
-    case .yaml: Console.standard.write(try YAML.text(value))
+    case .json: Console.standard.document(JSONText.printable(value) + "\n")
+    case .yaml: Console.standard.document(try YAML.text(value))
     case .table, .wide: Console.standard.line(table())
     }
+  }
+}
+
+/// JSON for a terminal or a file: the same value, with JSON's own escapes for what could drive a terminal.
+enum JSONText {
+  static func printable(_ value: JSONValue) -> String {
+    let text = value.prettyText
+    var result = ""
+    for scalar in text.unicodeScalars {
+      guard scalar != "\n", VisibleText.isHidden(scalar) else {
+        result.unicodeScalars.append(scalar)
+        continue
+      }
+      for unit in Character(scalar).utf16 {
+        let digits = String(unit, radix: 16)
+        result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      }
+    }
+    return result
   }
 }
 

@@ -1,3 +1,5 @@
+import ReplModel
+
 /// A table as the Stork tools print it: columns padded to the widest cell plus three blanks and to six characters at
 /// least, the last one not padded.
 struct TextTable {
@@ -40,9 +42,9 @@ struct TextTable {
     }.joined(separator: "\n")
   }
 
-  /// A cell is one line.
+  /// A cell is one line, and cannot drive the terminal.
   private static func cell(_ text: String) -> String {
-    guard let end = text.firstIndex(where: \.isNewline) else { return text }
-    return text[..<end] + "..."
+    guard let end = text.firstIndex(where: \.isNewline) else { return VisibleText.escaped(text) }
+    return VisibleText.escaped(String(text[..<end])) + "..."
   }
 }
