@@ -42,6 +42,13 @@ public struct JSONParser {
     return value
   }
 
+  /// Reads the next of several values that follow each other; nil at the end of the text.
+  public mutating func parseNext() throws(Failure) -> JSONValue? {
+    skipSpace()
+    guard position < bytes.count else { return nil }
+    return try parseValue(depth: 0)
+  }
+
   private func failure(_ message: String) -> Failure { Failure(message: message, offset: position) }
 
   private var current: UInt8? { position < bytes.count ? bytes[position] : nil }

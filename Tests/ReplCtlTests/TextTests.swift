@@ -116,3 +116,97 @@ import Testing
     #expect(error?.subject == "x.yaml")
   }
 }
+
+@Suite("Names of others on a terminal") struct TerminalTextTests {
+  private let name = "a\u{1B}[2J\u{202E}b"
+
+  @Test("a cell of a table cannot drive the terminal")
+  func cells() {
+    var table = TextTable(["NAME", "X"])
+    table.rows = [[name, "\u{9B}1m\rz"]]
+    #expect(table.text.unicodeScalars.allSatisfy { $0 == "\n" || ($0.value >= 0x20 && $0.value < 0x7F) })
+    #expect(table.text.contains("a\\x1b[2J\\u{202e}b"))
+  }
+
+  @Test("nor can a description, whose fields cannot look like others either")
+  func description() {
+    let object: JSONValue = [
+      "kind": "Migration", "metadata": ["name": .string(name), "annotations": ["k": "v\nKind:  Secret"]],
+      "status": ["reason": .string(name)],
+    ]
+    let text = Description.text(object, events: [["message": .string(name), "reason": "R"]], now: 0)
+    #expect(text.unicodeScalars.allSatisfy { $0 == "\n" || ($0.value >= 0x20 && $0.value < 0x7F) })
+    #expect(!text.contains("\nKind:  Secret"))
+  }
+
+  @Test("JSON stays exact, by its own escapes")
+  func json() throws {
+    let value: JSONValue = ["name": .string(name + "\u{7F}\u{E0041}\u{85}")]
+    let text = JSONText.printable(value)
+    #expect(text.unicodeScalars.allSatisfy { $0 == "\n" || ($0.value >= 0x20 && $0.value < 0x7F) })
+    #expect(try JSONParser.parse(text) == value)
+  }
+
+  @Test("an Action that is asked for by its name is shown, whatever its summary")
+  func actionByName() {
+    let action: JSONValue = ["spec": ["actionType": "failover"], "status": ["summary": [:]]]
+    #expect(!ActionView.failover.shows(action) && ActionView.failover.shows(action, byName: true))
+    #expect(!ActionView.failback.shows(action, byName: true))
+  }
+}
+
+@Suite("YAML as the Kubernetes clients read it") struct YAMLSpellingTests {
+  @Test(
+    "plain scalars are those of YAML 1.1",
+    arguments: [
+      ("yes", JSONValue.bool(true)), ("on", .bool(true)), ("Y", .bool(true)), ("n", .bool(false)),
+      ("Off", .bool(false)),
+      ("yEs", .string("yEs")), ("~", .null), ("Null", .null), ("nULL", .string("nULL")), ("030", .integer(24)),
+      ("0x10", .integer(16)), ("0b11", .integer(3)), ("0o17", .integer(15)), ("1_0", .integer(10)), ("08", .integer(8)),
+      ("+10", .integer(10)), ("-0x1F", .integer(-31)), ("1e3", .integer(1_000)), ("1.0", .integer(1)),
+      ("1.5", .number(1.5)),
+      (".5", .number(0.5)), ("1.2.3", .string("1.2.3")), ("12:30:45", .string("12:30:45")),
+      ("2024-01-01", .string("2024-01-01")), ("0x", .string("0x")), ("1e", .string("1e")),
+      ("--5", .string("--5")), ("0x-5", .string("0x-5")), ("\"yes\"", .string("yes")), ("'030'", .string("030")),
+    ])
+  func scalars(_ text: String, _ value: JSONValue) throws {
+    #expect(try YAML.documents("a: \(text)\n", name: "f") == [["a": value]])
+  }
+
+  @Test("what JSON has no form of is refused", arguments: [".inf", "-.INF", ".nan"])
+  func infinite(_ text: String) {
+    #expect(throws: Failure.self) { _ = try YAML.documents("a: \(text)", name: "f") }
+  }
+
+  @Test("keys are texts, whatever they look like")
+  func keys() throws {
+    #expect(
+      try YAML.documents("8080: a\nyes: b\n1.5: c\n'no': d\n", name: "f")
+        == [["8080": "a", "true": "b", "1.5": "c", "no": "d"]])
+    #expect(throws: Failure.self) { _ = try YAML.documents("~: a", name: "f") }
+  }
+
+  @Test("merge keys give way to what a mapping says itself")
+  func merges() throws {
+    let text =
+      "x: &x {a: 1, b: 1}\ny: &y {b: 2, c: 2}\none: {<<: *x, a: 3}\ntwo: {<<: [*x, *y]}\nlast: {a: 9, <<: *x}\n"
+    let found = try #require(try YAML.documents(text, name: "f").first)
+    #expect(found["one"] == ["a": 3, "b": 1] && found["two"] == ["a": 1, "b": 1, "c": 2])
+    #expect(found["last"] == ["a": 9, "b": 1])
+  }
+
+  @Test("a byte order mark is none of the text; JSON documents follow each other; flow style is no JSON")
+  func files() throws {
+    #expect(try YAML.documents("\u{FEFF}a: 1\n", name: "f") == [["a": 1]])
+    #expect(
+      try YAML.documents("{\"a\": 1}\n{\"a\": 2} {\"a\": \"yes\"}", name: "f") == [["a": 1], ["a": 2], ["a": "yes"]])
+    #expect(try YAML.documents("{a: yes}\n---\n{a: 2}\n", name: "f") == [["a": true], ["a": 2]])
+  }
+
+  @Test("no file makes the client recurse without end", arguments: ["- ", "[", "{a: ", "? "])
+  func nesting(_ unit: String) {
+    #expect(throws: Failure.self) {
+      _ = try YAML.documents(String(repeating: unit, count: 200_000), name: "f")
+    }
+  }
+}

@@ -4,10 +4,10 @@ import APIModel
 enum ActionView: String, CaseIterable {
   case failover, failback
 
-  /// Whether an Action belongs to this view. A present but empty summary hides it.
-  func shows(_ action: JSONValue) -> Bool {
+  /// Whether an Action belongs to this view. A present but empty summary hides it, unless it was asked for by its name.
+  func shows(_ action: JSONValue, byName: Bool = false) -> Bool {
     guard action[at: "spec.actionType"]?.string == rawValue else { return false }
-    guard action[at: "status.summary"]?.object != nil else { return true }
+    guard !byName, action[at: "status.summary"]?.object != nil else { return true }
     return !entries(action).isEmpty
   }
 

@@ -8,6 +8,8 @@ enum YAML {
     guard text.utf8.count <= 3 << 20 else {
       throw Failure(.failed, name, "the file is larger than 3 MiB", remedy: "split it")
     }
+    let text = text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text
+    if let documents = json(text) { return documents }
     do {
       var budget = 200_000
       let parser = try Yams.Parser(yaml: text)
@@ -24,6 +26,19 @@ enum YAML {
     }
   }
 
+  /// The values of a text that is JSON, one or several after each other; nil for any other text.
+  private static func json(_ text: String) -> [JSONValue]? {
+    guard let first = text.utf8.first(where: { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }),
+      first == UInt8(ascii: "{") || first == UInt8(ascii: "[")
+    else { return nil }
+    var parser = JSONParser(Array(text.utf8))
+    var documents: [JSONValue] = []
+    do {
+      while let document = try parser.parseNext() { documents.append(document) }
+    } catch { return nil }
+    return documents
+  }
+
   private struct Problem: Error { var message: String }
 
   private static func value(_ node: Node, depth: Int, budget: inout Int) throws -> JSONValue {
@@ -31,35 +46,45 @@ enum YAML {
     budget -= 1
     guard budget > 0 else { throw Problem(message: "more than 200000 values") }
     switch node {
-    case .scalar(let scalar): return self.scalar(scalar)
+    case .scalar(let scalar): return try self.scalar(scalar)
     case .sequence(let items):
       var list: [JSONValue] = []
       for item in items { list.append(try value(item, depth: depth + 1, budget: &budget)) }
       return .array(list)
-    case .mapping(let pairs):
-      var fields: [String: JSONValue] = [:]
-      for (key, item) in pairs {
-        guard let name = key.scalar?.string else { throw Problem(message: "a key is not a text") }
-        fields[name] = try value(item, depth: depth + 1, budget: &budget)
-      }
-      return .object(fields)
+    case .mapping(let pairs): return try mapping(pairs, depth: depth, budget: &budget)
     default: throw Problem(message: "an alias without an anchor")
     }
   }
 
-  private static func scalar(_ scalar: Node.Scalar) -> JSONValue {
-    let text = scalar.string
-    guard scalar.style == .plain || scalar.style == .any else { return .string(text) }
-    switch text {
-    case "", "~", "null", "Null", "NULL": return .null
-    case "true", "True", "TRUE": return .bool(true)
-    case "false", "False", "FALSE": return .bool(false)
-    default: break
+  private static func scalar(_ scalar: Node.Scalar) throws -> JSONValue {
+    guard scalar.style == .plain || scalar.style == .any else { return .string(scalar.string) }
+    guard let value = YAMLScalar.value(scalar.string) else {
+      throw Problem(message: "\(scalar.string) is no number that JSON has")
     }
-    if let number = Int64(text) { return .integer(number) }
-    let numeric = text.allSatisfy { $0.isASCII && ($0.isNumber || ".eE+-".contains($0)) }
-    if numeric, text.contains(where: \.isNumber), let number = Double(text), number.isFinite { return .number(number) }
-    return .string(text)
+    return value
+  }
+
+  /// The fields of a mapping. What is merged into it (`<<`) gives way to what it says itself.
+  private static func mapping(_ pairs: Node.Mapping, depth: Int, budget: inout Int) throws -> JSONValue {
+    var own: [String: JSONValue] = [:]
+    var merged: [String: JSONValue] = [:]
+    for (key, item) in pairs {
+      guard let scalar = key.scalar else { throw Problem(message: "a key is not a text") }
+      let isPlain = scalar.style == .plain || scalar.style == .any
+      let field = try value(item, depth: depth + 1, budget: &budget)
+      if isPlain, scalar.string == "<<" {
+        for source in field.array ?? [field] {
+          guard let fields = source.object else { throw Problem(message: "what is merged by << is not a mapping") }
+          merged.merge(fields) { first, _ in first }
+        }
+        continue
+      }
+      guard let name = isPlain ? YAMLScalar.key(scalar.string) : scalar.string else {
+        throw Problem(message: "a key is not a text")
+      }
+      own[name] = field
+    }
+    return .object(merged.merging(own) { _, own in own })
   }
 
   /// The text of a value; keys in ascending order.
