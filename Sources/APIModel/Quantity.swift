@@ -6,6 +6,26 @@ public enum Quantity {
     ("P", 1_000_000_000_000_000), ("E", 1_000_000_000_000_000_000),
   ]
 
+  /// Whether typed clients of Kubernetes can read a text as a quantity, of whatever: `4Gi`, `500m`, `1e3`.
+  public static func isWellFormed(_ text: String) -> Bool {
+    var rest = Array(text.utf8)[...]
+    func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
+    func isSign(_ byte: UInt8?) -> Bool { byte == 0x2B || byte == 0x2D }
+    if isSign(rest.first) { rest.removeFirst() }
+    let number = rest.prefix { isDigit($0) || $0 == 0x2E }
+    guard number.contains(where: isDigit), number.count(where: { $0 == 0x2E }) <= 1 else { return false }
+    rest = rest.dropFirst(number.count)
+    let suffix = String(decoding: rest, as: UTF8.self)
+    if suffixes.contains(suffix) { return true }
+    guard let first = rest.popFirst(), first == 0x65 || first == 0x45 else { return false }
+    if isSign(rest.first) { rest.removeFirst() }
+    return !rest.isEmpty && rest.count <= 9 && rest.allSatisfy(isDigit)
+  }
+
+  private static let suffixes: Set<String> = [
+    "", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei",
+  ]
+
   /// Bytes of a quantity; nil for anything that is not a whole number of bytes within 64 bits.
   public static func bytes(_ text: String) -> UInt64? {
     let unit = units.first { text.hasSuffix($0.suffix) }

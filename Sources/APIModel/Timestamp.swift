@@ -15,13 +15,18 @@ public enum Timestamp {
     guard letters.count >= 20, letters[4] == 0x2D, letters[7] == 0x2D, letters[10] == 0x54 || letters[10] == 0x74,
       letters[13] == 0x3A, letters[16] == 0x3A
     else { return nil }
-    func number(_ range: Range<Int>) -> Int64? { Int64(String(decoding: letters[range], as: UTF8.self)) }
+    func number(_ range: Range<Int>) -> Int64? { digits(letters[range]) }
     guard let year = number(0..<4), let month = number(5..<7), let day = number(8..<10), let hour = number(11..<13),
       let minute = number(14..<16), let second = number(17..<19), (1...12).contains(month), (1...31).contains(day),
-      (0...23).contains(hour), (0...59).contains(minute), (0...60).contains(second)
+      (0...23).contains(hour), (0...59).contains(minute), (0...60).contains(second),
+      civil(daysFromCivil(year, month, day)).day == day
     else { return nil }
     var rest = letters[19...]
-    if rest.first == 0x2E { rest = rest.dropFirst().drop { (0x30...0x39).contains($0) } }
+    if rest.first == 0x2E {
+      rest = rest.dropFirst()
+      guard let first = rest.first, isDigit(first) else { return nil }
+      rest = rest.drop(while: isDigit)
+    }
     guard let offset = offset(Array(rest)) else { return nil }
     return daysFromCivil(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - offset
   }
@@ -29,10 +34,16 @@ public enum Timestamp {
   private static func offset(_ letters: [UInt8]) -> Int64? {
     if letters == [0x5A] || letters == [0x7A] { return 0 }
     guard letters.count == 6, letters[3] == 0x3A, letters[0] == 0x2B || letters[0] == 0x2D,
-      let hours = Int64(String(decoding: letters[1..<3], as: UTF8.self)),
-      let minutes = Int64(String(decoding: letters[4..<6], as: UTF8.self))
+      let hours = digits(letters[1..<3]), let minutes = digits(letters[4..<6]), hours <= 24, minutes < 60
     else { return nil }
     return (hours * 3_600 + minutes * 60) * (letters[0] == 0x2D ? -1 : 1)
+  }
+
+  private static func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
+
+  /// A number of digits only: no sign.
+  private static func digits(_ bytes: ArraySlice<UInt8>) -> Int64? {
+    bytes.allSatisfy(isDigit) ? Int64(String(decoding: bytes, as: UTF8.self)) : nil
   }
 
   /// The date of the proleptic Gregorian calendar `days` days after 1970-01-01, by eras of 400 years.

@@ -42,8 +42,11 @@ struct APIRequest: Sendable {
     self.body = body
   }
 
-  /// Whether a query parameter is set to a true value.
-  func flag(_ name: String) -> Bool { ["1", "true", "True", "TRUE"].contains(query[name] ?? "") }
+  /// Whether a query parameter is set, as servers of Kubernetes read it: nothing but its absence, `false` and `0` is no.
+  func flag(_ name: String) -> Bool {
+    guard let text = query[name] else { return false }
+    return text != "0" && text.lowercased() != "false"
+  }
 
   static let tooLarge = StatusError(
     413, "RequestEntityTooLarge", "Request entity too large: limit is \(maximumBody)")

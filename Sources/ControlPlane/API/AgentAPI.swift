@@ -127,6 +127,9 @@ struct AgentAPI: Sendable {
   {
     let body = try RequestBody.plain(request)
     let point = try Self.point(body)
+    if let value = body["quick"], !value.isNull, value.bool == nil {
+      throw Self.bad("quick", "must be true or false", nil)
+    }
     let quick = body["quick"]?.bool ?? false
     let report = try await run {
       try await service.verify(namespace: namespace, name: name, point: point, quick: quick)

@@ -8,6 +8,7 @@ struct ObjectAPI: Sendable {
   var clock: @Sendable () -> Int64
   /// Kinds whose objects are not in the store, by ``ResourceKind/resource``.
   var virtual: [String: any ObjectStore] = [:]
+  var watches = WatchSlots()
 
   /// Answers a request; nil if its path names no kind.
   func answer(_ request: APIRequest) async throws(StatusError) -> APIResponse? {

@@ -12,6 +12,8 @@ extension ObjectAPI {
     try RequestBody.checkType(&config, kind: path.kind)
     try Self.place(&config, path)
     if config.name.isEmpty { config[metadata: "name"] = .string(name) }
+    // Compared in the form in which it is stored, so that applying the same again changes nothing.
+    config = path.kind.converted(config)
     let apply = ServerSideApply(
       kind: path.kind, config: config.json, manager: manager, force: request.flag("force"), now: clock())
     let warnings = Mailbox<[String]>([])

@@ -66,7 +66,8 @@ extension ObjectAPI {
     guard let since, since >= 0 else {
       throw StatusError(500, "InternalError", "invalid resource version: \(text.prefix(64))")
     }
-    let timeout = Int64(request.query["timeoutSeconds"] ?? "") ?? 0
+    let timeout = try Self.timeout(request)
+    let slot = try watches.take()
     let store = store(path.kind)
     let form = try form(request, path.kind)
     let fromStart = initialEvents || since == 0
@@ -77,7 +78,15 @@ extension ObjectAPI {
         query: query, form: form, store: store, initial: fromStart,
         endOfInitial: initialEvents && request.flag("allowWatchBookmarks"),
         bookmarks: request.flag("allowWatchBookmarks"),
-        seconds: timeout > 0 ? timeout : Int64.random(in: 1_800...3_600), watch: watch))
+        seconds: timeout > 0 ? timeout : Int64.random(in: 1_800...3_600), watch: watch, slot: slot))
+  }
+
+  private static func timeout(_ request: APIRequest) throws(StatusError) -> Int64 {
+    let text = request.query["timeoutSeconds"] ?? ""
+    guard let seconds = Int64(text.isEmpty ? "0" : text) else {
+      throw StatusError(400, "BadRequest", "strconv.ParseInt: parsing \"\(text.prefix(64))\": invalid syntax")
+    }
+    return min(seconds, 86_400)
   }
 
   private static func checkMatch(_ request: APIRequest) throws(StatusError) {

@@ -51,8 +51,9 @@ struct OpenAPISchema: Sendable {
 
   private func form(_ form: Schema.Form) -> JSONValue {
     switch form {
-    case .string, .quantity: return ["type": "string"]
-    case .integer: return ["type": "integer", "format": "int64"]
+    case .string, .quantity, .looseString: return ["type": "string"]
+    case .integer(let width): return ["type": "integer", "format": .string(width == .int32 ? "int32" : "int64")]
+    case .bytes: return ["type": "string", "format": "byte"]
     case .boolean: return ["type": "boolean"]
     case .time: return ["type": "string", "format": "date-time"]
     case .intOrString where version == .two: return ["type": "string", "format": "int-or-string"]

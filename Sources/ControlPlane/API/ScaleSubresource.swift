@@ -44,6 +44,7 @@ extension ObjectAPI {
     ) {
       old throws(StatusError) in
       let wanted = try change(Self.scale(of: old))
+      try FieldTypes.check(wanted, kind: .scale)
       let replicas = try Self.replicas(wanted, name)
       guard wanted.resourceVersion.isEmpty || wanted.resourceVersion == old.resourceVersion else {
         throw kind.conflict(name)
@@ -56,7 +57,9 @@ extension ObjectAPI {
   }
 
   private static func replicas(_ wanted: KubeObject, _ name: String) throws(StatusError) -> Int64 {
-    if let replicas = wanted.spec["replicas"]?.integer, (0...Int64(Int32.max)).contains(replicas) { return replicas }
+    if case .integer(let replicas)? = wanted.spec["replicas"], (0...Int64(Int32.max)).contains(replicas) {
+      return replicas
+    }
     let text = wanted.spec["replicas"]?.compactText ?? "null"
     throw ResourceKind.scale.invalid(
       name,

@@ -10,8 +10,10 @@ public struct ResourceRegistry: Sendable {
     [
       .namespace, .event, .persistentVolume, .persistentVolumeClaim, .configMap, .secret, .serviceAccount, .service,
       .node, .clusterPair, .schedulePolicy, .namespacedSchedulePolicy, .migrationSchedule, .migration,
-      .clusterDomainsStatus, .clusterDomainUpdate, .action, .rule, .deployment, .statefulSet, .job, .cronJob,
+      .clusterDomainsStatus, .clusterDomainUpdate, .action, .backupLocation, .rule, .deployment, .statefulSet, .job,
+      .cronJob,
       .storageClass, .lease, .pod, .replicaSet, .recoveryPoint,
+      .customResourceDefinition,
     ] + ResourceKind.absentStork)
 
   /// The kind served under a group, version and plural name.

@@ -1,4 +1,5 @@
 import APIModel
+import ReplicationEngine
 
 /// Names that the Stork objects share.
 public enum Stork {
@@ -33,9 +34,20 @@ extension ResourceKind {
       "ClusterPair", plural: "clusterpairs", "Trust with a peer: where it is, how it was paired and how it stands.",
       Schema.clusterPair)
     kind.validate = { object, old in
+      var causes: [StatusError.Cause] = []
+      let word = object.json[at: "spec.options.mode"]?.text ?? ""
+      if PairMode(option: word) == nil, word != old?.json[at: "spec.options.mode"]?.text {
+        causes.append(
+          StatusError.Cause(
+            reason: "FieldValueNotSupported",
+            message: "Unsupported value: \(JSONValue.string(String(word.prefix(64))).compactText): supported values: "
+              + "\"Default\", \"DisasterRecovery\", \"OneTimeMigration\"", field: "spec.options.mode"))
+      }
       // One that was stored so by an older version stays writable.
-      guard SecretMask.isMasked(object.json), !(old.map { SecretMask.isMasked($0.json) } ?? false) else { return [] }
-      return [
+      guard SecretMask.isMasked(object.json), !(old.map { SecretMask.isMasked($0.json) } ?? false) else {
+        return causes
+      }
+      return causes + [
         StatusError.Cause(
           reason: "FieldValueInvalid",
           message:
@@ -47,13 +59,22 @@ extension ResourceKind {
     return kind
   }()
   /// When scheduled work is due, for all namespaces.
-  public static let schedulePolicy = stork(
+  public static let schedulePolicy = policy(
     "SchedulePolicy", plural: "schedulepolicies", namespaced: false,
-    "When scheduled work is due, for all namespaces.", Schema.schedulePolicy)
+    "When scheduled work is due, for all namespaces.")
   /// When scheduled work is due, within one namespace.
-  public static let namespacedSchedulePolicy = stork(
-    "NamespacedSchedulePolicy", plural: "namespacedschedulepolicies",
-    "When scheduled work is due, within one namespace.", Schema.schedulePolicy)
+  public static let namespacedSchedulePolicy = policy(
+    "NamespacedSchedulePolicy", plural: "namespacedschedulepolicies", namespaced: true,
+    "When scheduled work is due, within one namespace.")
+
+  private static func policy(_ kind: String, plural: String, namespaced: Bool, _ description: String) -> ResourceKind {
+    var policy = stork(kind, plural: plural, namespaced: namespaced, description, Schema.schedulePolicy)
+    policy.validate = { object, old in
+      let before = old.map(SchedulePolicy.misplaced) ?? []
+      return SchedulePolicy.misplaced(object).filter { !before.contains($0) }
+    }
+    return policy
+  }
   /// Migrations made by a policy.
   public static let migrationSchedule = stork(
     "MigrationSchedule", plural: "migrationschedules", "Makes Migrations whenever its policy says so.",
@@ -72,6 +93,11 @@ extension ResourceKind {
     "A request to activate or deactivate a failure domain.", Schema.clusterDomainUpdate)
   /// A failover or failback.
   public static let action = stork("Action", plural: "actions", "A failover or failback.", Schema.action)
+  /// An object store, which the Stork clients make beside a pair. Kept, and used for nothing: agents speak to each other.
+  public static let backupLocation = stork(
+    "BackupLocation", plural: "backuplocations",
+    "An object store. Kept for the clients that make one with every pair; this agent does not use it.",
+    Schema.backupLocation)
   /// Named hooks around the snapshots of a Migration.
   public static let rule = stork(
     "Rule", plural: "rules", "Named hooks that run around the snapshots of a Migration.", Schema.rule)
@@ -89,6 +115,19 @@ extension ResourceKind {
       "VolumeSnapshotSchedule", plural: "volumesnapshotschedules",
       "Snapshots made by a policy. There are none here: this agent replicates."),
   ]
+
+  /// There are no definitions of kinds here; clients that list them before they look for kinds of others find none.
+  static let customResourceDefinition: ResourceKind = {
+    var kind = ResourceKind(
+      group: "apiextensions.k8s.io", version: "v1", kind: "CustomResourceDefinition",
+      plural: "customresourcedefinitions",
+      namespaced: false, custom: false)
+    kind.description = "The definition of a kind. There are none here: what is served is built in."
+    kind.shortNames = ["crd", "crds"]
+    kind.verbs = readOnly
+    kind.columns = [.name, .age]
+    return kind
+  }()
 
   private static func absent(_ kind: String, plural: String, namespaced: Bool = true, _ description: String)
     -> ResourceKind

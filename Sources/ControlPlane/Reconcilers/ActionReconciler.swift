@@ -31,7 +31,7 @@ struct ActionReconciler: Reconciler {
     guard action.status["stage"]?.string != "Final" else { return nil }
     return [
       "stage": "Final", "status": "Failed", "finishTimestamp": .string(Timestamp.text(now)),
-      "reason": .string(reason(action.spec["actionType"]?.string ?? "")),
+      "reason": .string(ResourceKind.action.storedFault(action) ?? reason(action.spec["actionType"]?.string ?? "")),
     ]
   }
 

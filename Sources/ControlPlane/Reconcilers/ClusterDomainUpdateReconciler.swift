@@ -25,6 +25,9 @@ struct ClusterDomainUpdateReconciler: Reconciler {
   /// The status an update ends with; nil for one that has ended. Pure.
   static func end(_ update: KubeObject) -> JSONValue? {
     guard !["Successful", "Failed"].contains(update.status["status"]?.string ?? "") else { return nil }
+    if let fault = ResourceKind.clusterDomainUpdate.storedFault(update) {
+      return ["status": "Failed", "reason": .string(fault)]
+    }
     let verb = update.spec["active"]?.bool == true ? "activate" : "deactivate"
     return [
       "status": "Failed",

@@ -1,6 +1,22 @@
 import APIModel
 import ReplicationEngine
 
+extension PairMode {
+  /// The mode of an option; nothing written means the default. nil for a word that is none.
+  init?(option: String) {
+    guard !option.isEmpty else {
+      self = .default
+      return
+    }
+    self.init(rawValue: option)
+  }
+
+  /// A word that is no mode must not become the default: that copies everything again and again.
+  static func unknown(_ word: String) -> String {
+    "invalid mode (\(word.prefix(64))) specified for cluster pair: must be Default, DisasterRecovery or OneTimeMigration"
+  }
+}
+
 /// What a ClusterPair asks for. Pure: object and report in, decision out.
 enum ClusterPairDecision: Hashable, Sendable {
   /// The object is new: keep it until clean-up is done.
@@ -32,6 +48,7 @@ enum ClusterPairDecision: Hashable, Sendable {
   static func decide(_ object: KubeObject, report: PairReport?, attempted: JSONValue?) -> ClusterPairDecision {
     if object.isDeleting { return .end(now: object.annotations[endNow] == "true") }
     if !object.finalizers.contains(Stork.finalizer) { return .addFinalizer }
+    if let fault = ResourceKind.clusterPair.storedFault(object) { return .unusable(fault) }
     let options = object.json[at: "spec.options"] ?? .object([:])
     guard let token = options["token"]?.text else { return .notProvided }
     let host = stripScheme(options["ip"]?.text ?? "")
@@ -40,7 +57,9 @@ enum ClusterPairDecision: Hashable, Sendable {
     guard let port = text.isEmpty ? defaultPort : UInt16(text), port > 0 else {
       return .unusable("invalid port (\(text)) specified for cluster pair: not a number from 1 to 65535")
     }
-    let mode = PairMode(rawValue: options["mode"]?.text ?? "") ?? .default
+    guard let mode = PairMode(option: options["mode"]?.text ?? "") else {
+      return .unusable(PairMode.unknown(options["mode"]?.text ?? ""))
+    }
     if let report, attempted == nil || attempted == object.json["spec"], report.host == host, report.port == port,
       report.mode == mode
     {

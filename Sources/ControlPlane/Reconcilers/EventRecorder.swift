@@ -12,8 +12,28 @@ struct EventNote: Hashable, Sendable {
 /// Writes Event objects, with the aggregation people know from clusters: equal events count up, many similar ones
 /// become one, and a flood is cut off.
 actor EventRecorder {
-  private struct Key: Hashable {
+  /// What an event is about. Not all have a uid: what the engine tells of a claim comes with its name only, and none of
+  /// them may share anything with another.
+  private struct Subject: Hashable {
+    var kind: String
+    var namespace: String
+    var name: String
     var uid: String
+
+    init(_ object: ObjectReference) {
+      (kind, namespace, name, uid) = (object.kind, object.namespace, object.name, object.uid)
+    }
+  }
+
+  /// What shares a bucket: the events of one object, but for grave ones, which noise of the same object does not hide.
+  private struct Source: Hashable {
+    var subject: Subject
+    /// Empty for what is not grave.
+    var reason: String
+  }
+
+  private struct Key: Hashable {
+    var subject: Subject
     var type: String
     var reason: String
     var message: String
@@ -35,7 +55,7 @@ actor EventRecorder {
   /// Name and count of the event that stands for a key.
   private var known: [Key: (name: String, count: Int64)] = [:]
   private var similar: [Key: Similar] = [:]
-  private var buckets: [String: Bucket] = [:]
+  private var buckets: [Source: Bucket] = [:]
   /// Makes the names of events differ within a second; begins anywhere, so that they differ after a restart too.
   private var sequence = UInt64.random(in: 0..<1_000_000_000)
 
@@ -77,12 +97,13 @@ actor EventRecorder {
     _ object: ObjectReference, apiVersion: String, warning: Bool, reason: String, message: String
   ) async {
     let now = clock()
+    forgetIfFull()
     let type = warning ? "Warning" : "Normal"
     let text = String((await redacted(message)).prefix(1_024))
     logger.log(
       level: warning ? .warning : .info, "\(text)",
       metadata: ["object": "\(object.kind)/\(object.namespace)/\(object.name)", "reason": "\(reason)"])
-    var key = Key(uid: object.uid, type: type, reason: reason, message: text)
+    var key = Key(subject: Subject(object), type: type, reason: reason, message: text)
     var shown = text
     if combine(key, now: now) {
       key.message = ""
@@ -90,9 +111,9 @@ actor EventRecorder {
     }
     // As in client-go, what the bucket holds back is counted all the same, and shows with the next one it lets through.
     if let (name, count) = known[key] { known[key] = (name, count + 1) }
-    guard spend(object, now: now) else { return }
+    guard spend(Source(subject: key.subject, reason: EventRetention.grave.contains(reason) ? reason : ""), now: now)
+    else { return }
     if let (name, count) = known[key], await bump(object, name, count: count, message: shown, now: now) { return }
-    forgetIfFull()
     if let name = await write(object, apiVersion: apiVersion, type: type, reason: reason, message: shown, now: now) {
       known[key] = (name, 1)
     }
@@ -111,12 +132,13 @@ actor EventRecorder {
     return combined
   }
 
-  /// The bucket of an object: a burst, then one per five minutes, for new events and repeated ones alike.
-  private func spend(_ object: ObjectReference, now: Int64) -> Bool {
-    var bucket = buckets[object.uid] ?? Bucket(tokens: Self.burst, at: now)
-    bucket.tokens = min(Self.burst, bucket.tokens + Double(now - bucket.at) / Self.secondsPerToken)
+  /// A burst, then one per five minutes, for new events and repeated ones alike.
+  private func spend(_ source: Source, now: Int64) -> Bool {
+    var bucket = buckets[source] ?? Bucket(tokens: Self.burst, at: now)
+    // A clock that went back takes nothing away.
+    bucket.tokens = min(Self.burst, bucket.tokens + Double(max(0, now - bucket.at)) / Self.secondsPerToken)
     bucket.at = now
-    defer { buckets[object.uid] = bucket }
+    defer { buckets[source] = bucket }
     guard bucket.tokens >= 1 else { return false }
     bucket.tokens -= 1
     return true
@@ -181,15 +203,54 @@ actor EventRecorder {
     return pairs.items.reduce(message) { PairConfig.redacted($0, $1) }
   }
 
-  /// Removes events that did not repeat for their lifetime, and the oldest beyond `limit`.
+  /// Removes events that did not repeat for their lifetime, and those that are too many.
   func prune(limit: Int = 10_000) async {
     guard let page = try? await store.list(ListQuery(.event)) else { return }
-    let now = clock()
-    let aged = page.items.map { event in
-      (event, Timestamp.seconds(event.json["lastTimestamp"]?.string ?? "") ?? event.created ?? now)
-    }.sorted { $0.1 > $1.1 }
-    for (index, (event, last)) in aged.enumerated() where index >= limit || now - last > Self.lifetime {
+    for event in EventRetention.removed(page.items, limit: limit, now: clock()) {
       _ = try? await store.delete(.event, namespace: event.namespace, name: event.name, options: DeleteOptions())
     }
+  }
+}
+
+/// Which events go when there are too many. Pure.
+///
+/// The objects with the most events give theirs first, each its ordinary ones before its warnings and the oldest first: who
+/// makes noise about many things, or much about one, hides nothing of what others have to tell.
+enum EventRetention {
+  private struct Entry {
+    var event: KubeObject
+    var last: Int64
+    /// 0: told in passing, 1: a warning, 2: what somebody has to know about data or trust.
+    var weight: Int
+  }
+
+  /// Reasons that never give way to others, whoever makes noise about how many things.
+  static let grave: Set<String> = [
+    "PointDamaged", "SealMismatch", "BaseLost", "TwinLost", "Diverged", "PeerReplaced", "PinReplaced", "TrustReplaced",
+  ]
+
+  static func removed(_ events: [KubeObject], limit: Int, now: Int64) -> [KubeObject] {
+    let entries = events.map { event in
+      Entry(
+        event: event, last: Timestamp.seconds(event.json["lastTimestamp"]?.string ?? "") ?? event.created ?? now,
+        weight: grave.contains(event.json["reason"]?.string ?? "") ? 2 : event.json["type"] == "Warning" ? 1 : 0)
+    }
+    let old = entries.filter { now - $0.last > EventRecorder.lifetime }.map(\.event)
+    let kept = entries.filter { now - $0.last <= EventRecorder.lifetime }
+    guard kept.count > limit else { return old }
+    // The place of each event among those of its object, the ones to keep longest first.
+    let ranked = Dictionary(grouping: kept) { subject($0.event) }.values.flatMap { group in
+      group.sorted { ($0.weight, $0.last) > ($1.weight, $1.last) }.enumerated()
+        .map { (rank: $0.element.weight == 2 ? 0 : $0.offset, entry: $0.element) }
+    }
+    let order = ranked.sorted { first, second in
+      (first.rank, -first.entry.weight, -first.entry.last) < (second.rank, -second.entry.weight, -second.entry.last)
+    }
+    return old + order.dropFirst(limit).map(\.entry.event)
+  }
+
+  private static func subject(_ event: KubeObject) -> JSONValue {
+    let involved = event.json["involvedObject"] ?? .null
+    return .array(["kind", "namespace", "name", "uid"].map { involved[$0] ?? .null })
   }
 }

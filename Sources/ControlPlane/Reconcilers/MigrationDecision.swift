@@ -31,6 +31,8 @@ enum MigrationDecision: Hashable, Sendable {
     if object.isDeleting { return object.finalizers.contains(Stork.finalizer) ? .cancel : .nothing }
     let stage = object.status["stage"]?.string ?? ""
     if stage == "Final" { return .nothing }
+    // Whatever reads a wish below falls back to its default only where nothing was written.
+    if let fault = ResourceKind.migration.storedFault(object) { return .fail(fault) }
     if stage == "Applications" { return .resources(report) }
     guard object.status["volumes"]?.array != nil else {
       if let fault = MigrationSpec(object).fault(ownNamespace: object.namespace) { return .fail(fault) }

@@ -93,7 +93,7 @@ final class MigrationReconciler: Reconciler {
   func update(_ object: KubeObject, _ change: @escaping @Sendable (inout KubeObject) -> Void) async throws(StatusError)
     -> KubeObject
   {
-    let uid = object.uid
+    let (uid, now) = (object.uid, clock())
     return try await store.update(
       kind, namespace: object.namespace, name: object.name, part: .whole, dryRun: false
     ) { old throws(StatusError) in
@@ -101,6 +101,10 @@ final class MigrationReconciler: Reconciler {
       guard old.uid == uid else { throw ResourceKind.migration.conflict(old.name) }
       var new = Self.prepared(old)
       change(&new)
+      // Clients that find none take the object for one of a very old version.
+      if !new.isDeleting, new.status["summary"]?.object == nil {
+        new.json[at: "status.summary"] = MigrationStatus.summary(new, status: new.status, now: now)
+      }
       return new
     }
   }

@@ -47,6 +47,9 @@ struct MigrationSpec: Hashable, Sendable {
   func fault(ownNamespace: String) -> String? {
     if clusterPair.isEmpty { return "clusterPair to migrate to cannot be empty" }
     if namespaces.isEmpty, namespaceSelectors.isEmpty { return Self.noNamespace }
+    if namespaces.count + namespaceSelectors.count > Self.namespaceLimit {
+      return "names more than \(Self.namespaceLimit) namespaces: split the Migration"
+    }
     if ownNamespace != Stork.adminNamespace, namespaces.contains(where: { $0 != ownNamespace }) {
       return Self.foreignNamespace
     }
@@ -58,6 +61,8 @@ struct MigrationSpec: Hashable, Sendable {
     return nil
   }
 
+  /// Namespaces and selectors of one Migration: each is asked for by itself.
+  private static let namespaceLimit = 1_000
   static let noNamespace = "no valid namespace found based on the provided 'Namespaces' and 'NamespaceSelectors'"
   static let foreignNamespace = "migration namespaces should only contain the current namespace"
 }

@@ -51,6 +51,7 @@ enum RuleHooks {
         remedy: "put the commands into a file in \(directory), owned by root and writable by nobody else, and give its "
           + "name as value")
     }
+    if let fault = ResourceKind.rule.storedFault(rule) { throw invalid(fault) }
     var names: [String] = []
     for item in rule.json["rules"]?.array ?? [] {
       for action in item["actions"]?.array ?? [] {

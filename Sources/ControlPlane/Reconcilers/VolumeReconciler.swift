@@ -13,7 +13,12 @@ struct VolumeReconciler: Reconciler {
 
   func reconcile(_ key: ObjectKey) async throws(StatusError) -> Duration? {
     let claim = try await store.get(kind, namespace: key.namespace, name: key.name)
-    guard !claim.isDeleting, let volume = try await volume(for: claim) else { return nil }
+    guard !claim.isDeleting else { return nil }
+    if let fault = kind.storedFault(claim) {
+      await events.record(claim, warning: true, reason: "FailedBinding", message: fault)
+      return nil
+    }
+    guard let volume = try await volume(for: claim) else { return nil }
     guard Self.isFree(volume, for: claim) else {
       await events.record(
         claim, warning: true, reason: "FailedBinding", message: "volume \(volume.name) belongs to another claim")

@@ -31,7 +31,9 @@ enum MigrationMark {
   static let standby = "repl-agent/standby"
 
   /// What one cluster says of its own objects and no other one is told.
-  private static let local = [origin, standby, VolumeObjects.volumeID, "pv.kubernetes.io/bind-completed"]
+  private static let local = [
+    origin, standby, VolumeObjects.volumeID, ScheduleStatus.settledKey, "pv.kubernetes.io/bind-completed",
+  ]
 
   /// Annotations that may travel: without those of this cluster and of an earlier migration.
   static func travelling(_ annotations: [String: String]) -> [String: String] {

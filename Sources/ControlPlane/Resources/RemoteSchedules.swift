@@ -15,6 +15,11 @@ struct RemoteSchedules: PeerSchedules {
       "namespace": .string(namespace), "name": .string(name),
     ]
     let answer = try await exchange(request, pair)
+    if let activated = answer["applicationActivated"], !activated.isNull, activated.bool == nil {
+      throw ReplError(
+        .protocolViolation, subject: "the peer's answer to a document of schedules",
+        cause: "applicationActivated is not true or false")
+    }
     let copy: PeerScheduleState.Copy =
       switch answer["copy"]?.string {
       case "missing": .missing

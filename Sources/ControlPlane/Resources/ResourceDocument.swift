@@ -92,6 +92,21 @@ struct ResourceDocument: Hashable, Sendable {
 }
 
 extension ResourceDocument {
+  /// The types of its fields: a wrong one must not be taken for what is the default.
+  private static let shape = Schema.object(
+    "",
+    [
+      .boolean("startApplications", ""),
+      .object("migration", "", [.string("namespace", ""), .string("name", "")]), .list("namespaces", ""),
+      .objects("volumes", "", [.string("volume", ""), .string("point", "")]),
+      .objects(
+        "items", "",
+        [
+          .opaque("object", ""), .string("volume", ""),
+          .object("claim", "", [.string("namespace", ""), .string("name", "")]),
+        ]), .strings("existing", ""),
+    ])
+
   init(_ bytes: [UInt8]) throws(ReplError) {
     let what = "document of resources"
     let json = try PeerTopic.json(bytes, what)
@@ -99,6 +114,9 @@ extension ResourceDocument {
     migration = ObjectName(
       kind: ResourceKind.migration.kind, namespace: json[at: "migration.namespace"]?.string ?? "",
       name: json[at: "migration.name"]?.string ?? "")
+    if let fault = TypeCheck.faults(json, Self.shape).first {
+      throw malformed("\(fault.statusCause.field): \(fault.statusCause.message)")
+    }
     startApplications = json["startApplications"]?.bool ?? false
     namespaces = (json["namespaces"]?.array ?? []).map { KubeObject($0) }
     volumes = []

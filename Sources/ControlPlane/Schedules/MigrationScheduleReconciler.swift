@@ -48,6 +48,10 @@ final class MigrationScheduleReconciler: Reconciler {
   func reconcile(_ key: ObjectKey) async throws(StatusError) -> Duration? {
     var schedule = try await store.get(kind, namespace: key.namespace, name: key.name)
     if schedule.isDeleting { return try await end(schedule) }
+    if let fault = kind.storedFault(schedule) {
+      await fail(schedule, "Error checking if migration should be triggered: \(fault)")
+      return .seconds(Self.tellAgain)
+    }
     if ScheduledMigration.prepared(schedule) != schedule { schedule = try await update(schedule) { _ in } }
     guard schedule.annotations[MigrationMark.staticCopy] == nil else { return nil }
     schedule = try await refresh(schedule)

@@ -36,6 +36,7 @@ struct SchedulePolicy: Hashable, Sendable {
   /// Reads `policy` of an object. All sections are checked in their order; numbers may be written as texts.
   init(_ object: KubeObject) throws(Invalid) {
     let policy = object.json["policy"] ?? .null
+    guard policy.isNull || policy.object != nil else { throw Invalid(text: "Invalid policy: it is not a mapping") }
     if let section = try Self.section(policy, .interval) {
       guard let minutes = Self.number(section["intervalMinutes"]), minutes >= 1, minutes <= Self.longestInterval else {
         throw Invalid(text: "Invalid intervalMinutes (\(Self.shown(section["intervalMinutes"]))) in Interval policy")
@@ -58,12 +59,35 @@ struct SchedulePolicy: Hashable, Sendable {
       }
       monthly = Monthly(date: date, time: time)
     }
+    // One that an older version has stored: nothing would ever come of it, and nobody would be told.
+    if interval == nil, daily == nil, weekly == nil, monthly == nil, let misplaced = Self.misplaced(object).first {
+      throw Invalid(text: "Invalid policy: \(misplaced.field): \(misplaced.message)")
+    }
   }
 
   init(
     interval: Int64? = nil, daily: KitchenTime? = nil, weekly: Weekly? = nil, monthly: Monthly? = nil
   ) {
     (self.interval, self.daily, self.weekly, self.monthly) = (interval, daily, weekly, monthly)
+  }
+
+  /// Parts that nothing would ever come of, since they are not where they are looked for.
+  static func misplaced(_ object: KubeObject) -> [StatusError.Cause] {
+    func cause(_ field: String, _ text: String) -> StatusError.Cause {
+      StatusError.Cause(reason: "FieldValueForbidden", message: "Forbidden: \(text)", field: field)
+    }
+    let sections = PolicyType.allCases.map { $0.rawValue.lowercased() }
+    var causes: [StatusError.Cause] = []
+    if let spec = object.json["spec"], !spec.isNull {
+      causes.append(cause("spec", "a \(object.kind) has no spec: put interval, daily, weekly or monthly under policy"))
+    }
+    for section in sections where !(object.json[section] ?? .null).isNull {
+      causes.append(cause(section, "put it under policy, where it is looked for"))
+    }
+    for name in (object.json["policy"]?.object ?? [:]).keys.sorted() where !sections.contains(name) {
+      causes.append(cause("policy.\(name)", "no such part: there are \(sections.joined(separator: ", "))"))
+    }
+    return Array(causes.prefix(16))
   }
 
   /// A century: beyond it, adding minutes to times could overflow.

@@ -30,6 +30,7 @@ struct ScheduleStatus: Hashable, Sendable {
   init() {}
 
   init(_ object: KubeObject) {
+    let settledTimes = Self.settledTimes(object)
     for type in PolicyType.allCases {
       let list = object.json[path: ["status", "items", type.rawValue]]?.array ?? []
       let read = list.compactMap { entry -> ScheduleItem? in
@@ -39,13 +40,21 @@ struct ScheduleStatus: Hashable, Sendable {
           finished: Self.time(entry["finishTimestamp"]), status: entry["status"]?.string ?? "Pending")
       }
       if !read.isEmpty { items[type] = read }
-      let instants = object.json[path: ["status", Self.settledKey, type.rawValue]]?.array ?? []
-      let times = instants.compactMap(Self.time)
+      let times = (settledTimes[type.rawValue]?.array ?? []).compactMap(Self.time)
       if !times.isEmpty { settled[type] = times }
     }
   }
 
-  private static let settledKey = "settledTriggers"
+  /// Where settled instants are: an annotation, since typed clients write back the status with the fields they know and no
+  /// others, and annotations whole.
+  static let settledKey = "repl-agent/settled-triggers"
+  /// Where the first versions had them.
+  private static let oldSettledKey = "settledTriggers"
+
+  private static func settledTimes(_ object: KubeObject) -> JSONValue {
+    let annotation = object.annotations[settledKey].flatMap { try? JSONParser.parse($0) }
+    return annotation ?? object.json[path: ["status", oldSettledKey]] ?? .null
+  }
 
   private static func time(_ value: JSONValue?) -> Int64? { value?.string.flatMap(Timestamp.seconds) }
 
@@ -60,8 +69,11 @@ struct ScheduleStatus: Hashable, Sendable {
     for (type, list) in settled where !list.isEmpty {
       times[type.rawValue] = .array(list.map { .string(Timestamp.text($0)) })
     }
-    status[Self.settledKey] = times.isEmpty ? nil : .object(times)
+    status[Self.oldSettledKey] = nil
     object.json["status"] = .object(status)
+    var annotations = object.annotations
+    annotations[Self.settledKey] = times.isEmpty ? nil : JSONValue.object(times).compactText
+    if annotations != object.annotations { object.setMap("annotations", annotations) }
   }
 
   private static func json(_ item: ScheduleItem) -> JSONValue {

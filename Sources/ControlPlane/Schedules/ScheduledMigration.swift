@@ -23,6 +23,7 @@ enum ScheduledMigration {
     var migration = ResourceKind.migration.object(namespace: schedule.namespace, name: name)
     var annotations = schedule.metadata["annotations"]?.object ?? [:]
     annotations[scheduleName] = .string(schedule.name)
+    annotations[ScheduleStatus.settledKey] = nil
     migration[metadata: "annotations"] = .object(annotations)
     migration[metadata: "ownerReferences"] = [
       [
@@ -55,8 +56,8 @@ enum ScheduledMigration {
     if !old.finalizers.contains(Stork.finalizer) {
       new[metadata: "finalizers"] = .array((old.finalizers + [Stork.finalizer]).map(JSONValue.string))
     }
-    for key in ["suspend", "autoSuspend"] where old.spec[key]?.bool == nil { new.json[at: "spec.\(key)"] = false }
-    if old.spec["schedulePolicyName"]?.string == nil { new.json[at: "spec.schedulePolicyName"] = "" }
+    for key in ["suspend", "autoSuspend"] where old.spec[key] ?? .null == .null { new.json[at: "spec.\(key)"] = false }
+    if old.spec["schedulePolicyName"] ?? .null == .null { new.json[at: "spec.schedulePolicyName"] = "" }
     let template = old.json[at: "spec.template.spec"]?.object ?? [:]
     new.json[at: "spec.template.spec"] = .object(templateZeros.merging(template) { _, given in given })
     if old.json[at: "status.items"] == nil { ScheduleStatus(old).write(to: &new) }

@@ -4,12 +4,13 @@ extension Schema {
     .object(
       "spec", "The peer and how to reach it.",
       [
-        .map(
+        .mapOf(
           "options",
-          "Storage pairing options; values may be strings, numbers or booleans. token: pairing token made at the peer,"
+          "Storage pairing options, texts; numbers and booleans are stored as their texts. token: pairing token made at the peer,"
             + " its presence switches storage pairing on. ip: host name, address or URL of the peer. port: control port of"
             + " the peer, 9001 unless given. mode: Default, DisasterRecovery or OneTimeMigration. backuplocation: name of"
-            + " a BackupLocation, kept and not used by this agent. Other keys are ignored."),
+            + " a BackupLocation, kept and not used by this agent. Other keys are ignored.",
+          Schema(form: .looseString, text: "")),
         .object(
           "platformOptions", "Options of the platform the peer runs on.",
           [
@@ -34,7 +35,7 @@ extension Schema {
 
   private static let clusterPairConfig: [Field] = [
     .string("kind", "Config."), .string("apiVersion", "v1."),
-    .any("preferences", "Ignored."),
+    .opaque("preferences", "Ignored."),
     .string("current-context", "Name of the context that is used."),
     .mapOf("clusters", "Servers by name.", .object("", clusterFields)),
     .mapOf("users", "Credentials by name.", .object("", userFields)),
@@ -46,7 +47,7 @@ extension Schema {
           .string("LocationOfOrigin", "Ignored."), .string("cluster", "Name in clusters."),
           .string("user", "Name in users."), .string("namespace", "Namespace used when none is given."),
         ])),
-    .any("extensions", "Ignored."),
+    .opaque("extensions", "Ignored."),
   ]
 
   private static let clusterFields: [Field] = [
@@ -54,17 +55,31 @@ extension Schema {
     .string("tls-server-name", "Name the server's certificate is checked against, if not that of the URL."),
     .boolean("insecure-skip-tls-verify", "Whether the server's certificate goes unchecked."),
     .string("certificate-authority", "Path of a CA certificate."),
-    .string("certificate-authority-data", "CA certificate, base64 of PEM."),
-    .string("proxy-url", "URL of a proxy."),
+    .bytes("certificate-authority-data", "CA certificate, base64 of PEM."),
+    .string("proxy-url", "URL of a proxy."), .boolean("disable-compression", "Whether answers come uncompressed."),
+    .opaque("extensions", "Ignored."),
   ]
 
   private static let userFields: [Field] = [
     .string("LocationOfOrigin", "Ignored."), .string("client-certificate", "Path of a client certificate."),
-    .string("client-certificate-data", "Client certificate, base64 of PEM."),
-    .string("client-key", "Path of the client's key."), .string("client-key-data", "Client's key, base64 of PEM."),
+    .bytes("client-certificate-data", "Client certificate, base64 of PEM."),
+    .string("client-key", "Path of the client's key."), .bytes("client-key-data", "Client's key, base64 of PEM."),
     .string("token", "Bearer token."), .string("tokenFile", "Path of a file that holds the bearer token."),
     .string("username", "Name for basic authentication."), .string("password", "Password for basic authentication."),
-    .string("act-as", "User to act as."), .any("auth-provider", "Plug-in that provides credentials."),
-    .any("exec", "Command that provides credentials."),
+    .string("act-as", "User to act as."),
+    .object(
+      "auth-provider", "Plug-in that provides credentials.",
+      [.string("name", "Its name."), .map("config", "Its settings.")]),
+    .object(
+      "exec", "Command that provides credentials.",
+      [
+        .string("command", "The program."), .strings("args", "Its arguments."),
+        .objects("env", "Its environment.", [.string("name", "Name."), .string("value", "Value.")]),
+        .string("apiVersion", "Version it is spoken to in."), .string("installHint", "How to get it."),
+        .boolean("provideClusterInfo", "Whether it is told of the cluster."),
+        .string("interactiveMode", "Whether it may ask."),
+      ]), .string("act-as-uid", "Its UID."), .strings("act-as-groups", "Its groups."),
+    .mapOf("act-as-user-extra", "More about it.", Schema(form: .list(.string, .atomic), text: "")),
+    .opaque("extensions", "Ignored."),
   ]
 }

@@ -18,12 +18,12 @@ extension Schema {
     .object(
       "source", "Who saw it.", [.string("component", "Program that saw it."), .string("host", "Node it ran on.")]),
     .time("firstTimestamp", "When it was first seen."), .time("lastTimestamp", "When it was last seen."),
-    .integer("count", "How often it was seen."), .string("type", "Normal or Warning."),
+    .int32("count", "How often it was seen."), .string("type", "Normal or Warning."),
     .time("eventTime", "When it was first seen, to the microsecond."),
     .object(
       "series", "Repetitions.",
       [
-        .integer("count", "How many."), .time("lastObservedTime", "When the last one was seen."),
+        .int32("count", "How many."), .time("lastObservedTime", "When the last one was seen."),
         .string("state", "Whether it goes on."),
       ]),
     .string("action", "What was done."), .object("related", "A second object concerned.", objectReference).owned,
@@ -33,7 +33,7 @@ extension Schema {
 
   /// Fields of a ConfigMap.
   static let configMap: [Field] = [
-    .map("data", "Texts by name."), .map("binaryData", "Bytes by name, base64."),
+    .map("data", "Texts by name."), .mapOf("binaryData", "Bytes by name, base64.", Schema(form: .bytes, text: "")),
     .boolean("immutable", "Whether data cannot be changed any more."),
   ]
 
@@ -62,8 +62,8 @@ extension Schema {
           [
             .string("name", "Name of the port; needed when there are several."),
             .string("protocol", "TCP, UDP or SCTP. TCP unless given."), .string("appProtocol", "Protocol on top."),
-            .integer("port", "Port of the service."), .intOrString("targetPort", "Port of the pods."),
-            .integer("nodePort", "Port on every node."),
+            .int32("port", "Port of the service."), .intOrString("targetPort", "Port of the pods."),
+            .int32("nodePort", "Port on every node."),
           ]),
         Field.map("selector", "Labels of the pods behind it.").owned, .string("clusterIP", "Its address."),
         .strings("clusterIPs", "Its addresses."),
@@ -75,8 +75,10 @@ extension Schema {
         .string("internalTrafficPolicy", "Cluster or Local."), .string("externalTrafficPolicy", "Cluster or Local."),
         .strings("ipFamilies", "IPv4, IPv6."), .string("ipFamilyPolicy", "SingleStack or one of the dual forms."),
         .boolean("publishNotReadyAddresses", "Whether pods count before they are ready."),
-        .integer("healthCheckNodePort", "Port where nodes tell their health."),
-        .any("sessionAffinityConfig", "How long clients keep their pod."),
+        .int32("healthCheckNodePort", "Port where nodes tell their health."),
+        .object(
+          "sessionAffinityConfig", "How long clients keep their pod.",
+          [.object("clientIP", "By their address.", [.int32("timeoutSeconds", "How long.")])]),
         .strings("topologyKeys", "Not used any more."),
         .string("ipFamily", "Not used any more."),
         .boolean("allocateLoadBalancerNodePorts", "Whether load balancers need ports on nodes."),
@@ -86,7 +88,7 @@ extension Schema {
     .object(
       "status", "What the load balancer gave.",
       [
-        .object("loadBalancer", "Its addresses.", [.objects("ingress", "Points of entry.", [])]),
+        .object("loadBalancer", "Its addresses.", [.list("ingress", "Points of entry.")]),
         conditions("State of the service."),
       ]),
   ]
@@ -97,7 +99,7 @@ extension Schema {
       "spec", "How the node is used.",
       [
         .string("podCIDR", "Addresses of its pods."), .set("podCIDRs", "All addresses of its pods."),
-        .any("configSource", "Not used any more."), .string("externalID", "Not used any more."),
+        .opaque("configSource", "Not used any more."), .string("externalID", "Not used any more."),
         .any("podPreemptionPolicy", "What pods may do to others."), .string("providerID", "Its name at the provider."),
         .boolean("unschedulable", "Whether no new pods go there."),
         .objects(
@@ -110,15 +112,16 @@ extension Schema {
     .object(
       "status", "What the node reports.",
       [
-        .any("capacity", "What it has."), .any("allocatable", "What may be used."), .string("phase", "Not used."),
+        .quantities("capacity", "What it has."), .quantities("allocatable", "What may be used."),
+        .string("phase", "Not used."),
         conditions("State of the node."),
         .objects(
           "addresses", "Where it is reached.", key: "type",
           [.string("type", "Hostname, InternalIP or ExternalIP."), .string("address", "The address.")]),
-        .any("nodeInfo", "Versions of its software."), .any("images", "Images it has."),
-        .any("daemonEndpoints", "Ports of its daemons."), .any("volumesInUse", "Volumes pods have mounted."),
-        .any("volumesAttached", "Volumes attached to it."), .any("config", "Settings in effect."),
-        .any("runtimeHandlers", "What can run pods."), .any("features", "What it can do."),
+        .opaque("nodeInfo", "Versions of its software."), .list("images", "Images it has."),
+        .opaque("daemonEndpoints", "Ports of its daemons."), .strings("volumesInUse", "Volumes pods have mounted."),
+        .list("volumesAttached", "Volumes attached to it."), .opaque("config", "Settings in effect."),
+        .list("runtimeHandlers", "What can run pods."), .opaque("features", "What it can do."),
         .any("declaredFeatures", "What it says it can do."),
       ]),
   ]
@@ -131,7 +134,7 @@ extension Schema {
     .strings("mountOptions", "Options for mounting."),
     .boolean("allowVolumeExpansion", "Whether claims may ask for more."),
     .string("volumeBindingMode", "Immediate or WaitForFirstConsumer. Immediate unless given. Cannot be changed."),
-    .any("allowedTopologies", "Where volumes may be."),
+    .list("allowedTopologies", "Where volumes may be."),
   ]
 
   /// Fields of a Lease.
@@ -139,9 +142,9 @@ extension Schema {
     .object(
       "spec", "Who holds it and until when.",
       [
-        .string("holderIdentity", "Who holds it."), .integer("leaseDurationSeconds", "How long without renewal."),
+        .string("holderIdentity", "Who holds it."), .int32("leaseDurationSeconds", "How long without renewal."),
         .time("acquireTime", "When it was taken."), .time("renewTime", "When it was last renewed."),
-        .integer("leaseTransitions", "How often it changed hands."), .string("strategy", "How it is handed over."),
+        .int32("leaseTransitions", "How often it changed hands."), .string("strategy", "How it is handed over."),
         .string("preferredHolder", "Who should hold it."),
       ])
   ]

@@ -82,7 +82,7 @@ extension Schema {
         .string("persistentVolumeClaim", "Name of the claim."), .string("namespace", "Namespace of the claim."),
         .string("volume", "Name of the PersistentVolume."),
         .string("status", "How it stands.", values: migrationStates), .string("reason", "Why, in words."),
-        .integer("bytesTotal", "Bytes shipped."),
+        .uint64("bytesTotal", "Bytes shipped."),
       ]),
     .objects(
       "resources", "One entry for each resource.",
@@ -99,10 +99,10 @@ extension Schema {
   ]
 
   private static let migrationSummary: [Field] = [
-    .integer("totalNumberOfVolumes", "Volumes there are."), .integer("numOfMigratedVolumes", "Volumes that are done."),
-    .integer("totalNumberOfResources", "Resources there are."),
-    .integer("numOfMigratedResources", "Resources that are done."),
-    .integer("totalBytesMigrated", "Bytes of the volumes that are done."),
+    .uint64("totalNumberOfVolumes", "Volumes there are."), .uint64("numOfMigratedVolumes", "Volumes that are done."),
+    .uint64("totalNumberOfResources", "Resources there are."),
+    .uint64("numOfMigratedResources", "Resources that are done."),
+    .uint64("totalBytesMigrated", "Bytes of the volumes that are done."),
     .string("elapsedTimeForVolumeMigration", "How long the volumes took: 5m0s."),
     .string("elapsedTimeForResourceMigration", "How long the resources took; NA before they begin."),
   ]

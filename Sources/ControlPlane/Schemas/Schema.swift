@@ -2,15 +2,20 @@ import APIModel
 
 /// What a value may be, with a sentence about it.
 ///
-/// One description serves OpenAPI documents (and so `kubectl explain`), strict field validation, the merge keys of
-/// strategic patches and the ownership of fields. Fields that a description leaves out are kept all the same.
+/// One description serves OpenAPI documents (and so `kubectl explain`), the types that every write is held to (``TypeCheck``),
+/// the merge keys of strategic patches and the ownership of fields. Fields that a description leaves out are kept all the
+/// same.
 struct Schema: Sendable {
   indirect enum Form: Sendable {
     case string
-    case integer
+    case integer(IntegerWidth)
     case boolean
     /// RFC 3339.
     case time
+    /// Base64.
+    case bytes
+    /// A text. Numbers and booleans are taken for their texts, as the documents print them, and stored as such.
+    case looseString
     /// `4Gi`, or a plain number.
     case quantity
     case intOrString
@@ -20,6 +25,21 @@ struct Schema: Sendable {
     /// Any keys, values of one form.
     case map(Schema)
     case list(Schema, ListMerge)
+  }
+
+  /// What fits into the integer that typed clients have for a field.
+  enum IntegerWidth: String, Sendable {
+    case int32, int64
+    /// Not negative, 64 bits; values beyond the signed range are not kept here.
+    case uint64
+
+    var range: ClosedRange<Int64> {
+      switch self {
+      case .int32: Int64(Int32.min)...Int64(Int32.max)
+      case .int64: .min ... .max
+      case .uint64: 0 ... .max
+      }
+    }
   }
 
   /// How strategic patches and server-side apply treat a list.
@@ -109,8 +129,16 @@ extension Schema.Field {
     Self(name: name, schema: Schema(form: .string, text: text, values: values))
   }
 
-  static func integer(_ name: String, _ text: String) -> Self {
-    Self(name: name, schema: Schema(form: .integer, text: text))
+  static func integer(_ name: String, _ text: String, _ width: Schema.IntegerWidth = .int64) -> Self {
+    Self(name: name, schema: Schema(form: .integer(width), text: text))
+  }
+
+  static func int32(_ name: String, _ text: String) -> Self { integer(name, text, .int32) }
+
+  static func uint64(_ name: String, _ text: String) -> Self { integer(name, text, .uint64) }
+
+  static func bytes(_ name: String, _ text: String) -> Self {
+    Self(name: name, schema: Schema(form: .bytes, text: text))
   }
 
   static func boolean(_ name: String, _ text: String) -> Self {
@@ -129,6 +157,19 @@ extension Schema.Field {
 
   static func any(_ name: String, _ text: String) -> Self {
     Self(name: name, schema: Schema(form: .anything, text: text))
+  }
+
+  /// An object whose fields are not described.
+  static func opaque(_ name: String, _ text: String) -> Self { object(name, text, []) }
+
+  /// A list, replaced whole, whose elements are not described.
+  static func list(_ name: String, _ text: String) -> Self {
+    Self(name: name, schema: Schema(form: .list(.object("", []), .atomic), text: text))
+  }
+
+  /// A map of sizes.
+  static func quantities(_ name: String, _ text: String) -> Self {
+    mapOf(name, text, Schema(form: .quantity, text: ""))
   }
 
   static func object(_ name: String, _ text: String, _ fields: [Schema.Field]) -> Self {

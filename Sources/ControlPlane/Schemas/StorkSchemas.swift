@@ -82,6 +82,21 @@ extension Schema {
       "status", "The result; also RollbackSuccessful and RollbackFailed."), .string("reason", "Why, in words."),
   ]
 
+  /// Fields of a BackupLocation, as the Stork clients write them.
+  static let backupLocation: [Field] = [
+    .object(
+      "location", "The store.",
+      [
+        .string("type", "s3, azure, google or nfs."), .string("path", "Bucket or directory."),
+        .string("encryptionKey", "Kept."), .string("encryptionV2Key", "Kept."),
+        .string("secretConfig", "Name of a Secret with the credentials."), .boolean("sync", "Kept."),
+        .string("repositoryPassword", "Kept."), .opaque("s3Config", "Settings of S3."),
+        .opaque("azureConfig", "Settings of Azure."), .opaque("googleConfig", "Settings of Google."),
+        .opaque("nfsConfig", "Settings of NFS."),
+      ]),
+    .opaque("cluster", "Kept."), .any("secretRef", "Kept."),
+  ]
+
   /// Fields of a Rule.
   static let rule: [Field] = [
     .objects(

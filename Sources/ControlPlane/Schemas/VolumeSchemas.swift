@@ -13,8 +13,10 @@ extension Schema {
           "local", "A file or device of this node.",
           [.string("path", "Absolute path. Cannot be changed."), .string("fsType", "File system inside.")]),
         .object("claimRef", "Claim it is bound to.", objectReference),
-        .any("csi", "A volume of a CSI driver. Cannot be changed."), .any("nfs", "An NFS export. Cannot be changed."),
-        .any("hostPath", "A directory of the node. Cannot be changed."), .any("nodeAffinity", "Nodes that reach it."),
+        .opaque("csi", "A volume of a CSI driver. Cannot be changed."),
+        .opaque("nfs", "An NFS export. Cannot be changed."),
+        .opaque("hostPath", "A directory of the node. Cannot be changed."),
+        .opaque("nodeAffinity", "Nodes that reach it."),
         .strings("mountOptions", "Options for mounting."),
         .string("volumeAttributesClassName", "Name of a VolumeAttributesClass."),
       ] + volumeSources),
@@ -39,12 +41,12 @@ extension Schema {
       [
         .mapOf("requests", "Smallest size under storage.", Schema(form: .quantity, text: "")),
         .mapOf("limits", "Largest size under storage.", Schema(form: .quantity, text: "")),
-        .any("claims", "Not used by volumes."),
+        .list("claims", "Not used by volumes."),
       ]),
     .string("volumeName", "Name of the PersistentVolume. May be set once."),
     .string("storageClassName", "Name of the StorageClass."),
     .string("volumeMode", "Filesystem or Block. Filesystem unless given."),
-    .any("dataSource", "What it begins as."), .any("dataSourceRef", "What it begins as."),
+    .opaque("dataSource", "What it begins as."), .opaque("dataSourceRef", "What it begins as."),
     .string("volumeAttributesClassName", "Name of a VolumeAttributesClass."),
   ]
 
@@ -52,8 +54,9 @@ extension Schema {
     .string("phase", "Pending, Bound or Lost."), .strings("accessModes", "Access modes of the volume."),
     .mapOf("capacity", "Size of the volume under storage.", Schema(form: .quantity, text: "")),
     conditions("State of the claim."),
-    .any("allocatedResources", "What is set aside."), .any("allocatedResourceStatuses", "How resizing stands."),
+    .quantities("allocatedResources", "What is set aside."), .map("allocatedResourceStatuses", "How resizing stands."),
     .string("resizeStatus", "How resizing stands."), .any("healthStatus", "How the volume is."),
-    .string("currentVolumeAttributesClassName", "Class in effect."), .any("modifyVolumeStatus", "How a change stands."),
+    .string("currentVolumeAttributesClassName", "Class in effect."),
+    .opaque("modifyVolumeStatus", "How a change stands."),
   ]
 }

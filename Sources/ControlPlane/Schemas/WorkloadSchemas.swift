@@ -4,22 +4,27 @@ extension Schema {
     .object(
       "spec", "What runs and how often.",
       [
-        .integer("replicas", "How many pods. 1 unless given."),
+        .int32("replicas", "How many pods. 1 unless given."),
         labelSelector("selector", "Labels of its pods. Cannot be changed."),
         podTemplate("Every pod is made from this."),
-        .any("strategy", "How pods are replaced."), .integer("minReadySeconds", "How long a pod must be ready."),
-        .integer("revisionHistoryLimit", "Old versions to keep. 10 unless given."),
-        .boolean("paused", "Whether changes wait."), .integer("progressDeadlineSeconds", "When it counts as stuck."),
+        rolling(
+          "strategy",
+          [
+            .intOrString("maxSurge", "Pods beyond the wanted number."),
+            .intOrString("maxUnavailable", "Pods that may be missing."),
+          ]), .int32("minReadySeconds", "How long a pod must be ready."),
+        .int32("revisionHistoryLimit", "Old versions to keep. 10 unless given."),
+        .boolean("paused", "Whether changes wait."), .int32("progressDeadlineSeconds", "When it counts as stuck."),
       ]),
     .object(
       "status", "What runs.",
       [
-        .integer("replicas", "Pods there are."), .integer("readyReplicas", "Pods that are ready."),
-        .integer("updatedReplicas", "Pods of the newest version."), .integer("availableReplicas", "Pods in service."),
+        .int32("replicas", "Pods there are."), .int32("readyReplicas", "Pods that are ready."),
+        .int32("updatedReplicas", "Pods of the newest version."), .int32("availableReplicas", "Pods in service."),
         .integer("observedGeneration", "Generation this is about."), conditions("State of the deployment."),
-        .integer("unavailableReplicas", "Pods that are missing."),
-        .integer("terminatingReplicas", "Pods that are ending."),
-        .integer("collisionCount", "Names tried twice."),
+        .int32("unavailableReplicas", "Pods that are missing."),
+        .int32("terminatingReplicas", "Pods that are ending."),
+        .int32("collisionCount", "Names tried twice."),
       ]),
   ]
 
@@ -28,27 +33,35 @@ extension Schema {
     .object(
       "spec", "What runs and how often.",
       [
-        .integer("replicas", "How many pods. 1 unless given."),
+        .int32("replicas", "How many pods. 1 unless given."),
         labelSelector("selector", "Labels of its pods. Cannot be changed."),
         podTemplate("Every pod is made from this."),
         .objects(
           "volumeClaimTemplates", "Claims made for every pod. Cannot be changed.",
           ResourceKind.persistentVolumeClaim.schema.fields),
         .string("serviceName", "Service its pods are named in. Cannot be changed."),
-        .string("podManagementPolicy", "OrderedReady or Parallel."), .any("updateStrategy", "How pods are replaced."),
-        .integer("revisionHistoryLimit", "Old versions to keep. 10 unless given."),
-        .integer("minReadySeconds", "How long a pod must be ready."),
-        .any("persistentVolumeClaimRetentionPolicy", "What becomes of the claims."),
-        .any("ordinals", "Numbers of the pods."),
+        .string("podManagementPolicy", "OrderedReady or Parallel."),
+        rolling(
+          "updateStrategy",
+          [
+            .int32("partition", "Pods from this number on."),
+            .intOrString("maxUnavailable", "Pods that may be missing."),
+          ]),
+        .int32("revisionHistoryLimit", "Old versions to keep. 10 unless given."),
+        .int32("minReadySeconds", "How long a pod must be ready."),
+        .object(
+          "persistentVolumeClaimRetentionPolicy", "What becomes of the claims.",
+          [.string("whenDeleted", "Retain or Delete."), .string("whenScaled", "Retain or Delete.")]),
+        .object("ordinals", "Numbers of the pods.", [.int32("start", "The first one.")]),
       ]),
     .object(
       "status", "What runs.",
       [
-        .integer("replicas", "Pods there are."), .integer("readyReplicas", "Pods that are ready."),
-        .integer("currentReplicas", "Pods of the version before."),
-        .integer("updatedReplicas", "Pods of the newest version."), .integer("availableReplicas", "Pods in service."),
+        .int32("replicas", "Pods there are."), .int32("readyReplicas", "Pods that are ready."),
+        .int32("currentReplicas", "Pods of the version before."),
+        .int32("updatedReplicas", "Pods of the newest version."), .int32("availableReplicas", "Pods in service."),
         .integer("observedGeneration", "Generation this is about."), .string("currentRevision", "Version before."),
-        .string("updateRevision", "Newest version."), .integer("collisionCount", "Names tried twice."),
+        .string("updateRevision", "Newest version."), .int32("collisionCount", "Names tried twice."),
         conditions("State of the set."),
       ]),
   ]
@@ -59,27 +72,27 @@ extension Schema {
     .object(
       "status", "How far it has come.",
       [
-        .integer("active", "Pods that run."), .integer("succeeded", "Pods that ended well."),
-        .integer("failed", "Pods that failed."), .integer("ready", "Pods that are ready."),
+        .int32("active", "Pods that run."), .int32("succeeded", "Pods that ended well."),
+        .int32("failed", "Pods that failed."), .int32("ready", "Pods that are ready."),
         .time("startTime", "When it began."), .time("completionTime", "When it ended."),
-        .integer("terminating", "Pods that are ending."), .string("completedIndexes", "Indexes that ended well."),
-        .string("failedIndexes", "Indexes that failed."), .any("uncountedTerminatedPods", "Pods not counted yet."),
+        .int32("terminating", "Pods that are ending."), .string("completedIndexes", "Indexes that ended well."),
+        .string("failedIndexes", "Indexes that failed."), .opaque("uncountedTerminatedPods", "Pods not counted yet."),
         conditions("State of the job.", key: ListKeys(patch: "type", apply: [])),
       ]),
   ]
 
   static let jobSpec: [Field] = [
-    .integer("parallelism", "Pods at a time. 1 unless given."), .integer("completions", "Pods that must end well."),
-    .integer("backoffLimit", "Failures allowed. 6 unless given."),
+    .int32("parallelism", "Pods at a time. 1 unless given."), .int32("completions", "Pods that must end well."),
+    .int32("backoffLimit", "Failures allowed. 6 unless given."),
     .integer("activeDeadlineSeconds", "How long it may run."),
-    .integer("ttlSecondsAfterFinished", "How long it is kept."),
+    .int32("ttlSecondsAfterFinished", "How long it is kept."),
     labelSelector("selector", "Labels of its pods. Cannot be changed."),
     .boolean("manualSelector", "Whether the selector was given by hand."),
     podTemplate("Every pod is made from this. Cannot be changed."), .boolean("suspend", "Whether it waits."),
     .string("completionMode", "NonIndexed or Indexed."), .string("podReplacementPolicy", "When pods are replaced."),
-    .any("podFailurePolicy", "Which failures count."), .any("successPolicy", "When it has done enough."),
-    .integer("backoffLimitPerIndex", "Failures allowed for each index."),
-    .integer("maxFailedIndexes", "Indexes that may fail."), .any("failedPodsLimit", "Pods that may fail."),
+    .opaque("podFailurePolicy", "Which failures count."), .opaque("successPolicy", "When it has done enough."),
+    .int32("backoffLimitPerIndex", "Failures allowed for each index."),
+    .int32("maxFailedIndexes", "Indexes that may fail."), .any("failedPodsLimit", "Pods that may fail."),
     .string("managedBy", "Controller that is to run it."), .any("scheduling", "How its pods are placed."),
   ]
 
@@ -92,8 +105,8 @@ extension Schema {
         .string("concurrencyPolicy", "Allow, Forbid or Replace. Allow unless given."),
         .boolean("suspend", "Whether no new jobs are made."),
         .integer("startingDeadlineSeconds", "How late a job may begin."),
-        .integer("successfulJobsHistoryLimit", "Jobs kept that ended well. 3 unless given."),
-        .integer("failedJobsHistoryLimit", "Jobs kept that failed. 1 unless given."),
+        .int32("successfulJobsHistoryLimit", "Jobs kept that ended well. 3 unless given."),
+        .int32("failedJobsHistoryLimit", "Jobs kept that failed. 1 unless given."),
         .object(
           "jobTemplate", "Every job is made from this.",
           [Field(name: "metadata", schema: .metadata), .object("spec", "The job.", jobSpec)]),
@@ -107,10 +120,25 @@ extension Schema {
       ]),
   ]
 
+  private static func rolling(_ name: String, _ fields: [Field]) -> Field {
+    .object(
+      name, "How pods are replaced.",
+      [.string("type", "The way of it."), .object("rollingUpdate", "Limits while it goes on.", fields)])
+  }
+
+  /// The options of a DELETE.
+  static let deleteOptions = Schema.object(
+    "",
+    [
+      .string("apiVersion", ""), .string("kind", ""), .string("propagationPolicy", ""),
+      .boolean("orphanDependents", ""), .strings("dryRun", ""), .integer("gracePeriodSeconds", ""),
+      .object("preconditions", "", [.string("uid", ""), .string("resourceVersion", "")]),
+    ])
+
   /// Fields of a Scale.
   static let scale: [Field] = [
-    .object("spec", "What is wanted.", [.integer("replicas", "How many.")]),
+    .object("spec", "What is wanted.", [.int32("replicas", "How many.")]),
     .object(
-      "status", "What there is.", [.integer("replicas", "How many."), .string("selector", "Which pods, as a query.")]),
+      "status", "What there is.", [.int32("replicas", "How many."), .string("selector", "Which pods, as a query.")]),
   ]
 }

@@ -84,6 +84,7 @@ public struct ControlPlaneService: Sendable {
     defer { store.close() }
     try await ensureNamespaces()
     try await DefaultPolicies.ensure(store)
+    try await StorkSettings.ensure(store)
     let socket = LocalSocket(path: configuration.socketPath)
     try socket.prepare()
     defer { socket.remove() }

@@ -26,6 +26,7 @@ public struct FieldSelector: Sendable, Hashable {
   /// Reads the text form of a query parameter; fields other than those of the kind are refused.
   public init(_ text: String, kind: ResourceKind) throws(StatusError) {
     terms = []
+    try SelectorLimits.check(text, "fieldSelector")
     for part in Self.split(text, at: ",") where !part.isEmpty {
       let term = try Self.term(part)
       let known =

@@ -41,6 +41,7 @@ public struct LabelSelector: Sendable, Hashable {
   /// Reads the text form of a query parameter.
   public init(_ text: String) throws(StatusError) {
     requirements = []
+    try SelectorLimits.check(text, "labelSelector")
     for part in Self.split(text) {
       requirements.append(try Self.requirement(part))
     }
@@ -108,5 +109,18 @@ public struct LabelSelector: Sendable, Hashable {
 
   private static func trim(_ text: String) -> String {
     String(text.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+  }
+}
+
+/// What selectors may be: each object of a list is held against all of it.
+enum SelectorLimits {
+  private static let bytes = 16 << 10
+  private static let terms = 256
+
+  static func check(_ text: String, _ name: String) throws(StatusError) {
+    guard text.utf8.count > bytes || text.utf8.count(where: { $0 == UInt8(ascii: ",") }) >= terms else { return }
+    throw StatusError(
+      400, "BadRequest",
+      "\(name): Too long: may not be more than \(bytes) bytes, nor have more than \(terms) values and terms")
   }
 }

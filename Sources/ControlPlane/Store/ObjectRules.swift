@@ -14,7 +14,10 @@ struct ObjectRules {
     if !object.resourceVersion.isEmpty {
       throw StatusError(500, "InternalError", "resourceVersion should not be set on objects to be created")
     }
-    var result = try normalized(object)
+    try ObjectLimits.check(object, old: nil, part: .main)
+    try check(ObjectLimits.causes(object), name: object.name)
+    var result = kind.converted(try normalized(object))
+    try check(kind.typeCauses(result, old: nil), name: result.name)
     if !kind.namespaced { result[metadata: "namespace"] = nil }
     if result.name.isEmpty, let prefix = result.metadata["generateName"]?.string, !prefix.isEmpty {
       result[metadata: "name"] = .string(String(prefix.prefix(58)) + Self.suffix())
@@ -44,13 +47,16 @@ struct ObjectRules {
   /// A changed object as it will be stored: equal to `old` when nothing changes. Still with the old version.
   func updated(_ wanted: KubeObject, old: KubeObject, part: ObjectPart) throws(StatusError) -> KubeObject {
     try checkIdentity(wanted, old: old)
-    var result = try normalized(wanted)
+    try ObjectLimits.check(wanted, old: old, part: part)
+    try check(ObjectLimits.causes(wanted), name: old.name)
+    var result = kind.converted(try normalized(wanted))
     if part == .status { result = statusOnly(result, old: old) }
     if part == .main, kind.hasStatus { result.json["status"] = old.json["status"] }
     for key in [
       "uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds",
       "resourceVersion", "generateName", "namespace", "name",
     ] { result[metadata: key] = old.metadata[key] }
+    try check(kind.typeCauses(result, old: old), name: old.name)
     kind.defaults(&result)
     guard result != old else { return old }
     if old.isDeleting {
@@ -198,10 +204,11 @@ extension ObjectRules {
         + "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
         + "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
     throw kind.invalid(
-      name,
+      String(name.prefix(256)),
       [
         StatusError.Cause(
-          reason: "FieldValueInvalid", message: "Invalid value: \"\(name)\": \(text)", field: "metadata.name")
+          reason: "FieldValueInvalid", message: "Invalid value: \"\(name.prefix(256))\": \(text)",
+          field: "metadata.name")
       ])
   }
 

@@ -13,6 +13,9 @@ final class StoreWriter {
   private(set) var changes: [StoreChange] = []
   /// The namespace whose contents are being deleted as a whole, which is looked at once at the end.
   var emptying: String?
+  /// Objects that were removed and whose dependants, waiting owners and namespaces have not been looked at yet. A list and
+  /// not calls within calls: chains of owners are as long as callers make them.
+  private var removed: [(kind: ResourceKind, object: KubeObject)] = []
 
   init(db: Database, registry: ResourceRegistry, now: Int64, dryRun: Bool) {
     self.db = db
@@ -43,6 +46,8 @@ final class StoreWriter {
         name: created.name, group: kind.group, kind: kind.plural)
     }
     created[metadata: "managedFields"] = FieldOwnership(kind: kind, now: now).created(created, wanted: object, tracking)
+    // With what was filled in; the owners of fields can be several times as large as the fields.
+    try ObjectLimits.check(created, old: nil, part: .whole)
     try store(kind, &created, old: nil)
     return created
   }
@@ -60,8 +65,10 @@ final class StoreWriter {
     result[metadata: "managedFields"] = FieldOwnership(kind: kind, now: now)
       .updated(result, old: bare, stored: owners, wanted: sent, tracking)
     guard result != old else { return old }
+    try ObjectLimits.check(result, old: old, part: .whole)
     if result.isDeleting, result.finalizers.isEmpty, try !hasContents(kind, result) {
       try remove(kind, result)
+      try finishRemovals()
       return result
     }
     try store(kind, &result, old: old)
@@ -72,9 +79,12 @@ final class StoreWriter {
     guard let object = try Self.fetch(db, kind, namespace: namespace, name: name) else { throw kind.notFound(name) }
     try checkPreconditions(kind, object, options)
     if kind.resource == ResourceKind.namespace.resource { try checkNotFixed(kind, name) }
-    return try delete(kind, object, propagation: options.propagation ?? Self.policy(kind, object))
+    let outcome = try delete(kind, object, propagation: options.propagation ?? Self.policy(kind, object))
+    try finishRemovals()
+    return outcome
   }
 
+  /// One object; what follows from its removal is left to ``finishRemovals()``.
   func delete(_ kind: ResourceKind, _ object: KubeObject, propagation: PropagationPolicy) throws
     -> DeleteOutcome
   {
@@ -145,7 +155,7 @@ final class StoreWriter {
         size: StoreChange.size(text), text: text))
   }
 
-  /// Deletes the row, then what depended on it, then what was waiting for it.
+  /// Deletes the row. What depended on it and what was waiting for it follows in ``finishRemovals()``.
   func remove(_ kind: ResourceKind, _ object: KubeObject) throws {
     let version = try nextVersion()
     try db.execute(
@@ -158,11 +168,18 @@ final class StoreWriter {
       StoreChange(
         action: .deleted, resource: kind.resource, object: last, old: object, version: version,
         size: StoreChange.size(text), text: text))
-    _ = try deleteDependants(of: object, blockingOnly: false)
-    try db.execute(sql: "DELETE FROM owners WHERE owner = ?", arguments: [object.uid])
-    try finishWaitingOwners(of: object)
-    try db.execute(sql: "DELETE FROM owners WHERE dependent = ?", arguments: [object.uid])
-    if kind.namespaced { try finishNamespace(object.namespace) }
+    removed.append((kind, object))
+  }
+
+  /// Deletes what depended on removed objects, then what was waiting for them, until nothing follows any more.
+  private func finishRemovals() throws {
+    while let (kind, object) = removed.popLast() {
+      _ = try deleteDependants(of: object, blockingOnly: false)
+      try db.execute(sql: "DELETE FROM owners WHERE owner = ?", arguments: [object.uid])
+      try finishWaitingOwners(of: object)
+      try db.execute(sql: "DELETE FROM owners WHERE dependent = ?", arguments: [object.uid])
+      if kind.namespaced { try finishNamespace(object.namespace) }
+    }
   }
 
   private func nextVersion() throws -> Int64 {

@@ -50,6 +50,13 @@ enum DeleteBody {
     guard value.object != nil, ["", "DeleteOptions"].contains(value["kind"]?.string ?? "") else {
       throw StatusError(400, "BadRequest", "the body must be DeleteOptions")
     }
+    // A precondition or a dry run that is misspelled must not delete.
+    if let fault = TypeCheck.faults(value, .deleteOptions).first {
+      throw StatusError(
+        400, "BadRequest",
+        "DeleteOptions in version \"v1\" cannot be handled as a DeleteOptions: "
+          + fault.decodingText(owner: "DeleteOptions"), causes: [fault.statusCause])
+    }
     return value
   }
 

@@ -48,55 +48,23 @@ enum FieldValidation: String, Sendable {
   }
 }
 
-/// Whether a built-in object's known fields hold what they should.
+/// Whether the fields of a sent object hold what they should.
 enum FieldTypes {
-  /// Refuses a value of the wrong type, naming its field.
+  /// Refuses values of wrong types, naming their fields: as the decoder of a built-in kind does, and for custom kinds as
+  /// the validation by their schema.
   static func check(_ object: KubeObject, kind: ResourceKind) throws(StatusError) {
-    guard !kind.custom, let wrong = mismatch(object.json, kind.schema, kind.kind) else { return }
-    throw FieldValidation.unusable(
-      kind, "json: cannot unmarshal \(wrong.found) into Go struct field \(wrong.path) of type \(wrong.wanted)")
+    let faults = kind.typeFaults(object)
+    guard let first = faults.first else { return }
+    let causes = faults.map(\.statusCause)
+    let metadata = faults.first { $0.path.hasPrefix(Self.metadata) }
+    if kind.custom, metadata == nil { throw kind.invalid(object.name, causes) }
+    var fault = metadata ?? first
+    if metadata != nil { fault.path.removeFirst(Self.metadata.count) }
+    var error = FieldValidation.unusable(
+      kind, fault.decodingText(owner: metadata == nil ? kind.kind : "ObjectMeta"))
+    error.causes = causes
+    throw error
   }
 
-  private typealias Mismatch = (path: String, found: String, wanted: String)
-
-  private static func mismatch(_ value: JSONValue, _ schema: Schema, _ path: String) -> Mismatch? {
-    if value.isNull { return nil }
-    switch schema.form {
-    case .anything: return nil
-    case .string, .time: return value.string == nil ? (path, name(value), "string") : nil
-    case .integer: return value.integer == nil ? (path, name(value), "int64") : nil
-    case .boolean: return value.bool == nil ? (path, name(value), "bool") : nil
-    case .quantity, .intOrString:
-      return value.string == nil && value.double == nil ? (path, name(value), "string") : nil
-    case .object(let fields):
-      guard let object = value.object else { return (path, name(value), "object") }
-      for field in fields {
-        if let child = object[field.name], let wrong = mismatch(child, field.schema, "\(path).\(field.name)") {
-          return wrong
-        }
-      }
-      return nil
-    case .map(let values):
-      guard let object = value.object else { return (path, name(value), "object") }
-      for key in object.keys.sorted() {
-        if let wrong = mismatch(object[key] ?? .null, values, path) { return wrong }
-      }
-      return nil
-    case .list(let element, _):
-      guard let items = value.array else { return (path, name(value), "array") }
-      for item in items { if let wrong = mismatch(item, element, path) { return wrong } }
-      return nil
-    }
-  }
-
-  private static func name(_ value: JSONValue) -> String {
-    switch value {
-    case .null: "null"
-    case .bool: "bool"
-    case .integer, .number: "number"
-    case .string: "string"
-    case .array: "array"
-    case .object: "object"
-    }
-  }
+  private static let metadata = "metadata."
 }

@@ -1,46 +1,91 @@
 import APIModel
 
 /// RFC 6902: a list of operations, all or none.
+///
+/// A patch of some bytes can ask for a great deal: `copy` doubles what is there, and every operation may look at all of
+/// it. Size, depth and work are therefore counted operation by operation.
 enum JSONPatch {
+  private static let maximumOperations = 10_000
+
   /// Applies a patch document.
   static func apply(_ patch: JSONValue, to value: JSONValue) throws(StatusError) -> JSONValue {
     guard let operations = patch.array else {
       throw StatusError(400, "BadRequest", "error decoding patch: a JSON patch must be an array of operations")
     }
-    guard operations.count <= 10_000 else {
-      throw StatusError(413, "RequestEntityTooLarge", "The allowed maximum operations in a JSON patch is 10000")
+    guard operations.count <= maximumOperations else {
+      throw StatusError(
+        413, "RequestEntityTooLarge", "The allowed maximum operations in a JSON patch is \(maximumOperations)")
     }
-    var result = value
-    for operation in operations { try apply(operation: operation, to: &result) }
+    var (result, budget) = (value, Budget())
+    for operation in operations { try apply(operation: operation, to: &result, &budget) }
     return result
   }
 
   private static let rejected = StatusError(
     422, "Invalid", "the server rejected our request due to an error in our request")
 
-  private static func apply(operation: JSONValue, to value: inout JSONValue) throws(StatusError) {
-    guard let name = operation["op"]?.string else { throw rejected }
-    let path = try pointer(operation["path"])
-    switch name {
-    case "add": try change(&value, path[...], .add(try argument(operation)))
-    case "replace": try change(&value, path[...], .replace(try argument(operation)))
-    case "remove": try change(&value, path[...], .remove)
-    case "test": guard read(value, path) == operation["value"] ?? .null else { throw rejected }
-    case "copy", "move":
-      let from = try pointer(operation["from"])
-      guard let moved = read(value, from) else { throw rejected }
-      if name == "move" {
-        guard !(path.count > from.count && path.starts(with: from)) else { throw rejected }
-        try change(&value, from[...], .remove)
+  /// What one patch may cost.
+  private struct Budget {
+    /// Bytes that copies may add.
+    private var copies = ObjectLimits.bytes
+    /// Bytes looked at or moved: some seconds' worth.
+    private var work = 256 << 20
+
+    mutating func spend(_ bytes: Int) throws(StatusError) {
+      work -= bytes
+      guard work >= 0 else {
+        throw StatusError(413, "RequestEntityTooLarge", "the patch takes too much work: split it")
       }
-      try change(&value, path[...], .add(moved))
-    default: throw rejected
+    }
+
+    mutating func copy(_ value: JSONValue) throws(StatusError) {
+      copies -= value.textSize(upTo: copies)
+      guard copies >= 0 else {
+        throw StatusError(
+          413, "RequestEntityTooLarge",
+          "Unable to complete the copy, the accumulated size increase of copy exceeds the limit "
+            + "\(ObjectLimits.bytes)")
+      }
+    }
+
+    /// Counts what is looked at to know a value's depth, and refuses what would be too deep at its new place.
+    mutating func place(_ value: JSONValue, at path: [String]) throws(StatusError) {
+      try spend(value.textSize(upTo: ObjectLimits.bytes))
+      guard path.count <= ObjectLimits.depth, !value.isDeeper(than: ObjectLimits.depth - path.count) else {
+        throw StatusError(
+          422, "Invalid", "the patch nests values deeper than \(ObjectLimits.depth) levels")
+      }
     }
   }
 
-  private static func argument(_ operation: JSONValue) throws(StatusError) -> JSONValue {
-    guard let value = operation["value"] else { throw rejected }
-    return value
+  private static func apply(operation: JSONValue, to value: inout JSONValue, _ budget: inout Budget)
+    throws(StatusError)
+  {
+    guard let name = operation["op"]?.string else { throw rejected }
+    let path = try pointer(operation["path"])
+    switch name {
+    case "add", "replace":
+      guard let new = operation["value"] else { throw rejected }
+      try budget.place(new, at: path)
+      try change(&value, path[...], name == "add" ? .add(new) : .replace(new), &budget)
+    case "remove": try change(&value, path[...], .remove, &budget)
+    case "test":
+      let found = read(value, path)
+      try budget.spend(found?.textSize(upTo: ObjectLimits.bytes) ?? 0)
+      guard found == operation["value"] ?? .null else { throw rejected }
+    case "copy", "move":
+      let from = try pointer(operation["from"])
+      guard let moved = read(value, from) else { throw rejected }
+      try budget.place(moved, at: path)
+      if name == "move" {
+        guard !(path.count > from.count && path.starts(with: from)) else { throw rejected }
+        try change(&value, from[...], .remove, &budget)
+      } else {
+        try budget.copy(moved)
+      }
+      try change(&value, path[...], .add(moved), &budget)
+    default: throw rejected
+    }
   }
 
   /// The steps of a JSON pointer.
@@ -75,9 +120,12 @@ enum JSONPatch {
     case remove
   }
 
-  private static func change(_ value: inout JSONValue, _ path: ArraySlice<String>, _ change: Change)
-    throws(StatusError)
-  {
+  /// Changes a value in place; it is left in pieces when this throws.
+  ///
+  /// Depth is that of the value, which is bounded: a step into nothing ends it.
+  private static func change(
+    _ value: inout JSONValue, _ path: ArraySlice<String>, _ change: Change, _ budget: inout Budget
+  ) throws(StatusError) {
     guard let step = path.first else {
       switch change {
       case .add(let new), .replace(let new): value = new
@@ -85,41 +133,50 @@ enum JSONPatch {
       }
       return
     }
-    let rest = path.dropFirst()
     switch value {
     case .object(var fields):
-      if rest.isEmpty {
-        switch change {
-        case .add(let new): fields[step] = new
-        case .replace(let new):
-          guard fields.updateValue(new, forKey: step) != nil else { throw rejected }
-        case .remove:
-          guard fields.removeValue(forKey: step) != nil else { throw rejected }
-        }
-      } else {
-        guard var child = fields[step] else { throw rejected }
-        try self.change(&child, rest, change)
-        fields[step] = child
-      }
+      // Dropped first, so that the dictionary is unique while it is changed and not copied.
+      value = .null
+      try self.change(&fields, step, path.dropFirst(), change, &budget)
       value = .object(fields)
     case .array(var items):
-      try self.change(&items, step, rest, change)
+      value = .null
+      try self.change(&items, step, path.dropFirst(), change, &budget)
       value = .array(items)
     default: throw rejected
     }
   }
 
   private static func change(
-    _ items: inout [JSONValue], _ step: String, _ rest: ArraySlice<String>, _ change: Change
+    _ fields: inout [String: JSONValue], _ step: String, _ rest: ArraySlice<String>, _ change: Change,
+    _ budget: inout Budget
+  ) throws(StatusError) {
+    if rest.isEmpty, case .add(let new) = change {
+      fields[step] = new
+      return
+    }
+    guard let place = fields.index(forKey: step) else { throw rejected }
+    guard rest.isEmpty else { return try self.change(&fields.values[place], rest, change, &budget) }
+    if case .replace(let new) = change { fields.values[place] = new } else { fields.remove(at: place) }
+  }
+
+  private static func change(
+    _ items: inout [JSONValue], _ step: String, _ rest: ArraySlice<String>, _ change: Change, _ budget: inout Budget
   ) throws(StatusError) {
     if rest.isEmpty, case .add(let new) = change {
       guard let index = step == "-" ? items.count : index(step, count: items.count + 1) else { throw rejected }
+      try budget.spend((items.count - index) * 8)
       items.insert(new, at: index)
       return
     }
     guard let index = index(step, count: items.count) else { throw rejected }
-    guard rest.isEmpty else { return try self.change(&items[index], rest, change) }
-    if case .replace(let new) = change { items[index] = new } else { items.remove(at: index) }
+    guard rest.isEmpty else { return try self.change(&items[index], rest, change, &budget) }
+    if case .replace(let new) = change {
+      items[index] = new
+    } else {
+      try budget.spend((items.count - index) * 8)
+      items.remove(at: index)
+    }
   }
 
   private static func index(_ step: String, count: Int) -> Int? {

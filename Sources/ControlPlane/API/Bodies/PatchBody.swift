@@ -73,8 +73,8 @@ struct PatchBody: Sendable {
       try checkIdentity(result, old)
     }
     try RequestBody.checkType(&result, kind: kind)
-    try FieldTypes.check(result, kind: kind)
-    return result
+    // The types are checked with the stored object beside it: what is wrong there already is not the patch's fault.
+    return kind.converted(result)
   }
 
   /// What is to be said about the fields of the patch, and of the object that came out of it.

@@ -18,6 +18,7 @@ enum RequestBody {
     default: throw unsupported("application/json\(kind.custom ? "" : ", \(ProtobufBody.mediaType)")")
     }
     try checkType(&object, kind: kind)
+    object = kind.converted(object)
     try FieldTypes.check(object, kind: kind)
     problems += FieldValidation.unknown(object, kind: kind)
     return (object, try validation.check(problems, kind: kind))

@@ -14,6 +14,8 @@ struct WatchStream: Sendable {
   /// When the server ends the stream.
   var seconds: Int64
   var watch: ObjectWatch
+  /// Its place among the watches that may be open; nil for one that takes none.
+  var slot: WatchSlot?
 
   /// What a change looks like through a selection: an object that stops matching is deleted, in its old state with the
   /// new version; one that starts matching is added.

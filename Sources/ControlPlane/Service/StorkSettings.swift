@@ -1,0 +1,16 @@
+import APIModel
+
+/// What the Stork clients read about the controller they talk to.
+enum StorkSettings {
+  /// Tells the admin namespace; without it the clients warn and take the same one.
+  static let name = "stork-controller-config"
+
+  /// Makes the ConfigMap if it is absent; one that is there is left as it is.
+  static func ensure(_ store: any ObjectStore) async throws(StatusError) {
+    var settings = ResourceKind.configMap.object(namespace: Stork.adminNamespace, name: name)
+    settings.json["data"] = ["admin-ns": .string(Stork.adminNamespace)]
+    do { _ = try await store.create(.configMap, settings, dryRun: false) } catch {
+      if error.reason != "AlreadyExists" { throw error }
+    }
+  }
+}
