@@ -321,6 +321,41 @@ struct TypedField: Sendable, CustomTestStringConvertible {
     #expect(ResourceKind.migration.typeCauses(new, old: old).map(\.field) == ["spec.includeResources"])
   }
 
+  @Test("what clients ask for on their way to something else is there")
+  func storkClients() async throws {
+    let api = try await APICall()
+    let list = try await api.send("GET", "apis/apiextensions.k8s.io/v1/customresourcedefinitions")
+    #expect(list.code == 200 && list.json["items"] == [])
+    let path = "apis/stork.libopenstorage.org/v1alpha1/namespaces/default/backuplocations"
+    let body =
+      #"{"apiVersion":"stork.libopenstorage.org/v1alpha1","kind":"BackupLocation","metadata":{"name":"b"},"location":{"type":"s3","path":"bucket","s3Config":{"region":"x"},"sync":false},"cluster":{}}"#
+    #expect(try await api.send("POST", path, body: body).code == 201)
+    #expect(try await api.send("POST", path, body: body).code == 409)
+    #expect(try await api.send("DELETE", "\(path)/b").code == 200)
+    try await api.fixture.namespace("kube-system")
+    try await StorkSettings.ensure(api.fixture.store)
+    try await StorkSettings.ensure(api.fixture.store)
+    let settings = try await api.send("GET", "api/v1/namespaces/kube-system/configmaps/stork-controller-config")
+    #expect(settings.json[at: "data.admin-ns"] == "kube-system")
+  }
+
+  @Test("a typed client that writes a schedule back loses none of the instants that are settled")
+  func typedRoundTrip() throws {
+    var schedule = ResourceKind.migrationSchedule.object(namespace: "default", name: "s")
+    var status = ScheduleStatus(schedule)
+    status.settle(.daily, 1_700_000_000)
+    status.write(to: &schedule)
+    #expect(schedule.status["settledTriggers"] == nil)
+    // What such a client knows of a status.
+    schedule.json["status"] = ["items": schedule.status["items"] ?? .null, "applicationActivated": false]
+    #expect(ScheduleStatus(schedule).settled == [.daily: [1_700_000_000]])
+    #expect(MigrationMark.travelling(schedule.annotations).isEmpty, "they are of this cluster alone")
+    #expect(ScheduledMigration.object(schedule, name: "m").annotations[ScheduleStatus.settledKey] == nil)
+    var old = ResourceKind.migrationSchedule.object(namespace: "default", name: "s")
+    old.json["status"] = ["settledTriggers": ["Daily": ["2023-11-14T22:13:20Z"]]]
+    #expect(ScheduleStatus(old).settled == [.daily: [1_700_000_000]], "an older version's are read")
+  }
+
   @Test(
     "times are those that typed clients can read",
     arguments: [

@@ -32,6 +32,7 @@ struct Discovery: Sendable {
     case ["livez"]: return .text(200, "ok")
     case ["api"] where aggregated: return aggregate([(group: "", version: "v1")])
     case ["apis"] where aggregated: return aggregate(registry.groups)
+    case []: return .json(200, ["paths": .array(paths.map(JSONValue.string))])
     case ["api"]: return .json(200, ["kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []])
     case ["apis"]:
       return .json(
@@ -40,6 +41,14 @@ struct Discovery: Sendable {
     case ["openapi", "v2"]: return swagger.answer(request)
     default: return nested(request)
     }
+  }
+
+  /// What there is to ask for, for people who begin at the root.
+  private var paths: [String] {
+    let groups = registry.groups.flatMap { ["/apis/\($0.group)", "/apis/\($0.group)/\($0.version)"] }
+    return ["/agent/v1/status", "/api", "/api/v1", "/apis"] + groups.sorted() + [
+      "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version",
+    ]
   }
 
   private func nested(_ request: APIRequest) -> APIResponse? {

@@ -57,8 +57,17 @@ struct CreateMigrationSchedule: ParsableCommand {
       "template": ["spec": template], "schedulePolicyName": .string(policy), "suspend": .bool(suspend),
       "autoSuspend": .bool(!disableAutoSuspend),
     ]
-    let made = try client.send(
-      "POST", catalog.kind("migrationschedules").path(namespace: options.namespace), body: object.json)
+    let made: JSONValue
+    do throws(Failure) {
+      made = try client.send(
+        "POST", catalog.kind("migrationschedules").path(namespace: options.namespace), body: object.json)
+    } catch {
+      // A policy for this schedule alone is of use to nobody else.
+      if interval != nil {
+        _ = try? client.send("DELETE", catalog.kind("schedulepolicies").path(namespace: nil, name: policy))
+      }
+      throw error
+    }
     try options.print(made) { "MigrationSchedule \(name) created successfully" }
   }
 }

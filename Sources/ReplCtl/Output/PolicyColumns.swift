@@ -40,8 +40,11 @@ enum PolicyColumns {
 /// What a schedule policy may say. Each rule gives the complaint, nil when there is none.
 enum PolicyRules {
   static func interval(_ minutes: Int64) -> String? {
-    minutes >= 1 ? nil : "Invalid intervalMinutes (\(minutes)) in Interval policy"
+    (1...longestInterval).contains(minutes) ? nil : "Invalid intervalMinutes (\(minutes)) in Interval policy"
   }
+
+  /// A century, in minutes, as the agent has it.
+  private static let longestInterval: Int64 = 52_596_000
 
   static func time(_ text: String, _ policy: String) -> String? {
     kitchenTime(text).map { "Invalid time (\(text)) in \(policy) policy: \($0)" }
