@@ -112,7 +112,7 @@ struct ResourceDocumentTests {
     let sites = try await MigrationFixture()
     var value: JSONValue = "deep"
     for _ in 0..<JSONParser.defaultDepth - 4 { value = ["d": value] }
-    try await sites.make(.configMap, "deep", ["data": value])
+    try await sites.make(.configMap, "deep", ["extra": value])
     try await sites.make(.configMap, "flat")
     #expect(try await sites.run() == ["ConfigMap/deep: \(migrated)", "ConfigMap/flat: \(migrated)"])
   }

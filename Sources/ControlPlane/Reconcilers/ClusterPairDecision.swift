@@ -10,11 +10,6 @@ extension PairMode {
     }
     self.init(rawValue: option)
   }
-
-  /// A word that is no mode must not become the default: that copies everything again and again.
-  static func unknown(_ word: String) -> String {
-    "invalid mode (\(word.prefix(64))) specified for cluster pair: must be Default, DisasterRecovery or OneTimeMigration"
-  }
 }
 
 /// What a ClusterPair asks for. Pure: object and report in, decision out.
@@ -57,9 +52,8 @@ enum ClusterPairDecision: Hashable, Sendable {
     guard let port = text.isEmpty ? defaultPort : UInt16(text), port > 0 else {
       return .unusable("invalid port (\(text)) specified for cluster pair: not a number from 1 to 65535")
     }
-    guard let mode = PairMode(option: options["mode"]?.text ?? "") else {
-      return .unusable(PairMode.unknown(options["mode"]?.text ?? ""))
-    }
+    // A word that is none is refused when it is written; a pair that an older version has stored goes on as it did.
+    let mode = PairMode(option: options["mode"]?.text ?? "") ?? .default
     if let report, attempted == nil || attempted == object.json["spec"], report.host == host, report.port == port,
       report.mode == mode
     {

@@ -55,15 +55,15 @@ extension Schema {
     .string("tls-server-name", "Name the server's certificate is checked against, if not that of the URL."),
     .boolean("insecure-skip-tls-verify", "Whether the server's certificate goes unchecked."),
     .string("certificate-authority", "Path of a CA certificate."),
-    .bytes("certificate-authority-data", "CA certificate, base64 of PEM."),
+    .string("certificate-authority-data", "CA certificate, base64 of PEM."),
     .string("proxy-url", "URL of a proxy."), .boolean("disable-compression", "Whether answers come uncompressed."),
     .opaque("extensions", "Ignored."),
   ]
 
   private static let userFields: [Field] = [
     .string("LocationOfOrigin", "Ignored."), .string("client-certificate", "Path of a client certificate."),
-    .bytes("client-certificate-data", "Client certificate, base64 of PEM."),
-    .string("client-key", "Path of the client's key."), .bytes("client-key-data", "Client's key, base64 of PEM."),
+    .string("client-certificate-data", "Client certificate, base64 of PEM."),
+    .string("client-key", "Path of the client's key."), .string("client-key-data", "Client's key, base64 of PEM."),
     .string("token", "Bearer token."), .string("tokenFile", "Path of a file that holds the bearer token."),
     .string("username", "Name for basic authentication."), .string("password", "Password for basic authentication."),
     .string("act-as", "User to act as."),
