@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import ReplModel
 
 /// Structured logs: one line an event, to standard error. With `journal` each line begins with the priority that
 /// journald reads (sd-daemon(3)); with `json` it is an object; with `text` it has a time for people.
@@ -23,7 +24,8 @@ struct StandardErrorLog: LogHandler {
     case .json: line = Self.json(event, all, label)
     }
     // One write a line: lines of several threads do not mix.
-    FileHandle.standardError.write(Data((Self.oneLine(line) + "\n").utf8))
+    // Names, reasons and addresses come from peers: none of them begins a line, a field or a sequence of a terminal.
+    FileHandle.standardError.write(Data((ControlCharacters.escaped(line) + "\n").utf8))
   }
 
   private static func fields(_ metadata: Logger.Metadata) -> String {
@@ -33,10 +35,6 @@ struct StandardErrorLog: LogHandler {
   private static func quoted(_ text: String) -> String {
     text.contains(where: { $0 == " " || $0 == "\"" || $0 == "=" })
       ? "\"" + text.replacing("\"", with: "'") + "\"" : text
-  }
-
-  private static func oneLine(_ text: String) -> String {
-    text.replacing("\n", with: "\\n").replacing("\r", with: "\\r")
   }
 
   private static func json(_ event: LogEvent, _ metadata: Logger.Metadata, _ label: String) -> String {
