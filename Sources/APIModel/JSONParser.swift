@@ -16,18 +16,27 @@ public struct JSONParser {
   public private(set) var duplicates: [String] = []
   private let bytes: [UInt8]
   private let maximumDepth: Int
+  /// Values that may still come: each takes far more memory than the two bytes that it may have in the text.
+  private var valuesLeft: Int
+  private let maximumValues: Int
   private var position = 0
   private var path: [String] = []
 
   /// Prepares to read `bytes`, which must hold one JSON value and white space only.
-  public init(_ bytes: [UInt8], maximumDepth: Int = JSONParser.defaultDepth) {
+  ///
+  /// - Parameter maximumValues: scalars, arrays and objects together.
+  public init(_ bytes: [UInt8], maximumDepth: Int = JSONParser.defaultDepth, maximumValues: Int = .max) {
     self.bytes = bytes
     self.maximumDepth = maximumDepth
+    self.maximumValues = maximumValues
+    valuesLeft = maximumValues
   }
 
   /// Reads the whole text.
-  public static func parse(_ bytes: [UInt8], maximumDepth: Int = defaultDepth) throws(Failure) -> JSONValue {
-    var parser = JSONParser(bytes, maximumDepth: maximumDepth)
+  public static func parse(
+    _ bytes: [UInt8], maximumDepth: Int = defaultDepth, maximumValues: Int = .max
+  ) throws(Failure) -> JSONValue {
+    var parser = JSONParser(bytes, maximumDepth: maximumDepth, maximumValues: maximumValues)
     return try parser.parseDocument()
   }
 
@@ -59,6 +68,8 @@ public struct JSONParser {
 
   private mutating func parseValue(depth: Int) throws(Failure) -> JSONValue {
     guard depth < maximumDepth else { throw failure("nested deeper than \(maximumDepth) levels") }
+    guard valuesLeft > 0 else { throw failure("more than \(maximumValues) values") }
+    valuesLeft -= 1
     skipSpace()
     switch current {
     case UInt8(ascii: "{"): return try parseObject(depth: depth)

@@ -107,6 +107,15 @@ struct ResourceDocumentTests {
     #expect(outcome.purgeFailure?.contains("out of order") == true)
   }
 
+  @Test("A document of nothing but small values is refused before it takes the memory of all of them")
+  func manyValues() {
+    let zeros = "[" + Array(repeating: "0", count: PeerTopic.values).joined(separator: ",") + "]"
+    let error = #expect(throws: ReplError.self) {
+      try ResourceDocument(Array(("{\"version\":1,\"items\":" + zeros + "}").utf8))
+    }
+    #expect(error?.cause.contains("\(PeerTopic.values) values") == true)
+  }
+
   @Test("An object as deeply nested as the API takes does not stop the others")
   func deepObject() async throws {
     let sites = try await MigrationFixture()

@@ -139,6 +139,26 @@ struct DocumentExchangeTests {
     #expect(try await exchange(link, document) == [7])
   }
 
+  @Test("All peers together have a few documents answered at once, whoever they are from")
+  func concurrencyOfAll() async throws {
+    let gate = Gate()
+    let desk = desk(gate)
+    func ask(_ cluster: String) async throws(ReplError) -> DocumentReply {
+      try await runOnThread("test") { () throws(ReplError) in
+        try desk.take(DocumentPart(exchange: .random(), topic: "t", total: 1, index: 0, bytes: [7]), from: cluster)
+      }
+    }
+    try await withThrowingTaskGroup(of: DocumentReply.self) { group in
+      for number in 0..<DocumentDesk.concurrentOfAll { group.addTask { try await ask("peer \(number)") } }
+      await gate.waitForQuestions(DocumentDesk.concurrentOfAll)
+      let error = await #expect(throws: ReplError.self) { try await ask("one more") }
+      #expect(error?.kind == .transient)
+      await gate.open()
+      for try await _ in group {}
+    }
+    _ = try await ask("one more")
+  }
+
   @Test("An answer that takes too long keeps its place until the work on it has ended")
   func overdue() async throws {
     let gate = Gate()

@@ -51,6 +51,22 @@ struct DocumentBookTests {
     #expect(book.count == 0)
   }
 
+  @Test("What is announced, answered and waits is bounded in bytes, all exchanges together")
+  func bytesOfAll() throws {
+    var book = DocumentBook()
+    func announce(_ total: Int) -> ReplError.Kind? {
+      let part = DocumentPart(
+        exchange: .random(), topic: "t", total: UInt32(total), index: 0,
+        bytes: [UInt8](repeating: 0, count: min(total, WireLimits.documentPart)))
+      return kind { _ = try book.take(part, at: 0) }
+    }
+    _ = try book.take(parts([1])[0], at: 0)
+    _ = book.answer(Samples.exchange, with: bytes(WireLimits.document - 1), at: 0)
+    #expect(announce(WireLimits.document) == nil)
+    #expect(announce(1) == nil)
+    #expect(announce(1) == .transient)
+  }
+
   @Test("A part that is not the next one ends the exchange")
   func outOfOrder() throws {
     let all = parts(bytes(WireLimits.documentPart * 3))

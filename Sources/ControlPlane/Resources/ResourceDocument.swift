@@ -12,6 +12,9 @@ enum PeerTopic {
   static let limit = 8 << 20
   /// Levels of nesting of a document: an object as deep as the API takes, and what is around it.
   private static let depth = JSONParser.defaultDepth + 16
+  /// Values of a document: objects have some twenty bytes a value, so that a full one stays below; one of eight million
+  /// zeros would take hundreds of megabytes.
+  static let values = 400_000
 
   static func bytes(_ json: JSONValue) throws(ReplError) -> [UInt8] {
     let bytes = JSONWriter.bytes(json)
@@ -27,7 +30,7 @@ enum PeerTopic {
   static func json(_ bytes: [UInt8], _ what: String) throws(ReplError) -> JSONValue {
     let json: JSONValue
     do throws(JSONParser.Failure) {
-      json = try JSONParser.parse(bytes, maximumDepth: depth)
+      json = try JSONParser.parse(bytes, maximumDepth: depth, maximumValues: values)
     } catch {
       throw ReplError(.protocolViolation, subject: what, cause: "is not JSON: \(error)")
     }

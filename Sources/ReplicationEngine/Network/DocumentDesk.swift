@@ -10,6 +10,8 @@ import WireTransport
 final class DocumentDesk: Sendable {
   /// Documents of one peer that are answered at once: so that others of its requests find a thread.
   static let concurrent = 2
+  /// Documents of all peers together that are answered at once: each is many times as large once it is read.
+  static let concurrentOfAll = 4
   /// How long an answer may take.
   static let standardLimit: Duration = .seconds(600)
 
@@ -46,13 +48,7 @@ final class DocumentDesk: Sendable {
       return .taken
     }
     do throws(ReplError) {
-      try change(cluster) { (peer) throws(ReplError) in
-        guard peer.working < Self.concurrent else {
-          throw ReplError(
-            .transient, subject: "document \(part.topic)", cause: "too many documents at once", remedy: "try again")
-        }
-        peer.working += 1
-      }
+      try begin(cluster, part.topic)
     } catch {
       forget(part.exchange, of: cluster)
       throw error
@@ -63,6 +59,17 @@ final class DocumentDesk: Sendable {
     } catch {
       forget(part.exchange, of: cluster)
       throw error
+    }
+  }
+
+  private func begin(_ cluster: String, _ topic: String) throws(ReplError) {
+    try peers.withLock { (peers) throws(ReplError) in
+      let ofAll = peers.values.reduce(0) { $0 + $1.working }
+      guard let working = peers[cluster]?.working, working < Self.concurrent, ofAll < Self.concurrentOfAll else {
+        throw ReplError(
+          .transient, subject: "document \(topic)", cause: "too many documents at once", remedy: "try again")
+      }
+      peers[cluster]?.working += 1
     }
   }
 

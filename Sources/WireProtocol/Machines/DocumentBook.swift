@@ -6,6 +6,8 @@ public import ReplModel
 public struct DocumentBook: Sendable {
   /// Exchanges of one peer at once.
   public static let limit = 4
+  /// Bytes of all of them, announced documents and answers that wait to be fetched: two of the largest.
+  public static let byteLimit = 2 * WireLimits.document
   /// Nanoseconds after which one that nobody goes on with is forgotten: two minutes.
   public static let lifetime: Int64 = 120 * 1_000_000_000
 
@@ -24,9 +26,17 @@ public struct DocumentBook: Sendable {
 
   private enum State {
     case arriving(Arriving)
-    /// Somebody works on the answer.
-    case working
+    /// Somebody works on the answer to a document of so many bytes.
+    case working(Int)
     case answered([UInt8])
+
+    var bytes: Int {
+      switch self {
+      case .arriving(let document): Int(document.total)
+      case .working(let count): count
+      case .answered(let answer): answer.count
+      }
+    }
   }
 
   private var exchanges: [ExchangeID: (state: State, touched: Int64)] = [:]
@@ -47,7 +57,8 @@ public struct DocumentBook: Sendable {
     case .arriving(let known): arriving = known
     case nil:
       guard part.index == 0 else { throw unknown(part.exchange) }
-      guard exchanges.count < Self.limit else {
+      let bytes = exchanges.values.reduce(Int(part.total)) { $0 + $1.state.bytes }
+      guard exchanges.count < Self.limit, bytes <= Self.byteLimit else {
         throw ReplError(
           .transient, subject: "document \(part.topic)", cause: "too many documents at once", remedy: "try again")
       }
@@ -62,7 +73,7 @@ public struct DocumentBook: Sendable {
     exchanges[part.exchange] = nil
     arriving.bytes += part.bytes
     arriving.next += 1
-    exchanges[part.exchange] = (part.isLast ? .working : .arriving(arriving), now)
+    exchanges[part.exchange] = (part.isLast ? .working(arriving.bytes.count) : .arriving(arriving), now)
     return part.isLast ? Document(topic: arriving.topic, bytes: arriving.bytes) : nil
   }
 
