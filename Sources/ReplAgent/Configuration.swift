@@ -129,8 +129,13 @@ extension AgentConfiguration {
 
   // MARK: Checks
 
+  /// What the example has in place of a name: two machines with one name would be one cluster to their peers.
+  private static let placeholder = "CHOOSE-A-NAME"
+
   private static func checkClusterID(_ text: String) -> String? {
-    SourceVolume.isValid(cluster: text) ? nil : "1 to 64 letters, digits, '.', '_' and '-', not beginning with '.'"
+    if text == placeholder { return "a name of your own for this site, one that no other site has" }
+    return SourceVolume.isValid(cluster: text)
+      ? nil : "1 to 64 letters, digits, '.', '_' and '-', not beginning with '.'"
   }
 
   private static func checkNode(_ text: String) -> String? {

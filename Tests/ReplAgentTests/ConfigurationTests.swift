@@ -1,3 +1,4 @@
+import Foundation
 import ReplModel
 import Testing
 
@@ -129,6 +130,18 @@ struct ConfigurationTests {
     #expect(facts.virtualBytes == 23 && facts.residentPages == 24)
     #expect(ProcessFacts(stat: "7 (a) S 1 2", ticksPerSecond: 100) == nil)
     #expect(ProcessFacts(stat: "", ticksPerSecond: 100) == nil)
+  }
+
+  @Test("the example works for nobody until the site has a name of its own")
+  func exampleHasNoClusterID() throws {
+    let folder = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")
+    let text = try String(contentsOfFile: folder + "/systemd/config.example.yaml", encoding: .utf8)
+    let line = try #require(
+      text.split(separator: "\n", omittingEmptySubsequences: false).firstIndex { $0.hasPrefix("clusterID:") })
+    let found = problems(text)
+    #expect(found.contains("line \(line + 1): 'clusterID'"))
+    #expect(found.contains("no other site has"))
+    #expect(problems(text.replacing("CHOOSE-A-NAME", with: "north")).isEmpty)
   }
 
   @Test func allProblemsAreShownAtOnce() {
