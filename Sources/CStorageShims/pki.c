@@ -277,7 +277,15 @@ static css_pki_verdict verdict(int code) {
   }
 }
 
-/// `purpose` is an X509_PURPOSE_* or 0.
+/// X509_V_OK, or why the certificate is not valid at `now`. A time that cannot be read is no valid one.
+static int check_times(const X509 *certificate, int64_t now) {
+  time_t instant = (time_t)now;
+  if (X509_cmp_time(X509_get0_notBefore(certificate), &instant) != -1) return X509_V_ERR_CERT_NOT_YET_VALID;
+  if (X509_cmp_time(X509_get0_notAfter(certificate), &instant) != 1) return X509_V_ERR_CERT_HAS_EXPIRED;
+  return X509_V_OK;
+}
+
+/// The chain, and the times of the leaf alone: an authority is trusted because its key is pinned, and for as long.
 static css_pki_verdict verify(X509 *leaf, X509 *authority, int purpose, int64_t now, css_tls_error *error) {
   css_pki_verdict result = CSS_PKI_MALFORMED;
   X509_STORE *store = X509_STORE_new();
@@ -285,11 +293,12 @@ static css_pki_verdict verify(X509 *leaf, X509 *authority, int purpose, int64_t 
   if (store && context && X509_STORE_add_cert(store, authority) == 1 &&
       X509_STORE_CTX_init(context, store, leaf, NULL) == 1) {
     X509_VERIFY_PARAM *parameters = X509_STORE_CTX_get0_param(context);
-    X509_VERIFY_PARAM_set_time(parameters, (time_t)now);
+    X509_VERIFY_PARAM_set_flags(parameters, X509_V_FLAG_NO_CHECK_TIME);
     X509_VERIFY_PARAM_set_auth_level(parameters, 2);
-    if (purpose != 0) X509_STORE_CTX_set_purpose(context, purpose);
+    X509_STORE_CTX_set_purpose(context, purpose);
     bool good = X509_verify_cert(context) == 1;
-    int code = X509_STORE_CTX_get_error(context);
+    int code = good ? check_times(leaf, now) : X509_STORE_CTX_get_error(context);
+    good = good && code == X509_V_OK;
     result = good ? CSS_PKI_TRUSTED : verdict(code == X509_V_OK ? X509_V_ERR_UNSPECIFIED : code);
     if (!good) css_error_take(error, X509_verify_cert_error_string(code));
   } else {
@@ -323,7 +332,7 @@ css_pki_verdict css_pki_verify(css_slice leaf, css_slice authority, uint32_t pur
   return result;
 }
 
-css_pki_verdict css_pki_verify_self_signed(css_slice certificate, int64_t now, css_tls_error *error) {
+css_pki_verdict css_pki_verify_self_signed(css_slice certificate, css_tls_error *error) {
   css_error_begin();
   *error = (css_tls_error){0};
   X509 *parsed = read_certificate(certificate);
@@ -333,10 +342,6 @@ css_pki_verdict css_pki_verify_self_signed(css_slice certificate, int64_t now, c
   } else if (X509_self_signed(parsed, 1) != 1) {
     css_error_take(error, "the certificate is not signed with its own key");
     result = CSS_PKI_UNKNOWN_AUTHORITY;
-  } else if (X509_cmp_time(X509_get0_notBefore(parsed), &(time_t){(time_t)now}) > 0 ||
-             X509_cmp_time(X509_get0_notAfter(parsed), &(time_t){(time_t)now}) < 0) {
-    css_error_take(error, "the certificate is not valid at this time");
-    result = CSS_PKI_EXPIRED;
   } else {
     result = CSS_PKI_TRUSTED;
   }

@@ -1,6 +1,8 @@
 import APIModel
+import Foundation
 import ReplModel
 import ReplicationEngine
+import TestSupport
 import Testing
 
 @testable import ControlPlane
@@ -130,11 +132,24 @@ import Testing
     #expect(try await plane.run("volume", "import", "logs", "-n", "shop", "--path", "/srv/logs.img") == 0)
     #expect(try await plane.run("volume", "list", "-o", "wide") == 0)
     #expect(try await plane.run("pair", "token") == 0)
+    #expect(try await plane.run("pair", "token", "-o", "json") == 0)
+    #expect(try await plane.run("pair", "token", "--for", "west") == 0)
+    #expect(try await plane.run("pair", "token", "list") == 0)
+    #expect(try await plane.run("pair", "token", "list", "-o", "json") == 0)
+    #expect(try await plane.run("pair", "token", "delete", "ab") == 0)
+    #expect(try await plane.run("pair", "token", "delete", "cd") == 3)
     #expect(
       try await plane.run(
         "pair", "create", "b", "-n", "shop", "--ip", "10.0.0.9", "--token", FakeService.token, "--mode",
         "DisasterRecovery") == 0)
     #expect(try await plane.run("-n", "shop", "pair", "list") == 0)
+    let directory = try TemporaryDirectory()
+    try "\(FakeService.token)\n".write(toFile: directory.path + "/token", atomically: true, encoding: .utf8)
+    let create = ["pair", "create", "c", "-n", "shop", "--ip", "10.0.0.9"]
+    #expect(try await plane.run(create) == 2, "a token is needed")
+    #expect(try await plane.run(create + ["--token-file", directory.path + "/missing"]) == 1)
+    #expect(try await plane.run(create + ["--token", "x", "--token-file", directory.path + "/token"]) == 2)
+    #expect(try await plane.run(create + ["--token-file", directory.path + "/token"]) == 0)
     #expect(
       try await plane.run("create", "migration", "m", "-n", "shop", "--cluster-pair", "b", "--wait", "-o", "yaml") == 0)
     #expect(try await plane.run("get", "migrations", "-n", "shop") == 0)

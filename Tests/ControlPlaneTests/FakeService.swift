@@ -164,7 +164,14 @@ actor FakeService: ReplicationService {
     self.responder.withLock { $0 = responder }
   }
 
-  func makePairingToken() async throws(ReplError) -> String { Self.token }
+  func makePairingToken(for cluster: String?) async throws(ReplError) -> String { Self.token }
+  func pairingTokens() async throws(ReplError) -> [PairingTokenReport] { [Self.tokenReport] }
+  func deletePairingToken(_ id: String) async throws(ReplError) -> PairingTokenReport {
+    guard Self.tokenReport.id.hasPrefix(id) else { throw ReplError(.notFound, subject: id, cause: "no such token") }
+    return Self.tokenReport
+  }
+  static let tokenReport = PairingTokenReport(
+    id: "ab12", createdAt: "2024-01-01T00:00:00Z", expiresAt: "2024-01-02T00:00:00Z", boundCluster: "west", usedBy: "")
 
   func pair(_ request: PairRequest) async throws(ReplError) -> PairReport {
     pairCalls += 1

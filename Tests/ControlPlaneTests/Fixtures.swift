@@ -164,7 +164,9 @@ final class PlaneFixture: Sendable {
   }
 
   /// Runs a command line of the client in this process.
-  func run(_ arguments: String...) async throws -> Int32 {
+  func run(_ arguments: String...) async throws -> Int32 { try await run(arguments) }
+
+  func run(_ arguments: [String]) async throws -> Int32 {
     let path = socketPath
     return try await blocking { Main.run(["--socket", path] + arguments) }
   }

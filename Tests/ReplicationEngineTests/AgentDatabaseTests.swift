@@ -60,6 +60,34 @@ import Testing
     #expect(try copy.read { try String.fetchOne($0, sql: "SELECT cluster FROM peer") } == "west")
   }
 
+  @Test("instants at which trust ends become time that is left, and trust that had ended stays so")
+  func trustOfVersion1() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/agent.db"
+    let old = try DatabaseQueue(path: path)
+    let now = SystemClock().now().nanoseconds
+    try old.write { database in
+      try database.execute(sql: Schema.version1)
+      try database.execute(sql: "PRAGMA user_version = 1")
+      for (cluster, end) in [("lasting", nil), ("ending", now + 7200_000_000_000), ("ended", now - 1)]
+        as [(String, Int64?)]
+      {
+        try database.execute(
+          sql:
+            "INSERT INTO peer (cluster, node, authority, host, port, expiresAt) VALUES (?, 'n', x'00', 'w', 9001, ?)",
+          arguments: [cluster, end])
+      }
+    }
+    try old.close()
+    let database = try AgentDatabase.open(path)
+    let trust = try database.read { try PeerRecord.all($0) }.map(\.trust)
+    guard trust.count == 3, trust[0] == .ended, case .ending(let seconds) = trust[1], trust[2] == .lasting else {
+      Issue.record("\(trust)")
+      return
+    }
+    #expect((7100...7201).contains(seconds))
+  }
+
   @Test("the database and what SQLite keeps beside it are for the agent's user alone, also if they were not before")
   func modes() throws {
     let directory = try TemporaryDirectory()

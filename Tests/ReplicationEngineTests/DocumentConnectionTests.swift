@@ -30,7 +30,7 @@ struct DocumentConnectionTests {
     func pin(_ other: Site) throws {
       let record = PeerRecord(
         cluster: other.configuration.clusterID, node: "node", authority: other.trust.authority.certificateDER,
-        host: "127.0.0.1", port: 1, expiresAt: nil)
+        host: "127.0.0.1", port: 1)
       try database.write { try record.save($0) }
     }
 
@@ -80,7 +80,7 @@ struct DocumentConnectionTests {
     let responder = ControlResponder(
       configuration: west.configuration, trust: west.trust, service: TargetService(context: context),
       documents: documents, repairs: RepairBoard(), heardClocks: HeardClocks(), clock: SystemClock(),
-      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+      logs: ConnectionLogs(Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, ticks: { 0 }))
     return try listen { responder.serve($0) }
   }
 
@@ -166,6 +166,6 @@ struct DocumentConnectionTests {
       } catch { return error }
     }
     #expect(error?.kind == .protocolViolation)
-    #expect(error?.cause.contains("before hello") == true)
+    #expect(error?.cause.contains("no place here yet") == true)
   }
 }

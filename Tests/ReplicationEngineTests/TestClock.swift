@@ -5,9 +5,15 @@ import Synchronization
 /// A clock that a test sets.
 final class TestClock: EngineClock {
   private let seconds = Mutex<Double>(1_700_000_000)
+  private let stepped = Mutex<Double>(0)
 
+  /// Time passes.
   func advance(seconds step: Double) { seconds.withLock { $0 += step } }
-  func now() -> Timestamp { Timestamp(nanoseconds: Int64(seconds.withLock { $0 }) * 1_000_000_000) }
+  /// Somebody sets the clock.
+  func step(seconds: Double) { stepped.withLock { $0 += seconds } }
+  func now() -> Timestamp {
+    Timestamp(nanoseconds: Int64(seconds.withLock { $0 } + stepped.withLock { $0 }) * 1_000_000_000)
+  }
   func ticks() -> Double { seconds.withLock { $0 } }
   func sleep(seconds: Double) { advance(seconds: seconds) }
 }

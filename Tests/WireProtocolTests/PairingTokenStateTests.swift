@@ -32,11 +32,25 @@ struct PairingTokenStateTests {
     #expect(state.isExpired(at: end))
   }
 
-  @Test func aClockBeforeItsMakingCountsAsExpired() {
+  @Test("a clock that goes back does not end a token: its time is counted by another one too")
+  func clockBeforeItsMaking() {
     var state = fresh()
-    #expect(use(&state, at: at(-1), right: true) == .unauthenticated)
-    #expect(state.isExpired(at: Timestamp(nanoseconds: .min)))
+    #expect(use(&state, at: at(-365 * 86400), right: true) == nil)
+    #expect(!state.isExpired(at: Timestamp(nanoseconds: .min)))
     #expect(state.isExpired(at: Timestamp(nanoseconds: .max)))
+  }
+
+  @Test("a token bound to a cluster is for no other, which is said only to who proves it")
+  func bound() {
+    func bound(to cluster: String) -> PairingTokenState {
+      PairingTokenState(id: fresh().id, secret: Samples.secret, madeAt: Samples.taken, boundCluster: cluster)
+    }
+    var state = bound(to: "west")
+    #expect(use(&state, at: at(1), right: false) == .unauthenticated)
+    #expect(use(&state, at: at(2), right: true) == .refused)
+    #expect(state.ownerKey == nil)
+    state = bound(to: "east")
+    #expect(use(&state, at: at(3), right: true) == nil)
   }
 
   @Test func fiveWrongTriesAMinuteShutItEvenForTheRightOne() {

@@ -248,15 +248,135 @@ private func closeReason(_ connection: TLSConnection) throws -> ReasonCode? {
     server.join()
   }
 
-  @Test func bodiesThatWaitAreBounded() throws {
+  @Test("beyond a peer's bytes nothing is read until there is room, over all its connections")
+  func bodiesUnderWayAreBounded() throws {
+    let budget = InboundBudget(bytes: 100, requests: 16)
+    let gate = BoundedQueue<Bool>(capacity: 8)
+    let arrived = BoundedQueue<Int>(capacity: 8)
+    let handler: FrameChannel.Handler = { (request) throws(ReplError) in
+      arrived.put(request.body.count)
+      _ = gate.take()
+      return .reply(flags: [], body: [7])
+    }
+    let ends = [try Ends(), try Ends()]
+    for end in ends {
+      _ = try FrameChannel(connection: end.server, limits: FrameLimits(budget: budget), handler: handler)
+    }
+    let clients = try ends.map { try FrameChannel(connection: $0.client) }
+    defer { for client in clients { client.close() } }
+    let asking = try zip(clients, [80, 60]).map { client, count in
+      let queue = try onThread { () throws(ReplError) in
+        try client.request(type: seal, body: [UInt8](repeating: 1, count: count), timeout: patience).body
+      }
+      if count == 80 { #expect(arrived.take(deadline: .after(patience)) == 80) }
+      return queue
+    }
+    #expect(arrived.take(deadline: .after(.milliseconds(300))) == nil, "140 bytes do not fit into 100")
+    gate.put(true)
+    #expect(arrived.take(deadline: .after(patience)) == 60)
+    gate.put(true)
+    for queue in asking { #expect(try #require(queue.take(deadline: .after(patience))).get() == [7]) }
+  }
+
+  @Test("what waits on a channel that is closed gives back its share")
+  func sharesOfAClosedChannel() throws {
+    let budget = InboundBudget(bytes: 100, requests: 4)
+    var limits = FrameLimits(budget: budget)
+    limits.workers = 1
+    let gate = BoundedQueue<Bool>(capacity: 1)
+    let arrived = BoundedQueue<Bool>(capacity: 8)
+    let ends = try Ends()
+    let server = try FrameChannel(connection: ends.server, limits: limits) { (_) throws(ReplError) in
+      arrived.put(true)
+      _ = gate.take()
+      return .reply(flags: [], body: [])
+    }
+    for id in 1...4 {
+      try ends.client.write(
+        ControlFrameHeader(type: seal, flags: [], length: 20, requestID: UInt32(id)).encode(),
+        [UInt8](repeating: 0, count: 20))
+    }
+    #expect(arrived.take(deadline: .after(patience)) == true)
+    ends.client.close()
+    server.waitUntilClosed()
+    gate.close()
+    server.join()
+    #expect(arrived.take(deadline: .after(.zero)) == nil, "nothing that waited was begun")
+    let whole = try #require(budget.bytes(100, until: .after(patience)))
+    #expect((0..<5).compactMap { _ in budget.request() }.count == 4, "all places of requests are free again")
+    withExtendedLifetime(whole) {}
+  }
+
+  @Test("more requests of a peer than its share are refused as busy")
+  func requestsUnderWayAreBounded() throws {
+    let gate = BoundedQueue<Bool>(capacity: 8)
+    let ends = try Ends()
+    _ = try FrameChannel(
+      connection: ends.server, limits: FrameLimits(budget: InboundBudget(bytes: 100, requests: 2))
+    ) { (_) throws(ReplError) in
+      _ = gate.take()
+      return .reply(flags: [], body: [])
+    }
+    for id in 1...3 {
+      try ends.client.write(ControlFrameHeader(type: seal, flags: [], length: 0, requestID: UInt32(id)).encode())
+    }
+    let busy = try #require(try readFrame(ends.client))
+    #expect(busy.header.requestID == 3)
+    #expect(busy.header.flags.contains(.error))
+    gate.close()
+  }
+
+  @Test("before a peer has introduced itself other frames close the connection, whatever they announce")
+  func gate() throws {
+    for header in [
+      ControlFrameHeader(type: seal, flags: [], length: 1 << 20, requestID: 1),
+      ControlFrameHeader(type: FrameType.hello.rawValue, flags: .reply, length: 0, requestID: 1),
+      ControlFrameHeader(type: 9999, flags: .optional, length: 1000, requestID: 0),
+    ] {
+      var limits = FrameLimits()
+      limits.gate = FrameGate(only: [.hello])
+      let ends = try Ends()
+      _ = try FrameChannel(connection: ends.server, limits: limits, handler: echo)
+      try ends.client.write(header.encode())
+      #expect(try closeReason(ends.client) == .outOfOrder)
+    }
     var limits = FrameLimits()
-    limits.queuedBytes = 100
-    let (client, _) = try Ends().channels(limits: limits, handler: echo)
+    let gate = FrameGate(only: [.hello])
+    limits.gate = gate
+    let ends = try Ends()
+    _ = try FrameChannel(connection: ends.server, limits: limits) { (request) throws(ReplError) in
+      gate.open()
+      return .reply(flags: [], body: request.body)
+    }
+    let client = try FrameChannel(connection: ends.client)
     defer { client.close() }
-    let body = [UInt8](repeating: 1, count: 101)
-    let error = capture { () throws(ReplError) in try client.request(type: seal, body: body, timeout: patience) }
-    #expect(error.failure?.kind == .transient)
-    #expect(try client.request(type: seal, body: [1], timeout: patience).body == [1])
+    for type in [FrameType.hello.rawValue, seal] {
+      #expect(try client.request(type: type, body: [3], timeout: patience).body == [3])
+    }
+  }
+
+  @Test("a frame that comes a byte at a time ends the connection")
+  func trickledFrame() throws {
+    var limits = FrameLimits()
+    limits.frameTimeout = .milliseconds(100)
+    let ends = try Ends()
+    let server = try FrameChannel(connection: ends.server, limits: limits, handler: echo)
+    try ends.client.write(ControlFrameHeader(type: seal, flags: [], length: 1 << 20, requestID: 1).encode())
+    let deadline = Deadline.after(patience)
+    while server.closeError == nil, !deadline.isOver { try? ends.client.write([0]) }
+    #expect(server.closeError?.kind == .transient)
+  }
+
+  @Test("a refusal may end the connection")
+  func refusalThatCloses() throws {
+    let refusal = ReplError(.unauthenticated, subject: "token", cause: "is wrong", remedy: "make a new one")
+    let ends = try Ends()
+    _ = try FrameChannel(connection: ends.server) { (_) throws(ReplError) in .refuseAndClose(refusal) }
+    let client = try FrameChannel(connection: ends.client)
+    let error = capture { () throws(ReplError) in try client.request(type: seal, body: [], timeout: patience) }
+    #expect(error.failure == refusal)
+    client.waitUntilClosed()
+    #expect(client.closeError != nil)
   }
 
   @Test func oversizedFrameIsRefusedBeforeItsBodyIsRead() throws {

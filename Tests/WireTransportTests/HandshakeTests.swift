@@ -103,6 +103,26 @@ import WireProtocol
     }
   }
 
+  @Test("what is pinned is a key: neither the times of the pinned certificate count nor which one of the key it is")
+  func authorityPinnedByItsKey() throws {
+    try withTemporaryDirectory { path in
+      let authority = try CertificateAuthority.loadOrCreate(directory: path)
+      let key = try #require(try AuthorityFiles(directory: path).readKey())
+      let there = try Site("there")
+      let leaf = try authority.issueLeaf(clusterID: "here", node: "n")
+      let client = TLSSettings(
+        role: .client, alpn: [WireLimits.controlProtocol], trust: .pinnedAuthorities { [there.pin] }
+      ) { () throws(ReplError) in leaf }
+      let now = wallClock()
+      for times in [(now - 86400, now - 3600), (now + 3600, now + 86400)] {
+        let pin = PinnedAuthority(
+          clusterID: "here", caDER: try CertificateAuthority.makeCertificate(key: key, validity: times))
+        let server = try there.settings(.server, trusting: [pin])
+        #expect(try Handshake.pair(client: client, server: server).server.peerIdentity?.clusterID == "here")
+      }
+    }
+  }
+
   @Test func clockIsTheOneOfTheSettings() throws {
     var options = TLSOptions()
     options.now = { wallClock() + 31 * 86400 }

@@ -44,6 +44,26 @@ import Testing
     }
   }
 
+  @Test("an authority's certificate is valid at any time, and one that is not is made anew from the same key")
+  func authorityOfAWrongClock() throws {
+    try withTemporaryDirectory { directory in
+      let files = AuthorityFiles(directory: directory)
+      let key = try PKI.generateKey()
+      let future = wallClock() + 10 * 365 * 86400
+      let wrong = try CertificateAuthority.makeCertificate(key: key, validity: (future, future + 86400))
+      try files.writeKey(key)
+      try files.writeCertificate(wrong)
+      let authority = try CertificateAuthority.loadOrCreate(directory: directory)
+      let details = try PKI.inspect(authority.certificateDER)
+      #expect((details.not_before, details.not_after) == CertificateAuthority.validity)
+      let pin = PinnedAuthority(clusterID: "a", caDER: wrong)
+      #expect(pin.hasKey(of: authority.certificateDER))
+      #expect(pin.hasKey(hash: authority.spkiHash))
+      #expect(try CertificateAuthority.loadOrCreate(directory: directory).certificateDER == authority.certificateDER)
+      #expect(try !pin.hasKey(of: CertificateAuthority.ephemeral().certificateDER))
+    }
+  }
+
   @Test func lostKeyIsNeverReplacedInSilence() throws {
     try withTemporaryDirectory { directory in
       _ = try CertificateAuthority.loadOrCreate(directory: directory)
@@ -89,7 +109,7 @@ import Testing
   }
 
   @Test func leafCarriesIdentityBothPurposesAndAnHourInThePast() throws {
-    let authority = try CertificateAuthority.ephemeral(now: 1_800_000_000)
+    let authority = try CertificateAuthority.ephemeral()
     let leaf = try authority.issueLeaf(clusterID: "a", node: "n", now: 1_800_000_000)
     let details = try PKI.inspect(leaf.certificateChain[0])
     #expect(details.onlyURI == "repl-agent://a/n")

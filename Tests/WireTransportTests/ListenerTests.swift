@@ -10,11 +10,12 @@ private struct Echo {
   let listener: TLSListener
   let refusals = BoundedQueue<ReplError>(capacity: 64)
 
-  init(_ settings: TLSSettings, address: String = "127.0.0.1", maxConnections: Int = 16) throws {
+  init(_ settings: TLSSettings, address: String = "127.0.0.1", limits: ListenerLimits = ListenerLimits()) throws {
     let refusals = refusals
     listener = try TLSListener(
-      address: address, port: 0, settings: settings, maxConnections: maxConnections,
+      address: address, port: 0, settings: settings, limits: limits,
       log: { _, error in _ = refusals.tryPut(error) },
+      refuse: { connection, error in try? connection.write(Array(error.cause.utf8)) },
       handler: { connection in
         var byte: [UInt8] = [0]
         while (try? connection.readExactly(into: &byte)) == true, (try? connection.write(byte)) != nil {}
@@ -64,21 +65,30 @@ private func echoes(_ connection: TLSConnection) throws -> Bool {
     #expect(try echoes(echo.connect(sites.client, host: "localhost")))
   }
 
-  @Test func moreConnectionsThanAllowedAreClosedAndOthersGoOn() throws {
-    let sites = try TwoSites()
-    let echo = try Echo(sites.server, maxConnections: 2)
+  @Test("a peer beyond its share is told why, and others of the port go on")
+  func connectionsOfOnePeer() throws {
+    let (here, third, there) = (try Site("here"), try Site("third"), try Site("there"))
+    var limits = ListenerLimits()
+    limits.perPeer = 2
+    let echo = try Echo(there.settings(.server, trusting: [here.pin, third.pin]), limits: limits)
     defer { echo.listener.stop() }
-    let first = try echo.connect(sites.client)
-    let second = try echo.connect(sites.client)
-    #expect(capture { () throws(ReplError) in try echo.connect(sites.client) }.failure?.kind == .transient)
-    #expect(echo.refusal()?.cause.contains("2 connections") == true)
-    #expect(try echoes(first))
-    #expect(try echoes(second))
+    let own = try (0..<2).map { _ in try echo.connect(here.settings(.client, trusting: [there.pin])) }
+    for connection in own { #expect(try echoes(connection)) }
+    let refused = try echo.connect(here.settings(.client, trusting: [there.pin]))
+    refused.setReadTimeout(patience)
+    var words = [UInt8](repeating: 0, count: 200)
+    let count = try refused.readFully(into: &words)
+    #expect(String(decoding: words.prefix(count), as: UTF8.self).contains("2 connections"))
+    #expect(echo.refusal()?.kind == .refused)
+    #expect(try echoes(echo.connect(third.settings(.client, trusting: [there.pin]))))
+    for connection in own { #expect(try echoes(connection)) }
   }
 
   @Test func placeIsFreeAgainAfterAConnectionEnds() throws {
     let sites = try TwoSites()
-    let echo = try Echo(sites.server, maxConnections: 1)
+    var limits = ListenerLimits()
+    limits.perPeer = 1
+    let echo = try Echo(sites.server, limits: limits)
     defer { echo.listener.stop() }
     let first = try echo.connect(sites.client)
     #expect(try echoes(first))
@@ -98,16 +108,65 @@ private func echoes(_ connection: TLSConnection) throws -> Bool {
     #expect(silent.count == 4)
   }
 
-  @Test func anAddressThatBeginsManyHandshakesLeavesRoomForOthers() throws {
+  @Test("a flood of handshakes ends its own oldest: a peer is let in all the same, from the same address too")
+  func floodOfHandshakes() throws {
     let sites = try TwoSites()
-    let echo = try Echo(sites.server, address: "::", maxConnections: 8)
+    var limits = ListenerLimits()
+    limits.handshakes = 4
+    let echo = try Echo(sites.server, address: "::", limits: limits)
     defer { echo.listener.stop() }
     let port = echo.listener.boundPort
-    let silent = try (0..<4).map { _ in try connectedSocket(to: .numeric(host: "127.0.0.1", port: port)) }
-    #expect(capture { () throws(ReplError) in try echo.connect(sites.client, host: "127.0.0.1") }.failure != nil)
-    #expect(echo.refusal()?.cause.contains("4 handshakes from this address") == true)
-    #expect(try echoes(echo.connect(sites.client, host: "::1")))
-    #expect(silent.count == 4)
+    let silent = try (0..<20).map { _ in try connectedSocket(to: .numeric(host: "127.0.0.1", port: port)) }
+    for host in ["127.0.0.1", "::1"] { #expect(try echoes(echo.connect(sites.client, host: host))) }
+    #expect(silent[0].receiveAll().isEmpty, "the oldest was ended")
+    #expect(echo.listener.connectionCount <= 4 + 2)
+  }
+
+  @Test("one byte now and then does not prolong a handshake")
+  func trickledHandshake() throws {
+    var options = TLSOptions()
+    options.handshakeTimeout = .milliseconds(100)
+    let sites = try TwoSites(options: options)
+    let echo = try Echo(sites.server)
+    defer { echo.listener.stop() }
+    let slow = try connectedSocket(to: echo.listener.boundAddress)
+    let refused = BoundedQueue<ReplError?>(capacity: 1)
+    let waiting = try WorkerThread(name: "waiting") { refused.put(echo.refusal()) }
+    // The first bytes of a handshake record that announces 512 bytes.
+    slow.sendAll([22, 3, 1, 2, 0])
+    let deadline = Deadline.after(patience)
+    var outcome: ReplError??
+    while outcome == nil, !deadline.isOver {
+      slow.sendAll([1])
+      outcome = refused.take(deadline: .after(.milliseconds(5)))
+    }
+    waiting.join()
+    #expect(outcome??.kind == .transient)
+  }
+
+  @Test("a connection that never says what it wants ends, however often a byte comes; one that was let in stays")
+  func introductionHasADeadline() throws {
+    var options = TLSOptions()
+    options.introductionTimeout = .milliseconds(300)
+    let sites = try TwoSites(options: options)
+    let echo = try Echo(sites.server)
+    defer { echo.listener.stop() }
+    let connection = try echo.connect(sites.client)
+    connection.setReadTimeout(patience)
+    let deadline = Deadline.after(patience)
+    var byte: [UInt8] = [0]
+    while !deadline.isOver, (try? connection.write([1])) != nil, (try? connection.readExactly(into: &byte)) == true {}
+    #expect(!deadline.isOver)
+
+    let lifted = try TLSListener(address: "127.0.0.1", port: 0, settings: sites.server) { connection in
+      connection.setDeadline(.never)
+      var byte: [UInt8] = [0]
+      while (try? connection.readExactly(into: &byte)) == true, (try? connection.write(byte)) != nil {}
+    }
+    defer { lifted.stop() }
+    let stays = try TLSConnection.connect(host: "127.0.0.1", port: lifted.boundPort, settings: sites.client)
+    let end = Deadline.after(.milliseconds(500))
+    while !end.isOver { #expect(try echoes(stays)) }
   }
 
   @Test func silentPeerIsDroppedAtTheHandshakeDeadline() throws {

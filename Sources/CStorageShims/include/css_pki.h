@@ -82,13 +82,14 @@ bool css_pki_inspect(css_slice certificate, css_pki_details *details, css_tls_er
 bool css_pki_certificate_spki(css_slice certificate, css_bytes *spki, css_tls_error *error);
 bool css_pki_key_spki(css_slice key_pem, css_bytes *spki, css_tls_error *error);
 
-/// Whether `leaf` was issued by `authority`, is valid at `now` and carries the extended key usage of `purpose`
-/// (CSS_PKI_SERVER or CSS_PKI_CLIENT); a leaf without extended key usage carries none.
+/// Whether `leaf` was issued by the key of `authority`, is valid at `now` and carries the extended key usage of `purpose`
+/// (CSS_PKI_SERVER or CSS_PKI_CLIENT); a leaf without extended key usage carries none. The times of `authority` are not
+/// looked at.
 css_pki_verdict css_pki_verify(css_slice leaf, css_slice authority, uint32_t purpose, int64_t now,
                                css_tls_error *error);
 
-/// Whether a certificate is signed with its own key and valid at `now`.
-css_pki_verdict css_pki_verify_self_signed(css_slice certificate, int64_t now, css_tls_error *error);
+/// Whether a certificate is signed with its own key. Its times are not looked at.
+css_pki_verdict css_pki_verify_self_signed(css_slice certificate, css_tls_error *error);
 
 bool css_sha256(const void *data, size_t length, uint8_t *digest32);
 bool css_hmac_sha256(css_slice key, css_slice message, uint8_t *digest32);

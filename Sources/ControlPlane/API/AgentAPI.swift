@@ -17,20 +17,32 @@ struct AgentAPI: Sendable {
     case ("POST", "volumes", 1): return try await createVolume(request)
     case ("POST", "volumes:import", 1): return try await importVolume(request)
     case ("DELETE", "volumes", 3): return try await deleteVolume(request, path[1], path[2])
-    case ("POST", "pairtokens", 1):
-      let token = try await run { try await service.makePairingToken() }
-      return .json(201, ["token": .string(token)])
+    case (_, "pairtokens", 1...2): return try await pairingTokens(request, Array(path.dropFirst()))
     case ("DELETE", "peers", 2):
       try await run { try await service.revokePeer(path[1]) }
       return .json(200, ["cluster": .string(path[1])])
     case ("GET", "recoverypoints", 3): return try await points(path[1], path[2])
     case ("POST", "recoverypoints", 4) where path[3] == "clone": return try await clone(request, path[1], path[2])
     case ("POST", "recoverypoints", 4) where path[3] == "verify": return try await verify(request, path[1], path[2])
-    case (_, "status", 1), (_, "volumes", 1), (_, "volumes:import", 1), (_, "volumes", 3), (_, "pairtokens", 1),
+    case (_, "status", 1), (_, "volumes", 1), (_, "volumes:import", 1), (_, "volumes", 3),
       (_, "peers", 2),
       (_, "recoverypoints", 3), (_, "recoverypoints", 4):
       throw ObjectAPI.methodNotAllowed
     default: return nil
+    }
+  }
+
+  private func pairingTokens(_ request: APIRequest, _ path: [String]) async throws(StatusError) -> APIResponse {
+    switch (request.method, path.first) {
+    case ("GET", nil):
+      return .json(200, try JSONValue(report: try await run { try await service.pairingTokens() }))
+    case ("POST", nil):
+      let cluster = request.body.isEmpty ? nil : try Self.optional(try RequestBody.plain(request), "cluster")
+      let token = try await run { try await service.makePairingToken(for: cluster) }
+      return .json(201, ["token": .string(token)])
+    case ("DELETE", let id?):
+      return .json(200, try JSONValue(report: try await run { try await service.deletePairingToken(id) }))
+    default: throw ObjectAPI.methodNotAllowed
     }
   }
 

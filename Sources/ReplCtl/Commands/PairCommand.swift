@@ -7,18 +7,6 @@ struct PairCommand: ParsableCommand {
     subcommands: [PairToken.self, PairCreate.self, PairList.self, PairDelete.self, PairRevoke.self])
 }
 
-struct PairToken: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "token", abstract: "Prints a token with which another agent can pair with this one.")
-
-  @OptionGroup var options: GlobalOptions
-
-  func run() throws {
-    let answer = try options.client.send("POST", ["agent", "v1", "pairtokens"])
-    try options.print(answer) { Field.text(answer, "token") }
-  }
-}
-
 struct PairCreate: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "create", abstract: "Makes a ClusterPair with the agent that printed the token.")
@@ -33,7 +21,7 @@ struct PairArguments: ParsableArguments {
   @Argument(help: "Name of the ClusterPair.") var name: String
   @Option(help: "Host name or address of the peer.") var ip: String
   @Option(help: "Control port of the peer.") var port: UInt16 = 9_001
-  @Option(help: "Token printed by `replctl pair token` at the peer.") var token: String
+  @OptionGroup var secret: TokenArguments
   @Option(help: "Default, DisasterRecovery or OneTimeMigration.") var mode: String?
   @Flag(inversion: .prefixedNo, help: "Wait until the pair is ready.") var wait = true
   @Option(help: "Seconds to wait.") var timeout: Double = 60
@@ -47,6 +35,7 @@ struct PairArguments: ParsableArguments {
   }
 
   func create() throws {
+    let token = try secret.read()
     let client = options.client
     let pairs = try KindCatalog(client).kind("clusterpairs")
     try Namespaces.ensure(client, options.namespace)

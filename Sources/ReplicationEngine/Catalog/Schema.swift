@@ -12,6 +12,7 @@ enum Schema {
     if found < 2 { try database.execute(sql: promotion + notices) }
     if found < 3 { try database.execute(sql: scrubs + pools) }
     if found < 4 { try database.execute(sql: generationsForTimes) }
+    if found < 4 { try database.execute(sql: trustStates) }
     try database.execute(sql: "PRAGMA user_version = \(AgentDatabase.schemaVersion)")
   }
 
@@ -55,6 +56,18 @@ enum Schema {
 
   /// Since version 3.
   private static let pools = "CREATE TABLE pool (name TEXT PRIMARY KEY, id TEXT NOT NULL);"
+
+  /// Since version 4. The end of trust is a state, and time until it is counted while the agent runs: a clock that goes back
+  /// does not bring a peer or a token to life again.
+  private static let trustStates = """
+    ALTER TABLE peer ADD COLUMN trustSeconds REAL;
+    ALTER TABLE peer ADD COLUMN lastAddress TEXT NOT NULL DEFAULT '';
+    UPDATE peer SET trustSeconds = MAX(0, expiresAt / 1000000000 - CAST(strftime('%s', 'now') AS INTEGER))
+      WHERE expiresAt IS NOT NULL;
+    ALTER TABLE peer DROP COLUMN expiresAt;
+    ALTER TABLE pairingToken ADD COLUMN secondsLeft REAL NOT NULL DEFAULT 86400;
+    ALTER TABLE pairingToken ADD COLUMN boundCluster TEXT;
+    """
 
   static let version1 = source + target + trust
 

@@ -11,14 +11,15 @@ struct PairService: Sendable {
   let trust: TrustStore
   let links: PeerLinks
   let clock: any EngineClock
-  /// Ends the connections a cluster has opened to this agent.
+  let events: TrustEvents
+  /// Ends what a cluster has open at this agent: connections, handshakes, tickets, sessions.
   let cutOff: @Sendable (String) -> Void
 
   /// Proves the token of a pair object, unless this very token was proved before, and finds out whether the peer lives.
   func pair(_ request: PairRequest) throws(ReplError) -> PairReport {
     let hash = try Crypto.sha256(Array(request.token.utf8))
     let known = try database.read { try PairRecord.all($0) }.first { $0.reference.uid == request.reference.uid }
-    if let known, known.tokenHash == hash, try isTrusted(known.peer) {
+    if let known, known.tokenHash == hash, try trust.isTrusted(known.peer) {
       return try refresh(known, request)
     }
     let peer = try PairingInitiator(configuration: configuration, trust: trust, clock: clock)
@@ -27,6 +28,7 @@ struct PairService: Sendable {
       reference: request.reference, peer: peer.cluster, host: request.host, port: request.port, mode: request.mode,
       tokenHash: hash)
     try database.write { database in
+      // Throws when another authority was pinned for the name meanwhile: nothing is changed then.
       try peer.save(database)
       try pair.save(database)
       // The object was with another cluster before: trust in that one ends as if its pair had been deleted.
@@ -57,8 +59,19 @@ struct PairService: Sendable {
     guard try !isPaired(pair.peer) else { return }
     sayGoodbye(pair.peer)
     links.drop(pair.peer)
-    // Only after the pin is gone: a handshake that is cut off finds none when it is tried again.
-    if now { cutOff(pair.peer) }
+    if now { sever(pair.peer, because: "its last pair was deleted with --now") }
+  }
+
+  /// What follows when a pin is gone. Only then: a handshake that is cut off finds none when it is tried again.
+  private func sever(_ cluster: String, because reason: String) {
+    links.drop(cluster)
+    cutOff(cluster)
+    events.ended(cluster, because: reason)
+  }
+
+  /// Counts down the trust that ends, and cuts off whose is over. Called about once a minute.
+  func tend() throws(ReplError) {
+    for cluster in try trust.countDown() { sever(cluster, because: "its last pair was deleted pairRetention ago") }
   }
 
   private func isPaired(_ cluster: String) throws(ReplError) -> Bool {
@@ -71,10 +84,9 @@ struct PairService: Sendable {
       try !PairRecord.all(database).contains(where: { $0.peer == cluster })
     else { return }
     // A peer that was invited by a token of ours may have a pair of its own, which is not ours to end by itself.
-    let staysInvited = peer.invited && !now
-    let expiry = Timestamp(
-      nanoseconds: clock.now().nanoseconds + Int64(now ? 0 : configuration.pairRetention * 1e9))
-    try PeerRecord.setTrust(database, cluster, expiresAt: staysInvited ? nil : expiry, invited: staysInvited)
+    if now { return try PeerRecord.end(database, cluster) }
+    let end = PeerTrust.ending(seconds: configuration.pairRetention)
+    try PeerRecord.setTrust(database, cluster, peer.invited ? .lasting : end, invited: peer.invited)
   }
 
   /// Tells a peer that answers that the last pair with it is gone. One that does not keeps its trust in us, which is its
@@ -91,14 +103,23 @@ struct PairService: Sendable {
       PeerReport(
         cluster: peer.cluster, node: peer.node, invited: peer.invited,
         pairs: pairs.filter { $0.peer == peer.cluster }.map { "\($0.reference.namespace)/\($0.reference.name)" },
-        trustEndsAt: peer.expiresAt?.rfc3339 ?? "")
+        trustEndsAt: end(of: peer.trust))
+    }
+  }
+
+  private func end(of trust: PeerTrust) -> String {
+    switch trust {
+    case .lasting: ""
+    case .ending(let seconds):
+      Timestamp(nanoseconds: clock.now().nanoseconds + Int64(min(seconds, 1e9) * 1e9)).rfc3339
+    case .ended: PeerReport.ended
     }
   }
 
   /// Ends all trust in a cluster at once: pin, invitation and connections. Pairs with it must be gone before.
   func revoke(_ cluster: String) throws(ReplError) {
     let (peer, pairs) = try database.read { (try PeerRecord.find($0, cluster), try PairRecord.all($0)) }
-    guard peer != nil else {
+    guard let peer, peer.trust != .ended else {
       throw ReplError(.notFound, subject: "cluster \(cluster)", cause: "is not paired with this one")
     }
     if let pair = pairs.first(where: { $0.peer == cluster })?.reference {
@@ -106,15 +127,8 @@ struct PairService: Sendable {
         .refused, subject: "cluster \(cluster)", cause: "ClusterPair \(pair.namespace)/\(pair.name) is with it",
         remedy: "replctl pair delete \(pair.name) -n \(pair.namespace) --now")
     }
-    let now = clock.now()
-    try database.write { try PeerRecord.setTrust($0, cluster, expiresAt: now, invited: false) }
-    links.drop(cluster)
-    cutOff(cluster)
-  }
-
-  private func isTrusted(_ cluster: String) throws(ReplError) -> Bool {
-    guard let peer = try database.read({ try PeerRecord.find($0, cluster) }) else { return false }
-    return peer.expiresAt.map { clock.now() < $0 } ?? true
+    try database.write { try PeerRecord.end($0, cluster) }
+    sever(cluster, because: "it was revoked here")
   }
 
   private func refresh(_ known: PairRecord, _ request: PairRequest) throws(ReplError) -> PairReport {

@@ -38,7 +38,7 @@ final class PeerLinks: Sendable {
   /// The connection if there is one.
   func existing(_ cluster: String) -> PeerConnection? { links.withLock { $0[cluster] } }
 
-  /// Ends the connections to a peer that is trusted no more.
+  /// Ends the connections to a peer that no pair is with any more: control and data, also those being made.
   func drop(_ cluster: String) {
     let link = links.withLock { $0.removeValue(forKey: cluster) }
     link?.end(

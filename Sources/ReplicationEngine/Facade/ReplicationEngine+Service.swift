@@ -38,8 +38,16 @@ extension ReplicationEngine: ReplicationService {
 
   // MARK: Pairs
 
-  public func makePairingToken() async throws(ReplError) -> String {
-    try await runOnThread("pairing") { [self] () throws(ReplError) in try trust.makeToken() }
+  public func makePairingToken(for cluster: String?) async throws(ReplError) -> String {
+    try await runOnThread("pairing") { [self] () throws(ReplError) in try trust.makeToken(for: cluster) }
+  }
+
+  public func pairingTokens() async throws(ReplError) -> [PairingTokenReport] {
+    try await runOnThread("pairing") { [self] () throws(ReplError) in try trust.tokens() }
+  }
+
+  public func deletePairingToken(_ id: String) async throws(ReplError) -> PairingTokenReport {
+    try await runOnThread("pairing") { [self] () throws(ReplError) in try trust.deleteToken(id) }
   }
 
   public func pair(_ request: PairRequest) async throws(ReplError) -> PairReport {

@@ -27,6 +27,7 @@ public final class ReplicationEngine: Sendable {
   let documents = DocumentDesk()
   let documentGate = DocumentGate()
   let probes: PoolProbes
+  private let trustEvents: TrustEvents
   private let server: PeerServer
   private let stateLock: any PoolLockHandle
   private let upkeep = Mutex<Upkeep?>(nil)
@@ -90,10 +91,13 @@ public final class ReplicationEngine: Sendable {
       logger.error("a promotion could not be finished: promote it again", metadata: ["volume": "\(promotion)"])
     }
     try SnapshotKeeper(context: source).sweep()
+    trustEvents = TrustEvents(database: database, hub: hub, node: configuration.node)
+    let logs = ConnectionLogs(logger) { clock.ticks() }
     server = try PeerServer(
       configuration: configuration, trust: trust, service: target,
-      pairing: PairingResponder(configuration: configuration, trust: trust, clock: clock, logger: logger),
-      documents: documents, repairs: repairs, heardClocks: links.heardClocks, clock: clock, logger: logger)
+      pairing: PairingResponder(
+        configuration: configuration, trust: trust, clock: clock, events: trustEvents, log: logs.pairings),
+      documents: documents, repairs: repairs, heardClocks: links.heardClocks, clock: clock, logs: logs)
   }
 
   private func start() throws(ReplError) {
@@ -120,9 +124,21 @@ public final class ReplicationEngine: Sendable {
   }
 
   var pairService: PairService {
-    PairService(configuration: configuration, database: database, trust: trust, links: links, clock: clock) {
-      [server] cluster in server.cutOff(cluster)
+    PairService(
+      configuration: configuration, database: database, trust: trust, links: links, clock: clock, events: trustEvents
+    ) { [server] cluster in server.cutOff(cluster) }
+  }
+
+  /// Trust and tokens whose time is over end, with the connections made under them.
+  func tendTrust() {
+    do throws(ReplError) {
+      // The leaf of a clock that was wrong is found at the next handshake at the latest; this is sooner.
+      _ = try trust.identity()
+      try pairService.tend()
+    } catch {
+      logger.warning("trust is not looked after", metadata: ["reason": "\(error)"])
     }
+    server.tend()
   }
 }
 

@@ -31,12 +31,20 @@ struct DataStreamReceiver {
     }
   }
 
+  /// Says why a connection is not served.
+  static func refuse(_ connection: TLSConnection, _ error: ReplError) {
+    let message = AlignedBuffer(count: DataFrameCodec.bufferLength)
+    let length = DataFrameCodec.encode(.close(error), into: message.bytes, reason: ReasonCode(for: error.kind))
+    try? connection.write(UnsafeRawBufferPointer(rebasing: message.bytes[..<length]))
+  }
+
   /// Serves the stream to its end. What goes wrong is told to the peer before the connection closes.
   func run() {
     do throws(Failure) {
       connection.setReadTimeout(.seconds(30))
       let stream = try attach()
       defer { stream.close() }
+      connection.setDeadline(.never)
       connection.setReadTimeout(.seconds(300))
       try receive(stream)
     } catch {

@@ -11,8 +11,6 @@ final class PeerConnection: PeerLink {
     var negotiation: HelloNegotiation?
     var offset = ClockOffset()
     var lastError: ReplError?
-    /// Why nothing is connected any more; nil while it may be.
-    var end: ReplError?
   }
 
   let cluster: String
@@ -21,7 +19,7 @@ final class PeerConnection: PeerLink {
   private let control: TLSSettings
   private let data: TLSSettings
   private let tickets = TLSSessionStore()
-  private let streams = OpenStreams()
+  private let connections = OpenConnections()
   private let address: Mutex<(host: String, port: UInt16)>
   private let state = Mutex(State())
   /// One attempt to connect at a time.
@@ -63,13 +61,13 @@ final class PeerConnection: PeerLink {
     if isNew { drop() }
   }
 
-  /// Ends every connection to the peer, data streams too, and makes none any more.
+  /// Ends every connection to the peer, control and data, those that are only being made too, and makes none any more.
   ///
   /// - Parameter reason: what whoever asks from now on is told.
   func end(_ reason: ReplError) {
-    state.withLock { $0.end = reason }
+    connections.refuse(reason)
     drop()
-    streams.end(reason)
+    connections.cancel()
   }
 
   private func drop() {
@@ -153,9 +151,9 @@ final class PeerConnection: PeerLink {
   }
 
   private func connect() throws(ReplError) -> FrameChannel {
-    if let end = state.withLock({ $0.end }) { throw end }
+    let signal = try connections.signal()
     let (host, port) = address.withLock { $0 }
-    let connection = try TLSConnection.connect(host: host, port: port, settings: control)
+    let connection = try TLSConnection.connect(host: host, port: port, settings: control, cancelSignal: signal)
     let channel = try FrameChannel(connection: connection)
     do throws(ReplError) {
       let own = Application.hello(configuration)
@@ -166,7 +164,8 @@ final class PeerConnection: PeerLink {
       do throws(WireError) {
         negotiation = try HelloNegotiation(own: own, peer: hello, authenticatedCluster: cluster)
       } catch { throw error.asReplError(subject: "peer \(cluster)") }
-      state.withLock { state in
+      try state.withLock { (state) throws(ReplError) in
+        if let ended = connections.ended { throw ended }
         state.channel = channel
         state.negotiation = negotiation
         state.lastError = nil
@@ -181,14 +180,13 @@ final class PeerConnection: PeerLink {
   func openStream(
     _ begin: BeginReply, session: SessionID, ticket: StreamTicket
   ) throws(ReplError) -> any ChunkLink {
-    if let end = state.withLock({ $0.end }) { throw end }
     let (known, reached) = (address.withLock { $0.host }, openChannel?.connection.remoteAddress.host)
     try PeerAnswers(peer: cluster).check(dataAddress: begin.dataAddress, own: [known, reached].compactMap(\.self))
     let host = begin.dataAddress.isEmpty ? known : begin.dataAddress
     let codecs = state.withLock { $0.negotiation?.codecs ?? 1 }
-    let connection = try TLSConnection.connect(host: host, port: begin.dataPort, settings: data, sessions: tickets)
+    let connection = try TLSConnection.connect(
+      host: host, port: begin.dataPort, settings: data, sessions: tickets, cancelSignal: try connections.signal())
     do throws(ReplError) {
-      try streams.add(connection)
       return try DataStreamSender(
         connection: connection, session: session, ticket: ticket, maxChunk: min(maxChunk, begin.maxChunk),
         codecs: codecs)

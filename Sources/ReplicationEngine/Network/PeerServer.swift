@@ -8,11 +8,16 @@ import WireTransport
 final class PeerServer: Sendable {
   private let control: TLSListener
   private let data: TLSListener
+  private let dataSettings: TLSSettings
+  private let service: TargetService
+  private let logs: ConnectionLogs
 
   init(
     configuration: EngineConfiguration, trust: TrustStore, service: TargetService, pairing: PairingResponder,
-    documents: DocumentDesk, repairs: RepairBoard, heardClocks: HeardClocks, clock: any EngineClock, logger: Logger
+    documents: DocumentDesk, repairs: RepairBoard, heardClocks: HeardClocks, clock: any EngineClock,
+    logs: ConnectionLogs
   ) throws(ReplError) {
+    (self.service, self.logs) = (service, logs)
     let pins: TLSTrust = .pinnedAuthorities { trust.pinnedAuthorities() }
     let identity: TLSSettings.IdentityProvider = { () throws(ReplError) in try trust.identity() }
     let controlSettings = TLSSettings(
@@ -23,24 +28,27 @@ final class PeerServer: Sendable {
       ], identity: identity)
     var resuming = TLSOptions()
     resuming.resumption = true
-    let dataSettings = TLSSettings(
+    dataSettings = TLSSettings(
       role: .server, alpn: [Application.data], trust: pins, options: resuming, identity: identity)
     let metrics = service.context.metrics
     let refusals: TLSListener.RefusalLog = { remote, error in
       metrics.connectionRefused(error)
-      logger.warning("connection refused", metadata: ["remote": "\(remote)", "reason": "\(error)"])
+      logs.connections.log(["remote": "\(remote)", "reason": "\(error)"])
     }
     let responder = ControlResponder(
       configuration: configuration, trust: trust, service: service, documents: documents, repairs: repairs,
-      heardClocks: heardClocks, clock: clock, logger: logger)
+      heardClocks: heardClocks, clock: clock, logs: logs)
     control = try TLSListener(
-      address: configuration.listenAddress, port: configuration.controlPort, settings: controlSettings, log: refusals
+      address: configuration.listenAddress, port: configuration.controlPort, settings: controlSettings,
+      limits: .control, log: refusals, refuse: ControlResponder.refuse
     ) { connection in
       connection.alpn == Application.pairing ? pairing.serve(connection) : responder.serve(connection)
     }
     do throws(ReplError) {
       data = try TLSListener(
-        address: configuration.listenAddress, port: configuration.dataPort, settings: dataSettings, log: refusals
+        address: configuration.listenAddress, port: configuration.dataPort, settings: dataSettings,
+        limits: .data(memory: configuration.memory),
+        log: refusals, refuse: DataStreamReceiver.refuse
       ) { connection in
         guard let peer = connection.peerIdentity else { return connection.cancel() }
         DataStreamReceiver(connection: connection, service: service, peer: peer.clusterID).run()
@@ -51,14 +59,59 @@ final class PeerServer: Sendable {
     }
   }
 
-  /// Ends what a cluster has connected here; its pin must be gone before.
+  /// Ends what a cluster has here: connections, tickets to resume them, sessions. Its pin must be gone before; handshakes
+  /// in progress, which may have found it still, end too.
   func cutOff(_ cluster: String) {
     for listener in [control, data] { listener.cancelConnections { $0.peerIdentity?.clusterID == cluster } }
+    dataSettings.invalidateTickets()
+    service.endSessions(of: cluster)
   }
+
+  /// Tells what was left out of the log. Called about once a minute.
+  func tend() { logs.flush() }
 
   func stop() {
     control.stop()
     data.stop()
+  }
+}
+
+/// Where it is told what others do wrong on our ports, a few lines a minute.
+struct ConnectionLogs: Sendable {
+  let logger: Logger
+  /// Connections that came to nothing.
+  let connections: ThrottledLog
+  let pairings: ThrottledLog
+  /// Connections of peers that broke the protocol.
+  let closed: PeerLogs
+  let requests: PeerLogs
+
+  init(_ logger: Logger, ticks: @escaping @Sendable () -> Double) {
+    self.logger = logger
+    connections = ThrottledLog("connection refused", logger: logger, ticks: ticks)
+    pairings = ThrottledLog("pairing refused", logger: logger, ticks: ticks)
+    closed = PeerLogs("connection closed", logger: logger, ticks: ticks)
+    requests = PeerLogs("request refused", logger: logger, ticks: ticks)
+  }
+
+  func flush() {
+    connections.flush()
+    pairings.flush()
+    closed.flush()
+    requests.flush()
+  }
+}
+
+/// What each peer may have under way here, by cluster. Peers are as many as are paired.
+final class PeerBudgets: Sendable {
+  private let budgets = Mutex<[String: InboundBudget]>([:])
+
+  subscript(cluster: String) -> InboundBudget {
+    budgets.withLock { budgets in
+      let budget = budgets[cluster] ?? InboundBudget()
+      budgets[cluster] = budget
+      return budget
+    }
   }
 }
 
@@ -71,17 +124,48 @@ struct ControlResponder: Sendable {
   let repairs: RepairBoard
   let heardClocks: HeardClocks
   let clock: any EngineClock
-  let logger: Logger
+  let logs: ConnectionLogs
+  private let budgets = PeerBudgets()
 
-  /// What the hello of one connection came to; nothing else is answered before.
+  init(
+    configuration: EngineConfiguration, trust: TrustStore, service: TargetService, documents: DocumentDesk,
+    repairs: RepairBoard, heardClocks: HeardClocks, clock: any EngineClock, logs: ConnectionLogs
+  ) {
+    self.configuration = configuration
+    self.trust = trust
+    self.service = service
+    self.documents = documents
+    self.repairs = repairs
+    self.heardClocks = heardClocks
+    self.clock = clock
+    self.logs = logs
+  }
+
+  /// Says why a connection is not served.
+  static func refuse(_ connection: TLSConnection, _ error: ReplError) {
+    let notice = CloseNotice(reason: ReasonCode(for: error.kind), error: error).encode()
+    let header = ControlFrameHeader(
+      type: FrameType.close.rawValue, flags: [], length: UInt32(clamping: notice.count), requestID: 0)
+    try? connection.write(header.encode(), notice)
+  }
+
+  /// What the hello of one connection came to; nothing else is taken before.
   private final class Conversation: Sendable {
+    let gate = FrameGate(only: [.hello])
+    private let connection: TLSConnection
     private let agreed = Mutex<HelloNegotiation?>(nil)
+
+    init(_ connection: TLSConnection) { self.connection = connection }
 
     var agreement: StreamAgreement? {
       agreed.withLock { $0.map { StreamAgreement(maxChunk: $0.maxChunk, codecs: $0.codecs) } }
     }
 
-    func agree(_ negotiation: HelloNegotiation) { agreed.withLock { $0 = negotiation } }
+    func agree(_ negotiation: HelloNegotiation) {
+      agreed.withLock { $0 = negotiation }
+      connection.setDeadline(.never)
+      gate.open()
+    }
 
     func has(_ feature: UInt64) -> Bool { agreed.withLock { ($0?.features ?? 0) & feature != 0 } }
   }
@@ -89,10 +173,14 @@ struct ControlResponder: Sendable {
   /// Serves until the connection ends.
   func serve(_ connection: TLSConnection) {
     guard let peer = connection.peerIdentity else { return connection.cancel() }
-    logger.info("control connection", metadata: ["peer": "\(peer)"])
-    let conversation = Conversation()
+    logs.logger.info("control connection", metadata: ["peer": "\(peer)"])
+    let host = connection.remoteAddress.host
+    try? trust.database.write { try PeerRecord.noteAddress($0, peer.clusterID, host) }
+    let conversation = Conversation(connection)
+    var limits = FrameLimits(budget: budgets[peer.clusterID])
+    limits.gate = conversation.gate
     do throws(ReplError) {
-      let channel = try FrameChannel(connection: connection) { (request) throws(ReplError) in
+      let channel = try FrameChannel(connection: connection, limits: limits) { (request) throws(ReplError) in
         answer(request, from: peer.clusterID, conversation)
       }
       channel.waitUntilClosed()
@@ -108,7 +196,7 @@ struct ControlResponder: Sendable {
       let (flags, body) = try reply(to: request, from: peer, conversation).encode()
       return .reply(flags: flags, body: body)
     } catch {
-      logger.warning("connection closed", metadata: ["peer": "\(peer)", "reason": "\(error)"])
+      logs.closed.log(peer, reason: "\(error)")
       return .close(CloseNotice(error, subject: "peer \(peer)"))
     }
   }
@@ -129,7 +217,9 @@ struct ControlResponder: Sendable {
           sentAt: heartbeat.sentAt, receivedAt: arrived, repliedAt: clock.now(),
           repairWanted: repairs.isWanted(from: peer)))
     case .unpair:
-      do throws(ReplError) { try trust.takeBackInvitation(of: peer) } catch { return .refused(error) }
+      do throws(ReplError) {
+        if try trust.takeBackInvitation(of: peer) { events.takenBack(peer) }
+      } catch { return .refused(error) }
       return .unpair
     case .sendDocument, .fetchAnswer:
       guard conversation.has(Hello.documents) else {
@@ -160,12 +250,18 @@ struct ControlResponder: Sendable {
   private func logged(_ reply: ControlReply, _ peer: String) -> ControlReply {
     if case .refused(let error) = reply {
       // One that only asks for the key is the way a session begins.
-      if error.kind != .keyNeeded { service.context.metrics.requestRefused(error) }
-      logger.log(
-        level: error.kind == .keyNeeded ? .info : .warning, "request refused",
-        metadata: ["peer": "\(peer)", "reason": "\(error)"])
+      if error.kind == .keyNeeded {
+        logs.logger.info("request refused", metadata: ["peer": "\(peer)", "reason": "\(error)"])
+      } else {
+        service.context.metrics.requestRefused(error)
+        logs.requests.log(peer, reason: "\(error)")
+      }
     }
     return reply
+  }
+
+  private var events: TrustEvents {
+    TrustEvents(database: trust.database, hub: service.context.events, node: configuration.node)
   }
 
   /// A hello that is refused closes the connection with its reason.

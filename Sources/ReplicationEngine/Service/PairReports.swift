@@ -34,13 +34,35 @@ public struct PeerReport: Hashable, Sendable, Codable {
   public var invited: Bool
   /// ClusterPairs of this side with it, as `namespace/name`.
   public var pairs: [String]
-  /// RFC 3339 in UTC; empty while there is no end in sight.
+  /// RFC 3339 in UTC; empty while there is no end in sight, ``ended`` when it is over.
   public var trustEndsAt: String
+  /// In place of an instant: the cluster is trusted no more, and only its address and authority are remembered.
+  public static let ended = "ended"
   public init(cluster: String, node: String, invited: Bool, pairs: [String], trustEndsAt: String) {
     self.cluster = cluster
     self.node = node
     self.invited = invited
     self.pairs = pairs
     self.trustEndsAt = trustEndsAt
+  }
+}
+
+/// A pairing token without its secret.
+public struct PairingTokenReport: Hashable, Sendable, Codable {
+  /// Public name of the token: 32 hexadecimal digits.
+  public var id: String
+  /// RFC 3339 in UTC, as is ``expiresAt``.
+  public var createdAt: String
+  public var expiresAt: String
+  /// The only cluster that may use it; empty: the first that proves it.
+  public var boundCluster: String
+  /// The cluster that has paired with it; empty while it is unused.
+  public var usedBy: String
+  public init(id: String, createdAt: String, expiresAt: String, boundCluster: String, usedBy: String) {
+    self.id = id
+    self.createdAt = createdAt
+    self.expiresAt = expiresAt
+    self.boundCluster = boundCluster
+    self.usedBy = usedBy
   }
 }

@@ -14,7 +14,13 @@ public protocol ReplicationService: Sendable {
   func deleteVolume(_ id: VolumeID, data: Bool) async throws(ReplError)
 
   /// A new pairing token in its one-line text form.
-  func makePairingToken() async throws(ReplError) -> String
+  ///
+  /// - Parameter cluster: the only cluster that may use it; nil: the first that proves it.
+  func makePairingToken(for cluster: String?) async throws(ReplError) -> String
+  /// Tokens that are good, oldest first.
+  func pairingTokens() async throws(ReplError) -> [PairingTokenReport]
+  /// Withdraws a token, named by its id or an unambiguous beginning of it. Who has paired with it stays trusted.
+  func deletePairingToken(_ id: String) async throws(ReplError) -> PairingTokenReport
   /// Pairs with the agent that made the token, or proves again a pair that exists. Idempotent by `reference`.
   func pair(_ request: PairRequest) async throws(ReplError) -> PairReport
   /// One entry per ClusterPair reference, with the peer's liveness now.

@@ -52,6 +52,16 @@ final class TargetService: Sendable {
   /// Called about once a second: makes durable what waits for it.
   func tick() { for session in sessions.withLock({ Array($0.values) }) { session.tick() } }
 
+  /// Ends the sessions of a cluster that is trusted no more. What they staged stays until it ages out: another pairing
+  /// with the same authority goes on with it.
+  func endSessions(of cluster: String) {
+    let ended = sessions.withLock { sessions in
+      defer { sessions = sessions.filter { $0.value.peer != cluster } }
+      return sessions.values.filter { $0.peer == cluster }
+    }
+    for session in ended { end(session) }
+  }
+
   /// Ends all sessions in good order; they resume later.
   func stop() {
     let all = sessions.withLock { sessions in

@@ -13,6 +13,10 @@ struct PairingInitiator: Sendable {
   /// Pairs with the agent at an address and returns what is to be recorded of it.
   func pair(host: String, port: UInt16, token text: String) throws(ReplError) -> PeerRecord {
     let token = try PairingToken(parsing: text)
+    // Looked at before anybody is asked: the token of another authority changes nothing about the one that is pinned.
+    try trust.database.read { database in
+      try PeerRecord.requireFree(database, for: token.clusterID) { $0.hasKey(hash: token.authorityHash) }
+    }
     let key = try trust.pairingIdentity()
     let settings = TLSSettings(
       role: .client, alpn: [Application.pairing], trust: .pairingServerPin(spkiHash: token.authorityHash)
@@ -30,7 +34,7 @@ struct PairingInitiator: Sendable {
       switch effect {
       case .send(let request): effect = try machine.receive(try send(request, channel))
       case .paired(let peer):
-        return try PairingSide.record(peer, spkiHash: token.authorityHash, host: host, port: port, at: clock.now())
+        return try PairingSide.record(peer, spkiHash: token.authorityHash, host: host, port: port)
       }
     }
   }
@@ -52,23 +56,27 @@ struct PairingResponder: Sendable {
   let configuration: EngineConfiguration
   let trust: TrustStore
   let clock: any EngineClock
-  let logger: Logger
+  let events: TrustEvents
+  /// What strangers cause.
+  let log: ThrottledLog
 
-  /// Serves one pairing connection to its end.
+  /// Serves one pairing connection to its end, which comes with the first refusal, or when the time that the port gives to
+  /// who has not introduced itself is over.
   func serve(_ connection: TLSConnection) {
     let conversation: PairingConversation
     do throws(ReplError) {
       conversation = try PairingConversation(responder: self, connection: connection)
       var limits = FrameLimits()
       limits.workers = 1
-      limits.idleTimeout = .seconds(30)
+      limits.queuedRequests = 1
+      limits.gate = FrameGate(only: [.pairHello, .pairProof])
       let channel = try FrameChannel(connection: connection, limits: limits) { (request) throws(ReplError) in
         try conversation.answer(request)
       }
       channel.waitUntilClosed()
       channel.join()
     } catch {
-      logger.warning("pairing failed", metadata: ["remote": "\(connection.remoteAddress)", "reason": "\(error)"])
+      log.log(["remote": "\(connection.remoteAddress)", "reason": "\(error)"])
       connection.cancel()
     }
   }
@@ -95,14 +103,15 @@ private final class PairingConversation: Sendable {
     do throws(WireError) {
       request = try PairingRequest(type: frame.type, body: frame.body)
     } catch {
+      responder.log.log(["remote": "\(remote)", "reason": "\(error)"])
       return .close(CloseNotice(error, subject: "pairing from \(remote)"))
     }
     do throws(ReplError) {
       let (flags, body) = try reply(to: request).encode()
       return .reply(flags: flags, body: body)
     } catch {
-      responder.logger.warning("pairing refused", metadata: ["remote": "\(remote)", "reason": "\(error)"])
-      throw error
+      responder.log.log(["remote": "\(remote)", "reason": "\(error)"])
+      return .refuseAndClose(error)
     }
   }
 
@@ -119,26 +128,25 @@ private final class PairingConversation: Sendable {
     var token = try machine.tokenID.map { (id) throws(ReplError) in try responder.trust.token(id) } ?? nil
     do throws(ReplError) {
       let (peer, answer) = try machine.receive(proof, token: &token, at: responder.clock.now())
-      // The client's address is not known here: this side never dials it before a pair names one.
-      var record = try PairingSide.record(
-        peer, spkiHash: nil, host: "", port: peer.controlPort, at: responder.clock.now())
-      record.invited = true
-      tellOfNewAuthority(record)
-      if let token { try responder.trust.save(token, peer: record) }
+      // The client's address is not one to dial: this side never does before a pair names one.
+      var record = try PairingSide.record(peer, spkiHash: nil, host: "", port: peer.controlPort)
+      (record.invited, record.lastAddress) = (true, remote.host)
+      if let token { try admit(record, by: token) }
       return answer
     } catch {
-      if let token { try responder.trust.save(token, peer: nil) }
+      if let token { responder.trust.noteTries(token) }
       throw error
     }
   }
 
-  /// A cluster that is set up anew has a new authority; so has a stranger with a token who takes the name of another.
-  private func tellOfNewAuthority(_ record: PeerRecord) {
-    let known = responder.trust.pinnedAuthorities().first { $0.clusterID == record.cluster }
-    guard let known, known.caDER != record.authority else { return }
-    responder.logger.warning(
-      "a cluster that is paired has been paired anew with another authority: the one before is trusted no more",
-      metadata: ["peer": "\(record.cluster)", "node": "\(record.node)", "remote": "\(remote)"])
+  private func admit(_ record: PeerRecord, by token: PairingTokenState) throws(ReplError) {
+    do throws(ReplError) {
+      try responder.trust.admit(record, by: token)
+    } catch {
+      if error.kind == .refused { responder.events.refused(record, error) }
+      throw error
+    }
+    responder.events.paired(record)
   }
 }
 
@@ -165,11 +173,11 @@ enum PairingSide {
   ///
   /// - Parameter spkiHash: what the token names; nil at the side that made the token, which learns the key here.
   static func record(
-    _ peer: PairedPeer, spkiHash: [UInt8]?, host: String, port: UInt16, at now: Timestamp
+    _ peer: PairedPeer, spkiHash: [UInt8]?, host: String, port: UInt16
   ) throws(ReplError) -> PeerRecord {
     let authority = try PinnedAuthority.checked(
-      clusterID: peer.clusterID, caDER: peer.caCertificate, spkiHash: spkiHash, now: now.nanoseconds / 1_000_000_000)
+      clusterID: peer.clusterID, caDER: peer.caCertificate, spkiHash: spkiHash)
     return PeerRecord(
-      cluster: peer.clusterID, node: peer.node, authority: authority.caDER, host: host, port: port, expiresAt: nil)
+      cluster: peer.clusterID, node: peer.node, authority: authority.caDER, host: host, port: port)
   }
 }

@@ -1,5 +1,4 @@
 import BlockDiff
-import Foundation
 import GRDB
 import ReplModel
 import Synchronization
@@ -9,18 +8,26 @@ import WireTransport
 /// Who we are to peers and whom we trust: our CA, the leaf in use, pinned CAs and pairing tokens. Any thread may call.
 final class TrustStore: Sendable {
   let authority: CertificateAuthority
-  private let configuration: EngineConfiguration
-  private let database: AgentDatabase
-  private let clock: any EngineClock
-  private let leaf = Mutex<(identity: LeafIdentity, renewAt: Int64)?>(nil)
+  let configuration: EngineConfiguration
+  let database: AgentDatabase
+  let clock: any EngineClock
+  private let leaf = Mutex<(identity: LeafIdentity, madeAt: Int64)?>(nil)
   private let pairingKey = Mutex<LeafIdentity?>(nil)
+  /// Counts of wrong tries by token, kept in memory: a restart is slower than a minute of tries.
+  let tries = Mutex<[[UInt8]: PairingTokenState]>([:])
+  /// Up to which of the clock's ticks trust was counted down.
+  private let counted: Mutex<Double>
   /// Seconds a leaf is valid; it is replaced when two thirds of that are over.
   private static let leafLife: Int64 = 30 * 86400
+  /// Seconds the clock may go back before the leaf is replaced: one that was made by a clock that was ahead is not valid
+  /// yet to everybody else.
+  private static let stepBack: Int64 = 300
 
   init(configuration: EngineConfiguration, database: AgentDatabase, clock: any EngineClock) throws(ReplError) {
     self.configuration = configuration
     self.database = database
     self.clock = clock
+    counted = Mutex(clock.ticks())
     let directory = configuration.stateDirectory + "/pki"
     try Self.importAuthorityKey(configuration.authorityKeyFile, into: directory)
     authority = try CertificateAuthority.loadOrCreate(directory: directory)
@@ -41,14 +48,17 @@ final class TrustStore: Sendable {
       !left.isEmpty && !right.isEmpty && Crypto.equalConstantTime(left, right)
     })
 
-  /// The leaf to show in the next handshake; a new one is issued in time, without a restart.
+  /// The leaf to show in the next handshake; a new one is issued in time, without a restart, and whenever the clock shows
+  /// that the present one was made at a wrong time.
   func identity() throws(ReplError) -> LeafIdentity {
     let now = clock.now().nanoseconds / 1_000_000_000
     return try leaf.withLock { (leaf) throws(ReplError) in
-      if let leaf, now < leaf.renewAt { return leaf.identity }
+      if let leaf, (leaf.madeAt - Self.stepBack..<leaf.madeAt + Self.leafLife * 2 / 3).contains(now) {
+        return leaf.identity
+      }
       let fresh = try authority.issueLeaf(
         clusterID: configuration.clusterID, node: configuration.node, validity: .seconds(Self.leafLife), now: now)
-      leaf = (fresh, now + Self.leafLife * 2 / 3)
+      leaf = (fresh, now)
       return fresh
     }
   }
@@ -66,80 +76,40 @@ final class TrustStore: Sendable {
 
   /// CAs pinned at this moment, for the handshake.
   func pinnedAuthorities() -> [PinnedAuthority] {
-    let now = clock.now()
     let peers = (try? database.read { try PeerRecord.all($0) }) ?? []
-    return peers.filter { $0.expiresAt.map { now < $0 } ?? true }
-      .map { PinnedAuthority(clusterID: $0.cluster, caDER: $0.authority) }
+    return peers.filter { $0.trust != .ended }.map(\.pin)
+  }
+
+  /// Whether a cluster's pin opens connections.
+  func isTrusted(_ cluster: String) throws(ReplError) -> Bool {
+    try database.read { try PeerRecord.find($0, cluster) }.map { $0.trust != .ended } ?? false
   }
 
   /// A peer has taken back its last pair with us: it is trusted only as long as we have one with it, and a while longer.
-  func takeBackInvitation(of cluster: String) throws(ReplError) {
-    let end = Timestamp(nanoseconds: clock.now().nanoseconds + Int64(configuration.pairRetention * 1e9))
+  ///
+  /// - Returns: false when it was not invited any more.
+  func takeBackInvitation(of cluster: String) throws(ReplError) -> Bool {
     try database.write { database in
-      guard let peer = try PeerRecord.find(database, cluster), peer.invited else { return }
+      guard let peer = try PeerRecord.find(database, cluster), peer.invited else { return false }
       let hasPair = try PairRecord.all(database).contains { $0.peer == cluster }
-      try PeerRecord.setTrust(database, cluster, expiresAt: hasPair ? nil : end, invited: false)
+      try PeerRecord.setTrust(
+        database, cluster, hasPair ? .lasting : .ending(seconds: configuration.pairRetention), invited: false)
+      return true
     }
   }
 
-  /// Clusters whose trust has run out.
-  func expiredPeers() throws(ReplError) -> [String] {
-    let now = clock.now()
-    return try database.read { try PeerRecord.all($0) }.filter { $0.expiresAt.map { $0 <= now } ?? false }.map(
-      \.cluster)
-  }
-
-  // MARK: Tokens
-
-  /// Makes a token and keeps its secret; its text form is shown once.
-  func makeToken() throws(ReplError) -> String {
-    let token = try PairingToken.make(authority: authority, clusterID: configuration.clusterID)
-    let now = clock.now()
-    try database.write { database in
-      let oldest = Timestamp(nanoseconds: now.nanoseconds - PairingTokenState.lifetime)
-      try database.execute(sql: "DELETE FROM pairingToken WHERE createdAt < ?", arguments: [oldest])
-      try database.execute(
-        sql: "INSERT INTO pairingToken (secret, createdAt, failures) VALUES (?,?,?)",
-        arguments: [Data(token.secret), now, Data()])
-    }
-    return try token.text()
-  }
-
-  /// The token with this id, or nil.
-  func token(_ id: PairingTokenID) throws(ReplError) -> PairingTokenState? {
-    let rows = try database.read { try Row.fetchAll($0, sql: "SELECT * FROM pairingToken") }
-    for row in rows {
-      let secret = Array(row["secret"] as Data)
-      guard PairingTokenID(secret: secret, crypto: Self.crypto) == id else { continue }
-      guard let madeAt = Timestamp.fromDatabaseValue(row["createdAt"]) else { continue }
-      var reader = ByteReader(Array((row["clientKey"] as Data?) ?? Data()))
-      let owner = try? (reader.readBlob(limit: 1024), reader.readString(limit: 1024))
-      return tries.withLock { kept in
-        if let state = kept[secret], state.ownerKey == owner?.0 { return state }
-        return PairingTokenState(
-          id: id, secret: secret, madeAt: madeAt, ownerKey: owner?.0, ownerCluster: owner?.1)
+  /// Counts the time that has passed since the last call; gives the clusters whose trust is over now. Called about once a
+  /// minute.
+  func countDown() throws(ReplError) -> [String] {
+    try counted.withLock { (counted) throws(ReplError) in
+      let ticks = clock.ticks()
+      let (seconds, now) = (max(0, ticks - counted), clock.now())
+      let over = try database.write { database in
+        try TokenRecord.countDown(database, seconds: seconds, now: now)
+        return try PeerRecord.countDown(database, seconds: seconds)
       }
-    }
-    return nil
-  }
-
-  /// Counts of wrong tries, kept in memory: a restart is slower than a minute of tries.
-  private let tries = Mutex<[[UInt8]: PairingTokenState]>([:])
-
-  /// Keeps a token's state, and in the same transaction the peer it has paired.
-  func save(_ token: PairingTokenState, peer: PeerRecord?) throws(ReplError) {
-    tries.withLock { $0[token.secret] = token }
-    var writer = ByteWriter()
-    if let key = token.ownerKey, let cluster = token.ownerCluster {
-      writer.writeBlob(key)
-      writer.write(cluster)
-    }
-    let owner = writer.bytes
-    try database.write { database in
-      try database.execute(
-        sql: "UPDATE pairingToken SET clientKey = ? WHERE secret = ?",
-        arguments: [owner.isEmpty ? nil : Data(owner), Data(token.secret)])
-      try peer?.save(database)
+      counted = ticks
+      return over
     }
   }
 }

@@ -9,6 +9,8 @@ final class Upkeep: Sendable {
   private static let retentionInterval = 600.0
   /// Seconds between two tries to finish promotions.
   private static let promotionInterval = 30.0
+  /// Seconds between two looks at whose trust is over.
+  private static let trustInterval = 30.0
   private let stopSignal = Atomic<Bool>(false)
   private let threads: Mutex<[WorkerThread]>
 
@@ -41,7 +43,10 @@ final class Upkeep: Sendable {
     let promotions = try WorkerThread(name: "promotion") { [self, weak engine] in
       every(Self.promotionInterval) { engine?.finishPromotions() }
     }
-    threads.withLock { $0 = [ticks, heartbeats, scrubs, space, retention, promotions] }
+    let trust = try WorkerThread(name: "trust") { [self, weak engine] in
+      every(Self.trustInterval) { engine?.tendTrust() }
+    }
+    threads.withLock { $0 = [ticks, heartbeats, scrubs, space, retention, promotions, trust] }
     for entry in engine.pools.entries {
       // Not waited for at the end: a file system that hangs would hold up the stop.
       _ = try WorkerThread(name: "probe") { [self, weak engine] in
@@ -71,9 +76,7 @@ final class Upkeep: Sendable {
 }
 
 extension ReplicationEngine {
-  /// Trust that has run out ends with the connections made under it, before anybody is asked anything.
   func sendHeartbeats() {
-    for cluster in (try? trust.expiredPeers()) ?? [] { pairService.cutOff(cluster) }
     do throws(ReplError) {
       try heartbeats.send(to: Set(try database.read { try PairRecord.all($0) }.map(\.peer)))
     } catch {

@@ -14,6 +14,8 @@ public struct PairingTokenState: Hashable, Sendable {
   public let secret: [UInt8]
   /// When it was made, by this agent's clock.
   public let madeAt: Timestamp
+  /// The only cluster that may use it; nil: the first that proves it.
+  public let boundCluster: String?
   /// SubjectPublicKeyInfo (DER) of the client the token belongs to since its first right proof.
   public private(set) var ownerKey: [UInt8]?
   /// That client's cluster.
@@ -21,26 +23,29 @@ public struct PairingTokenState: Hashable, Sendable {
   /// Wrong proofs of the last minute, ascending; at most ``tryLimit``.
   public private(set) var failures: [Timestamp] = []
 
-  public init(id: PairingTokenID, secret: [UInt8], madeAt: Timestamp) {
+  /// A fresh token, or one read back from where it was kept.
+  public init(
+    id: PairingTokenID, secret: [UInt8], madeAt: Timestamp, boundCluster: String? = nil, ownerKey: [UInt8]? = nil,
+    ownerCluster: String? = nil
+  ) {
     self.id = id
     self.secret = secret
     self.madeAt = madeAt
-  }
-
-  /// A token read back from where it was kept.
-  public init(id: PairingTokenID, secret: [UInt8], madeAt: Timestamp, ownerKey: [UInt8]?, ownerCluster: String?) {
-    self.init(id: id, secret: secret, madeAt: madeAt)
+    self.boundCluster = boundCluster
     self.ownerKey = ownerKey
     self.ownerCluster = ownerCluster
   }
 
-  /// Whether its time is up. A clock set back before its making counts as up too.
+  /// Whether its time is up by the clock. A clock that goes back says nothing: whoever keeps tokens counts their time by
+  /// another one too, and forgets what has expired.
   public func isExpired(at now: Timestamp) -> Bool {
-    now < madeAt || now.nanoseconds &- madeAt.nanoseconds >= Self.lifetime
+    let (age, overflow) = now.nanoseconds.subtractingReportingOverflow(madeAt.nanoseconds)
+    return overflow ? now > madeAt : age >= Self.lifetime
   }
 
-  /// Judges a try to use the token, `proofIsRight` last: refused for time, for too many tries, for a wrong proof, for
-  /// another client's key; else the token belongs to this client from now on, which may repeat it until it expires.
+  /// Judges a try to use the token: refused for time, for too many tries, for a wrong proof, and only to who has proved it
+  /// for another cluster's name or another client's key; else the token belongs to this client from now on, which may
+  /// repeat it until it expires.
   ///
   /// - Throws: `unauthenticated` with the remedy; of a token in other hands `refused`.
   public mutating func use(
@@ -57,6 +62,7 @@ public struct PairingTokenState: Hashable, Sendable {
       failures.append(now)
       throw refusal(.unauthenticated, "is wrong")
     }
+    guard boundCluster == nil || boundCluster == cluster else { throw refusal(.refused, "is for another cluster") }
     guard ownerKey == nil || (ownerKey == clientKey && ownerCluster == cluster) else {
       throw refusal(.refused, "was used already")
     }

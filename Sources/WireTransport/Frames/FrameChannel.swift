@@ -19,7 +19,6 @@ public final class FrameChannel: Sendable {
   private let pending: PendingRequests
   private let workers: WorkerPool
   private let urgentWorkers: WorkerPool
-  private let queuedBytes = Atomic(0)
   private let reader = Locked<WorkerThread?>(nil)
   private let readerEnded = Monitor(false)
 
@@ -146,8 +145,8 @@ extension FrameChannel {
   private func readLoop() {
     defer { readerEnded.change { $0 = true } }
     do throws(WireError) {
-      while let (header, body) = try readFrame() {
-        guard try accept(header, body) else { break }
+      while let frame = try readFrame() {
+        guard try accept(frame) else { break }
       }
     } catch {
       _ = announce(CloseNotice(error, subject: subject))
@@ -155,28 +154,73 @@ extension FrameChannel {
     connection.close(lingering: .seconds(1))
   }
 
-  /// Nil at the end, of whatever kind: the channel is closed then.
-  private func readFrame() throws(WireError) -> (ControlFrameHeader, [UInt8])? {
-    var bytes = [UInt8](repeating: 0, count: ControlFrameHeader.byteCount)
-    guard let count = fill(&bytes) else { return nil }
-    guard count > 0 else {
+  /// A frame as it arrived, with its share of the peer's budget.
+  private struct Arrival {
+    var header: ControlFrameHeader
+    var body: [UInt8]
+    var share: InboundBudget.Share?
+  }
+
+  /// Bytes of a body that memory is taken for before they are there.
+  private static let bodyStep = 64 << 10
+
+  /// Nil at the end, of whatever kind: the channel is closed then. The first byte may be waited for long, the others must
+  /// follow.
+  private func readFrame() throws(WireError) -> Arrival? {
+    var bytes = [UInt8](repeating: 0, count: 1)
+    guard let first = fill(&bytes, until: .never) else { return nil }
+    guard first > 0 else {
       _ = fail(ReplError(.transient, subject: subject, cause: "the peer closed the connection"))
       return nil
     }
-    guard count == bytes.count else { throw WireError(.malformedHeader, "the stream ends within a header") }
-    let header = try ControlFrameHeader(bytes: bytes)
-    var body = [UInt8](repeating: 0, count: Int(header.length))
-    guard let count = fill(&body) else { return nil }
-    guard count == body.count else {
-      throw WireError(.malformedBody, "the stream ends within the body of frame type \(header.type)")
+    let deadline = Deadline.after(limits.frameTimeout)
+    var rest = [UInt8](repeating: 0, count: ControlFrameHeader.byteCount - 1)
+    guard let count = fill(&rest, until: deadline) else { return nil }
+    guard count == rest.count else { throw WireError(.malformedHeader, "the stream ends within a header") }
+    let header = try ControlFrameHeader(bytes: bytes + rest)
+    try limits.gate?.check(header)
+    var share: InboundBudget.Share?
+    if header.length > 0, !header.flags.contains(.reply) {
+      share = shareOfBudget(Int(header.length), until: deadline)
+      guard share != nil else { return nil }
     }
-    return (header, body)
+    guard let body = try readBody(header, until: deadline) else { return nil }
+    return Arrival(header: header, body: body, share: share)
+  }
+
+  /// Memory grows with what has arrived: an announcement costs nothing. The body of what nobody waits for is dropped.
+  private func readBody(_ header: ControlFrameHeader, until deadline: Deadline) throws(WireError) -> [UInt8]? {
+    let isWanted = header.isKnown && (!header.flags.contains(.reply) || pending.isWaiting(for: header.requestID))
+    var body: [UInt8] = []
+    var left = Int(header.length)
+    while left > 0 {
+      var step = [UInt8](repeating: 0, count: min(left, Self.bodyStep))
+      guard let count = fill(&step, until: deadline) else { return nil }
+      guard count == step.count else {
+        throw WireError(.malformedBody, "the stream ends within the body of frame type \(header.type)")
+      }
+      if isWanted { body += step }
+      left -= count
+    }
+    return body
+  }
+
+  /// Room in the peer's budget, waited for without reading on; nil when it does not come in time, or the channel is closed.
+  private func shareOfBudget(_ count: Int, until deadline: Deadline) -> InboundBudget.Share? {
+    while pending.closed == nil, !connection.isCancelled {
+      let next = min(deadline, .after(.milliseconds(200)))
+      if let share = limits.budget.bytes(count, until: next) { return share }
+      if deadline.isOver {
+        _ = fail(ReplError(.transient, subject: subject, cause: "there was no room for what it sent"))
+      }
+    }
+    return nil
   }
 
   /// Bytes read before the orderly end; nil when the connection failed.
-  private func fill(_ bytes: inout [UInt8]) -> Int? {
+  private func fill(_ bytes: inout [UInt8], until deadline: Deadline) -> Int? {
     do throws(ReplError) {
-      return try connection.readFully(into: &bytes)
+      return try connection.readFully(into: &bytes, until: deadline)
     } catch {
       _ = fail(error)
       return nil
@@ -184,7 +228,8 @@ extension FrameChannel {
   }
 
   /// False when the frame ends the connection.
-  private func accept(_ header: ControlFrameHeader, _ body: [UInt8]) throws(WireError) -> Bool {
+  private func accept(_ frame: Arrival) throws(WireError) -> Bool {
+    let (header, body) = (frame.header, frame.body)
     guard header.isKnown else { return true }
     if header.flags.contains(.reply) {
       pending.complete(header.requestID, with: FrameReply(type: header.type, flags: header.flags, body: body))
@@ -195,21 +240,21 @@ extension FrameChannel {
       return false
     }
     // After the end was announced frames are read only to meet the peer's own end.
-    return pending.closed != nil || dispatch(header, body)
+    return pending.closed != nil || dispatch(frame)
   }
 
   /// False when the peer asks so much at once that not even refusals keep up.
-  private func dispatch(_ header: ControlFrameHeader, _ body: [UInt8]) -> Bool {
-    let total = queuedBytes.add(body.count, ordering: .relaxed).newValue
-    let pool = limits.urgentTypes.contains(header.type) ? urgentWorkers : workers
+  private func dispatch(_ frame: Arrival) -> Bool {
+    let header = frame.header
+    let isUrgent = limits.urgentTypes.contains(header.type)
+    // A job that is dropped with its channel gives back what it holds.
+    let place = isUrgent ? nil : limits.budget.request()
     let taken =
-      total <= limits.queuedBytes
-      && pool.submit { [self] in
-        answer(header, body)
-        queuedBytes.subtract(body.count, ordering: .relaxed)
+      (isUrgent || place != nil)
+      && (isUrgent ? urgentWorkers : workers).submit { [self] in
+        withExtendedLifetime((place, frame.share)) { answer(header, frame.body) }
       }
     guard !taken else { return true }
-    queuedBytes.subtract(body.count, ordering: .relaxed)
     let busy = ReplError(.transient, subject: "request \(header.type)", cause: "too many requests at once")
     // Not from the reading thread: if both ends waited to send from there, neither would read.
     if urgentWorkers.submit({ [self] in refuse(header, busy) }) || pending.closed != nil { return true }
@@ -221,6 +266,9 @@ extension FrameChannel {
       switch try handler(FrameRequest(type: header.type, body: body)) {
       case .reply(let flags, let body): reply(to: header, flags: flags, body: body)
       case .close(let notice): close(notice)
+      case .refuseAndClose(let error):
+        refuse(header, error)
+        close(CloseNotice(reason: ReasonCode(for: error.kind), error: error))
       }
     } catch {
       refuse(header, error)

@@ -1,3 +1,4 @@
+public import ReplModel
 public import WireProtocol
 
 /// A request as it arrived.
@@ -31,6 +32,8 @@ public enum FrameAnswer: Sendable {
   case reply(flags: ControlFrameHeader.Flags, body: [UInt8])
   /// The connection ends with this notice: the request broke the protocol.
   case close(CloseNotice)
+  /// The request is refused, and the connection ends with that.
+  case refuseAndClose(ReplError)
 }
 
 /// Limits of one ``FrameChannel``.
@@ -39,8 +42,13 @@ public struct FrameLimits: Sendable {
   public var workers = 8
   /// Requests that wait for a thread; more are refused as busy.
   public var queuedRequests = 64
-  /// Bytes of bodies that wait for a thread or are being handled.
-  public var queuedBytes = 16 << 20
+  /// What the peer may have under way; one that its connections share, or one of this channel's own. Beyond its bytes
+  /// nothing is read until there is room, beyond its requests they are refused as busy.
+  public var budget: InboundBudget
+  /// What is taken before the peer has introduced itself; nil: everything.
+  public var gate: FrameGate?
+  /// From the first byte of a frame to its last.
+  public var frameTimeout: Duration = .seconds(120)
   /// Own requests in flight.
   public var pendingRequests = 64
   /// Types that a thread of their own answers, so that no slow request holds them up. Their handlers must be quick.
@@ -50,5 +58,6 @@ public struct FrameLimits: Sendable {
   /// Longest time of sending one frame.
   public var writeTimeout: Duration = .seconds(60)
 
-  public init() {}
+  /// - Parameter budget: nil: one of the channel's own.
+  public init(budget: InboundBudget? = nil) { self.budget = budget ?? InboundBudget() }
 }

@@ -50,6 +50,9 @@ final class PendingRequests: Sendable {
 
   func forget(_ id: UInt32) { state.change { _ = $0.entries.removeValue(forKey: id) } }
 
+  /// Whether somebody waits for the reply with this id.
+  func isWaiting(for id: UInt32) -> Bool { state.look { $0.entries[id] != nil } }
+
   /// A reply to nothing that waits, such as one that comes too late, is dropped.
   func complete(_ id: UInt32, with reply: FrameReply) {
     state.change { state in

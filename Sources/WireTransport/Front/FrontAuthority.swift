@@ -25,7 +25,7 @@ public final class FrontAuthority: Sendable {
   /// - Parameters:
   ///   - clusterID: shown in the server's certificate, as is `node`.
   ///   - clock: seconds since 1970.
-  /// - Throws: as ``CertificateAuthority/loadOrCreate(directory:now:)``.
+  /// - Throws: as ``CertificateAuthority/loadOrCreate(directory:)``.
   public init(
     directory: String, clusterID: String, node: String, clock: @escaping @Sendable () -> Int64 = wallClock
   ) throws(ReplError) {
@@ -36,7 +36,7 @@ public final class FrontAuthority: Sendable {
     try identity.validate()
     self.identity = identity
     self.clock = clock
-    authority = try CertificateAuthority.loadOrCreate(directory: directory, now: clock())
+    authority = try CertificateAuthority.loadOrCreate(directory: directory)
   }
 
   /// The authority's certificate, DER: what a client must trust.
@@ -59,8 +59,10 @@ public final class FrontAuthority: Sendable {
   func context() throws(ReplError) -> TLSContext {
     let now = clock()
     return try server.withLock { server throws(ReplError) in
-      // A clock that was set back far would leave a certificate from the future.
-      if let server, abs(now - server.madeAt) < Self.serverLifetime * 2 / 3 { return server.context }
+      // One that a clock made which was ahead is from the future once that is set right.
+      if let server, (server.madeAt - backdating / 2...server.madeAt + Self.serverLifetime * 2 / 3).contains(now) {
+        return server.context
+      }
       let context = try TLSContext(
         role: .server, names: ["http/1.1"], options: TLSOptions(), identity: try makeServer(now), clients: .anyProgram)
       server = Server(madeAt: now, context: context)

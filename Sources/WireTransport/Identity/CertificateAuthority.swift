@@ -2,10 +2,13 @@ public import ReplModel
 
 /// This cluster's own authority: it issues the certificates of this cluster's agents and of nobody else's.
 ///
-/// Peers pin its certificate, so it lives as long as the pairs do: a lost key means to pair again.
+/// Peers pin its key, so it lives as long as the pairs do: a lost key means to pair again. Its certificate is valid at any
+/// time: how long it is trusted is the matter of whoever pins it, and a clock that was wrong when it was made must not
+/// count for ever.
 public final class CertificateAuthority: Sendable {
-  /// Seconds an authority lives: twenty years.
-  private static let lifetime: Int64 = 20 * 365 * 86400
+  /// What an authority's certificate says of its times, in seconds since 1970: from the first instant that can be written
+  /// to the one that RFC 5280 has for no end (9999-12-31 23:59:59).
+  static let validity: (from: Int64, to: Int64) = (0, 253_402_300_799)
 
   /// The authority's certificate, DER: what a peer pins.
   public let certificateDER: [UInt8]
@@ -34,12 +37,12 @@ public final class CertificateAuthority: Sendable {
   ///
   /// The key is written first and alone decides who the authority is: a crash between the two files loses nothing.
   ///
-  /// - Parameter now: seconds since 1970.
+  /// A certificate that has an end, or a beginning of a clock that was ahead, is made anew from the same key: who has
+  /// pinned the key knows it as well.
+  ///
   /// - Throws: `.refused` when others may read the key, `.damaged` when a file is not what it should be or the key is
   ///   missing while the certificate is there, `.io` when the directory cannot be used.
-  public static func loadOrCreate(
-    directory: String, now: Int64 = wallClock()
-  ) throws(ReplError) -> CertificateAuthority {
+  public static func loadOrCreate(directory: String) throws(ReplError) -> CertificateAuthority {
     let files = AuthorityFiles(directory: directory)
     let key: [UInt8]
     if let stored = try files.readKey() {
@@ -53,18 +56,20 @@ public final class CertificateAuthority: Sendable {
       key = try PKI.generateKey()
       try files.writeKey(key)
     }
-    if let certificate = try files.readCertificate() {
-      return try CertificateAuthority(keyPEM: key, certificateDER: certificate)
+    if let stored = try files.readCertificate() {
+      let authority = try CertificateAuthority(keyPEM: key, certificateDER: stored)
+      let details = try PKI.inspect(stored)
+      if (details.not_before, details.not_after) == Self.validity { return authority }
     }
-    let certificate = try makeCertificate(key: key, now: now)
+    let certificate = try makeCertificate(key: key)
     try files.writeCertificate(certificate)
     return try CertificateAuthority(keyPEM: key, certificateDER: certificate)
   }
 
   /// An authority in memory only, for tests and simulations.
-  public static func ephemeral(now: Int64 = wallClock()) throws(ReplError) -> CertificateAuthority {
+  public static func ephemeral() throws(ReplError) -> CertificateAuthority {
     let key = try PKI.generateKey()
-    return try CertificateAuthority(keyPEM: key, certificateDER: makeCertificate(key: key, now: now))
+    return try CertificateAuthority(keyPEM: key, certificateDER: makeCertificate(key: key))
   }
 
   /// A fresh key and its certificate for one agent: server and client authentication, cluster and node in the URI name.
@@ -102,12 +107,14 @@ public final class CertificateAuthority: Sendable {
   }
 
   /// The name carries part of the key's hash: two authorities never have one name.
-  private static func makeCertificate(key: [UInt8], now: Int64) throws(ReplError) -> [UInt8] {
+  static func makeCertificate(
+    key: [UInt8], validity: (from: Int64, to: Int64) = validity
+  ) throws(ReplError) -> [UInt8] {
     let hash = try Crypto.sha256(try PKI.spki(keyPEM: key))
     let mark = hash.prefix(8).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     return try PKI.certify(
       PKI.Request(
-        commonName: "repl-agent authority \(mark)", notBefore: now - backdating, notAfter: now + lifetime,
+        commonName: "repl-agent authority \(mark)", notBefore: validity.from, notAfter: validity.to,
         isAuthority: true, keyPEM: key))
   }
 }

@@ -79,9 +79,9 @@ enum PKI {
     return (verdict, error.message)
   }
 
-  static func verifySelfSigned(_ certificate: [UInt8], now: Int64) -> (verdict: css_pki_verdict, cause: String) {
+  static func verifySelfSigned(_ certificate: [UInt8]) -> (verdict: css_pki_verdict, cause: String) {
     var error = css_tls_error()
-    let verdict = withSlice(certificate) { css_pki_verify_self_signed($0, now, &error) }
+    let verdict = withSlice(certificate) { css_pki_verify_self_signed($0, &error) }
     return (verdict, error.message)
   }
 

@@ -31,6 +31,8 @@ public final class TLSConnection: Sendable {
   private let writing = Locked(false)
   private let readTimeout = Atomic<Int64>(0)
   private let writeTimeout = Atomic<Int64>(0)
+  /// Nanoseconds of a ``Deadline``.
+  private let absolute = Atomic<UInt64>(.max)
 
   /// Runs the handshake over a connected socket.
   init(
@@ -78,11 +80,16 @@ public final class TLSConnection: Sendable {
   /// Fills the buffer as far as the stream goes.
   ///
   /// - Returns: the count of bytes, less than the buffer has only when the stream ended in order.
-  public func readFully(into buffer: UnsafeMutableRawBufferPointer) throws(ReplError) -> Int {
+  ///
+  /// - Parameter deadline: for all of it; each wait has no more than the read timeout too.
+  public func readFully(
+    into buffer: UnsafeMutableRawBufferPointer, until deadline: Deadline = .never
+  ) throws(ReplError) -> Int {
     try reading.withLock { ended throws(ReplError) in
       var done = 0
       while done < buffer.count {
-        let count = try readSome(into: UnsafeMutableRawBufferPointer(rebasing: buffer[done...]), &ended)
+        let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+        let count = try readSome(into: rest, until: deadline, &ended)
         if count == 0 { break }
         done += count
       }
@@ -91,10 +98,10 @@ public final class TLSConnection: Sendable {
   }
 
   private func readSome(
-    into buffer: UnsafeMutableRawBufferPointer, _ ended: inout Bool
+    into buffer: UnsafeMutableRawBufferPointer, until limit: Deadline = .never, _ ended: inout Bool
   ) throws(ReplError) -> Int {
     guard !ended, !buffer.isEmpty else { return 0 }
-    let count = try session.read(into: buffer, until: deadline(readTimeout))
+    let count = try session.read(into: buffer, until: min(limit, deadline(readTimeout)))
     ended = count == 0
     return count
   }
@@ -139,9 +146,9 @@ public final class TLSConnection: Sendable {
   }
 
   /// As ``readFully(into:)-(UnsafeMutableRawBufferPointer)``, into an array of the wanted size.
-  public func readFully(into bytes: inout [UInt8]) throws(ReplError) -> Int {
+  public func readFully(into bytes: inout [UInt8], until deadline: Deadline = .never) throws(ReplError) -> Int {
     try bytes.withUnsafeMutableBufferPointer { buffer throws(ReplError) in
-      try readFully(into: UnsafeMutableRawBufferPointer(buffer))
+      try readFully(into: UnsafeMutableRawBufferPointer(buffer), until: deadline)
     }
   }
 
@@ -158,6 +165,10 @@ public final class TLSConnection: Sendable {
 
   /// Longest time of one write; nil for ever, which it is at first (the stall timeout holds always).
   public func setWriteTimeout(_ timeout: Duration?) { store(timeout, in: writeTimeout) }
+
+  /// Instant by which every read and write must have ended, whatever their timeouts; never at first, and at an accepted
+  /// connection after ``TLSOptions/introductionTimeout``. For calls that begin after this one.
+  public func setDeadline(_ deadline: Deadline) { absolute.store(deadline.nanoseconds, ordering: .relaxed) }
 
   /// Ends both directions at once; calls in progress fail with `.cancelled`. From any thread, any number of times.
   public func cancel() {
@@ -205,7 +216,8 @@ public final class TLSConnection: Sendable {
 
   private func deadline(_ timeout: borrowing Atomic<Int64>) -> Deadline {
     let nanoseconds = timeout.load(ordering: .relaxed)
-    return nanoseconds == 0 ? .never : .after(.nanoseconds(nanoseconds))
+    let limit = Deadline(nanoseconds: absolute.load(ordering: .relaxed))
+    return nanoseconds == 0 ? limit : min(limit, .after(.nanoseconds(nanoseconds)))
   }
 
   private func store(_ timeout: Duration?, in place: borrowing Atomic<Int64>) {
@@ -222,7 +234,8 @@ extension TLSConnection {
       try session.handshake(until: deadline)
       return try judged(session, check, subject: subject)
     } catch {
-      linger(socket)
+      // Whose place was given to another is told nothing.
+      if error.kind != .cancelled { linger(socket) }
       // Our own reason says more than libssl's report of it.
       if case .failure(let refusal)? = check.result, error.kind != .cancelled { throw refusal }
       throw error

@@ -11,29 +11,32 @@ public final class TLSListener: Sendable {
   public typealias Handler = @Sendable (TLSConnection) -> Void
   /// Hears of connections that came to nothing: remote address and reason.
   public typealias RefusalLog = @Sendable (_ remote: String, _ error: ReplError) -> Void
+  /// Tells the other end, in its protocol, why it is not served.
+  public typealias Refusal = @Sendable (TLSConnection, ReplError) -> Void
 
   private enum Entry: Sendable {
     /// Nothing is known of the other end but the address it comes from.
-    case handshake(CancelSignal, host: String)
+    case handshake(CancelSignal)
     case connection(TLSConnection)
 
     func cancel() {
       switch self {
-      case .handshake(let signal, _): signal.cancel()
+      case .handshake(let signal): signal.cancel()
       case .connection(let connection): connection.cancel()
       }
-    }
-
-    func isHandshake(from host: String) -> Bool {
-      if case .handshake(_, host) = self { true } else { false }
     }
   }
 
   private struct Live {
-    var nextKey = 0
+    var places: PlaceTable
     /// Connections and handshakes in progress.
     var entries: [Int: Entry] = [:]
     var stopped = false
+
+    mutating func finish(_ key: Int) -> Entry? {
+      places.leave(key)
+      return entries.removeValue(forKey: key)
+    }
   }
 
   /// Where it listens.
@@ -41,14 +44,12 @@ public final class TLSListener: Sendable {
   /// Nil once stopped: the port is free then.
   private let socket: Locked<Socket?>
   private let settings: TLSSettings
-  private let maxConnections: Int
-  /// Handshakes in progress from one address: a stranger who begins many and ends none leaves room for the others.
-  private let maxHandshakesPerHost: Int
   private let log: RefusalLog
+  private let refuse: Refusal
   private let handler: Handler
   private let pool: WorkerPool
   private let stopSignal = CancelSignal()
-  private let live = Locked(Live())
+  private let live: Locked<Live>
   private let acceptThread = Locked<WorkerThread?>(nil)
 
   /// Listens and starts accepting.
@@ -56,24 +57,24 @@ public final class TLSListener: Sendable {
   /// - Parameters:
   ///   - address: numeric; `::` stands for every IPv6 and IPv4 address, `0.0.0.0` for every IPv4 address.
   ///   - port: 0 for any free one; see ``boundPort``.
-  ///   - maxConnections: more are closed at once, before their handshake; so are handshakes from one address beyond
-  ///     half as many, or 4.
+  ///   - limits: a peer beyond them is told why and closed; of strangers the oldest go first.
   ///   - log: called on various threads; must not block.
+  ///   - refuse: called before a connection beyond the limits is closed, within two seconds.
   /// - Throws: `.invalid` for a bad address, `.refused` when the port is taken.
   public init(
-    address: String, port: UInt16, settings: TLSSettings, maxConnections: Int = 128,
-    log: @escaping RefusalLog = { _, _ in }, handler: @escaping Handler
+    address: String, port: UInt16, settings: TLSSettings, limits: ListenerLimits = ListenerLimits(),
+    log: @escaping RefusalLog = { _, _ in }, refuse: @escaping Refusal = { _, _ in }, handler: @escaping Handler
   ) throws(ReplError) {
     let wanted = try SocketAddress.numeric(host: address, port: port)
     let socket = try Self.listen(wanted)
     self.socket = Locked(socket)
     boundAddress = socket.localAddress ?? wanted
     self.settings = settings
-    self.maxConnections = max(1, maxConnections)
-    maxHandshakesPerHost = max(4, maxConnections / 2)
     self.log = log
+    self.refuse = refuse
     self.handler = handler
-    pool = WorkerPool(name: "tls-\(boundAddress.port)", threads: self.maxConnections, queued: self.maxConnections)
+    live = Locked(Live(places: PlaceTable(limits)))
+    pool = WorkerPool(name: "tls-\(boundAddress.port)", threads: limits.threads, queued: limits.handshakes + 1)
     // Problems with our own certificate are this node's fault and shown at start, not at the first peer.
     _ = try settings.context()
     let thread = try WorkerThread(name: "accept-\(boundAddress.port)") { [self] in acceptLoop(socket) }
@@ -98,7 +99,9 @@ public final class TLSListener: Sendable {
     }
     for entry in entries { entry.cancel() }
     pool.join()
-    live.withLock { $0.entries.removeAll() }
+    live.withLock { live in
+      for key in live.entries.keys { _ = live.finish(key) }
+    }
   }
 
   /// Cancels the connections that `condition` holds for, such as those of a peer that is trusted no more.
@@ -154,25 +157,29 @@ public final class TLSListener: Sendable {
     let address = accepted.remoteAddress
     let remote = address?.description ?? "unknown"
     let signal = CancelSignal()
-    let key: Int
-    do throws(ReplError) {
-      key = try register(signal, host: address?.host ?? "", remote: remote)
-    } catch {
-      return log(remote, error)
-    }
-    if !pool.submit({ [self] in serve(accepted, key: key, signal: signal, remote: remote) }) {
+    let introduced = Deadline.after(settings.options.introductionTimeout)
+    guard let key = register(signal, host: address?.host ?? "", remote: remote) else { return }
+    if !pool.submit({ [self] in serve(accepted, key: key, signal: signal, remote: remote, introduced: introduced) }) {
       finish(key)
       log(remote, ReplError(.transient, subject: "peer \(remote)", cause: "no thread is free"))
     }
   }
 
-  private func serve(_ accepted: Socket, key: Int, signal: CancelSignal, remote: String) {
+  private func serve(_ accepted: Socket, key: Int, signal: CancelSignal, remote: String, introduced: Deadline) {
     defer { finish(key) }
     do throws(ReplError) {
       let connection = try TLSConnection(
         socket: accepted, settings: settings, sessions: nil, cancelSignal: signal,
-        deadline: .after(settings.options.handshakeTimeout))
-      guard replace(key, .connection(connection)) else { return connection.cancel() }
+        deadline: min(introduced, .after(settings.options.handshakeTimeout)))
+      connection.setDeadline(introduced)
+      do throws(ReplError) {
+        try identify(key, connection)
+      } catch {
+        connection.setDeadline(.after(.seconds(2)))
+        refuse(connection, error)
+        connection.close(lingering: .seconds(1))
+        throw error
+      }
       handler(connection)
       connection.close()
     } catch {
@@ -180,28 +187,36 @@ public final class TLSListener: Sendable {
     }
   }
 
-  /// - Throws: `.refused` when there are too many, or the listener stops.
-  private func register(_ signal: CancelSignal, host: String, remote: String) throws(ReplError) -> Int {
-    let refusal: (String) -> ReplError = { ReplError(.refused, subject: "peer \(remote)", cause: $0) }
-    return try live.withLock { (live) throws(ReplError) in
+  /// A place for a handshake; nil once the listener stops.
+  private func register(_ signal: CancelSignal, host: String, remote: String) -> Int? {
+    let (key, evicted) = live.withLock { live -> (Int?, Entry?) in
+      guard !live.stopped else { return (nil, nil) }
+      let (key, evicted) = live.places.enter(from: host)
+      live.entries[key] = .handshake(signal)
+      return (key, evicted.flatMap { live.finish($0) })
+    }
+    evicted?.cancel()
+    return key
+  }
+
+  /// - Throws: `.refused` when there is no place for this one, or the listener stops.
+  private func identify(_ key: Int, _ connection: TLSConnection) throws(ReplError) {
+    let standing = connection.peerIdentity.map { PlaceTable.Standing.peer($0.clusterID) } ?? .anonymous
+    let refusal: (String) -> ReplError = {
+      ReplError(
+        .refused, subject: "peer \(connection.remoteAddress)", cause: $0, remedy: "close some, or try again later")
+    }
+    let evicted = try live.withLock { (live) throws(ReplError) -> Entry? in
       if live.stopped { throw refusal("the listener stops") }
-      guard live.entries.count < maxConnections else { throw refusal("\(maxConnections) connections are open") }
-      guard live.entries.values.count(where: { $0.isHandshake(from: host) }) < maxHandshakesPerHost else {
-        throw refusal("\(maxHandshakesPerHost) handshakes from this address are under way")
+      switch live.places.identify(key, as: standing) {
+      case .refused(let reason): throw refusal(reason)
+      case .stays(let evicting):
+        live.entries[key] = .connection(connection)
+        return evicting.flatMap { live.finish($0) }
       }
-      live.nextKey += 1
-      live.entries[live.nextKey] = .handshake(signal, host: host)
-      return live.nextKey
     }
+    evicted?.cancel()
   }
 
-  private func replace(_ key: Int, _ entry: Entry) -> Bool {
-    live.withLock { live in
-      guard !live.stopped else { return false }
-      live.entries[key] = entry
-      return true
-    }
-  }
-
-  private func finish(_ key: Int) { live.withLock { _ = $0.entries.removeValue(forKey: key) } }
+  private func finish(_ key: Int) { _ = live.withLock { $0.finish(key) } }
 }

@@ -12,6 +12,9 @@ public struct TLSOptions: Sendable {
   public var bufferSize = 256 << 10
   /// From the accepted or connected socket to the end of the handshake.
   public var handshakeTimeout: Duration = .seconds(10)
+  /// From the accepted socket until the other end has said what it wants and the server lifts the deadline
+  /// (``TLSConnection/setDeadline(_:)``): for all of it, however often a byte comes.
+  public var introductionTimeout: Duration = .seconds(15)
   /// How long sent bytes may stay unacknowledged or the peer take none (TCP_USER_TIMEOUT) before the connection is
   /// given up. Longer than a slow disk keeps a receiver from reading.
   public var stallTimeout: Duration = .seconds(120)

@@ -12,16 +12,16 @@ public struct PinnedAuthority: Hashable, Sendable {
     self.caDER = caDER
   }
 
-  /// Checks what a peer gave as its authority before it is kept: an authority's certificate, signed with its own key and
-  /// valid at `now`.
+  /// Checks what a peer gave as its authority before it is kept: an authority's certificate, signed with its own key.
+  /// When it was made does not matter: what is pinned is the key.
   ///
   /// - Parameter spkiHash: SHA-256 its public key must have; nil where nothing is known yet.
   /// - Throws: `.unauthenticated` with the reason.
   public static func checked(
-    clusterID: String, caDER: [UInt8], spkiHash: [UInt8]? = nil, now: Int64 = wallClock()
+    clusterID: String, caDER: [UInt8], spkiHash: [UInt8]? = nil
   ) throws(ReplError) -> PinnedAuthority {
     let subject = "authority of cluster \(clusterID)"
-    let check = PKI.verifySelfSigned(caDER, now: now)
+    let check = PKI.verifySelfSigned(caDER)
     guard check.verdict == CSS_PKI_TRUSTED else {
       throw ReplError(.unauthenticated, subject: subject, cause: check.cause)
     }
@@ -33,6 +33,21 @@ public struct PinnedAuthority: Hashable, Sendable {
       throw ReplError(.unauthenticated, subject: subject, cause: "has not the key the pairing token names")
     }
     return PinnedAuthority(clusterID: clusterID, caDER: caDER)
+  }
+
+  /// Whether another certificate is of the same authority: of the same key, whenever it was made.
+  public func hasKey(of certificate: [UInt8]) -> Bool {
+    if certificate == caDER { return true }
+    guard let own = try? PKI.spki(certificate: caDER), let other = try? PKI.spki(certificate: certificate) else {
+      return false
+    }
+    return own == other
+  }
+
+  /// Whether the authority's public key has this SHA-256, which is what a pairing token names.
+  public func hasKey(hash: [UInt8]) -> Bool {
+    guard let key = try? PKI.spki(certificate: caDER), let own = try? Crypto.sha256(key) else { return false }
+    return Crypto.equalConstantTime(own, hash)
   }
 }
 
