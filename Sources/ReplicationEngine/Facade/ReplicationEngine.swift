@@ -110,6 +110,7 @@ public final class ReplicationEngine: Sendable {
     runs.stop()
     upkeep.withLock { $0 }?.stop()
     documents.stop()
+    target.beginStop()
     server.stop()
     links.stop()
     runs.waitForEnd(seconds: 5)
@@ -121,7 +122,9 @@ public final class ReplicationEngine: Sendable {
 
   var pairService: PairService {
     PairService(configuration: configuration, database: database, trust: trust, links: links, clock: clock) {
-      [server] cluster in server.cutOff(cluster)
+      [server, target] cluster in
+      server.cutOff(cluster)
+      target.cutOff(cluster)
     }
   }
 }

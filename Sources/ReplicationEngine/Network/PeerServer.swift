@@ -90,6 +90,8 @@ struct ControlResponder: Sendable {
   func serve(_ connection: TLSConnection) {
     guard let peer = connection.peerIdentity else { return connection.cancel() }
     logger.info("control connection", metadata: ["peer": "\(peer)"])
+    service.presence.arrived(peer.clusterID)
+    defer { service.presence.left(peer.clusterID) }
     let conversation = Conversation()
     do throws(ReplError) {
       let channel = try FrameChannel(connection: connection) { (request) throws(ReplError) in
