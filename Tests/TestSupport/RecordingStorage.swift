@@ -142,6 +142,9 @@ final class RecordedFile: StorageFile {
     return try base.nextData(from: offset)
   }
 
+  func lockExclusively() throws(ReplError) { try base.lockExclusively() }
+  func requireNoWriter() throws(ReplError) { try base.requireNoWriter() }
+
   func close() throws(ReplError) {
     try pass(.close)
     try base.close()

@@ -107,7 +107,26 @@ final class SimulatedFile: StorageFile {
     return try locked { (_) throws(ReplError) in inode.nextData(from: offset) }
   }
 
-  func close() throws(ReplError) { try pass(.close) }
+  func lockExclusively() throws(ReplError) {
+    try locked { (_) throws(ReplError) in
+      guard inode.lockHolder == nil || inode.lockHolder === self || inode.lockHolder?.epoch != epoch else {
+        throw ReplError(.transient, subject: path, cause: "is being written by another session")
+      }
+      inode.lockHolder = self
+    }
+  }
+
+  func requireNoWriter() throws(ReplError) {
+    try locked { (_) throws(ReplError) in
+      guard let holder = inode.lockHolder, holder.epoch == epoch, holder !== self else { return }
+      throw ReplError(.refused, subject: path, cause: "is open for writing: it cannot be sealed")
+    }
+  }
+
+  func close() throws(ReplError) {
+    try pass(.close)
+    try? locked { (_) throws(ReplError) in if inode.lockHolder === self { inode.lockHolder = nil } }
+  }
 
   func checkEpoch(_ state: SimulatedDisk.State) throws(ReplError) {
     guard epoch == state.epoch else {

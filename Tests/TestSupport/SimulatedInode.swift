@@ -50,6 +50,8 @@ final class SimulatedInode: @unchecked Sendable {
   var lost: Set<UInt64> = []
   /// What a clone got, until it is synced for the first time.
   var unsyncedClone: Content?
+  /// The open file that has the exclusive lock.
+  weak var lockHolder: SimulatedFile?
   private var sortedIndexes: [UInt64]?
 
   /// Older states of a block that a crash may bring back.

@@ -27,6 +27,16 @@ struct GoldenVectorTests {
     }
   }
 
+  @Test func workUnderWayEncodesToItsVectorAndBack() throws {
+    let (flags, body) = NamedFrames.underWay.encode()
+    let frame = NamedFrames.frame(FrameType.sealSession.rawValue, flags, body)
+    #expect(frame == page["seal-session-under-way"])
+    #expect(try ControlReply(type: FrameType.sealSession.rawValue, body: body, flags: flags) == NamedFrames.underWay)
+    #expect(
+      reason { _ = try ControlReply(type: FrameType.hello.rawValue, body: body, flags: flags) } == .outOfOrder,
+      "what does not take long is never under way")
+  }
+
   @Test func refusalAndCloseEncodeToTheirVectors() throws {
     let refusal = ControlReply.refused(NamedFrames.refusal).encode()
     #expect(NamedFrames.frame(FrameType.beginSession.rawValue, refusal.flags, refusal.body) == page["refusal"])
@@ -117,7 +127,7 @@ struct GoldenVectorTests {
 
   @Test func everyVectorOfThePageIsChecked() throws {
     var names = Set(try NamedFrames.requests().keys).union(try NamedFrames.replies().keys)
-    names.formUnion(["refusal", "close", "seal", "pairing-token-id"])
+    names.formUnion(["refusal", "close", "seal", "seal-session-under-way", "pairing-token-id"])
     names.formUnion(["client", "server"].map { "pairing-transcript-\($0)" })
     names.formUnion(["pair-hello", "pair-hello-reply", "pair-proof", "pair-proof-reply"])
     names.formUnion(["zeros", "a", "a-at-1", "ab", "ba", "partial", "far"].map { "fingerprint-\($0)" })

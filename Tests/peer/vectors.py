@@ -117,7 +117,9 @@ def control_vectors():
                                                                                  9010, 1 << 20, []))
     yield "begin-reply-prepared", reply("beginSession", lambda w: wire.begin_reply(w, "prepared", FULL_SEAL, "", 9010,
                                                                                    1 << 20, []))
-    yield "start", request("startSession", lambda w: wire.start_session(w, SESSION, BASE, 1, DIGEST, 8192))
+    yield "begin-reply-proving", reply("beginSession", lambda w: wire.begin_reply(w, "proving", FULL_SEAL, "", 9010,
+                                                                                  1 << 20, []))
+    yield "start", request("startSession", lambda w: wire.start_session(w, SESSION, BASE, 1, DIGEST, 8192, 4096))
     yield "start-reply", reply("startSession", lambda w: w.u64(4096, "bytes durable"))
     yield "resume-extents", request("resumeExtents", lambda w: w.raw(SESSION, "session").u64(0, "from offset"))
     yield "resume-extents-reply", reply("resumeExtents", lambda w: w.list(
@@ -128,6 +130,9 @@ def control_vectors():
     yield "seal-session", request("sealSession", lambda w: (w.raw(SESSION, "session"), wire.write_seal(w, SEAL)))
     yield "seal-session-reply-prepared", reply("sealSession", lambda w: w.u8(1, "prepared"))
     yield "seal-session-reply-mismatch", reply("sealSession", mismatch)
+    yield "seal-session-under-way", wire.control_frame(
+        "sealSession", lambda w: w.u64(1 << 30, "bytes done").u64(1 << 32, "bytes in all"), REQUEST,
+        wire.REPLY | wire.UNDER_WAY)
     yield "commit-group", request("commitGroup", lambda w: w.raw(GROUP, "group"))
     yield "commit-group-reply", reply("commitGroup", lambda w: w.i64(TAKEN, "sealed at").list(
         [POINT], "points", lambda point: w.raw(point, "point")))

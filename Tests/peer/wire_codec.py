@@ -16,7 +16,7 @@ MAJOR = 2
 ALPN_CONTROL, ALPN_DATA, ALPN_PAIRING = "repl-ctl/1", "repl-data/1", "repl-pair/1"
 EXPORTER_LABEL = b"EXPERIMENTAL repl-agent pairing 1"
 
-REPLY, ERROR, OPTIONAL = 1, 2, 4
+REPLY, ERROR, OPTIONAL, UNDER_WAY = 1, 2, 4, 8
 TYPES = {
     "hello": 1, "heartbeat": 2, "inventory": 3, "beginSession": 4, "startSession": 5, "resumeExtents": 6,
     "segmentSums": 7, "sealSession": 8, "commitGroup": 9, "confirmGroup": 10, "abortSession": 11, "queryPoint": 12,
@@ -261,7 +261,7 @@ def control_frame(name, body, request_id, flags=0):
 
 def read_control_header(data):
     magic, kind, flags, reserved, length, request_id = struct.unpack("<HHHHII", data)
-    if magic != 0x5246 or reserved or flags & ~7 or length > 4 << 20:
+    if magic != 0x5246 or reserved or flags & ~15 or length > 4 << 20:
         raise WireFailure("malformed header")
     return kind, flags, length, request_id
 
@@ -306,7 +306,7 @@ def read_begin(r):
     return b
 
 
-OUTCOMES = {"base": 1, "compareWith": 2, "full": 3, "alreadySealed": 4, "prepared": 5}
+OUTCOMES = {"base": 1, "compareWith": 2, "full": 3, "alreadySealed": 4, "prepared": 5, "proving": 6}
 
 
 def begin_reply(w, outcome, value, address, port, max_chunk, tickets):
@@ -370,14 +370,14 @@ def document_reply(w, part=None):
         write_part(w, *part)
 
 
-def start_session(w, session, base, kind, digest, planned):
+def start_session(w, session, base, kind, digest, planned, data):
     w.raw(session, "session").optional(base, "base", lambda point: w.raw(point, "base point")).u8(kind, "kind")
-    w.sum(digest, "plan digest").u64(planned, "bytes planned")
+    w.sum(digest, "plan digest").u64(planned, "bytes planned").u64(data, "bytes of data")
 
 
 def read_start(r):
     return {"session": r.raw(16), "base": r.optional(lambda: r.raw(16)), "kind": r.u8(), "digest": r.sum(),
-            "planned": r.u64()}
+            "planned": r.u64(), "data": r.u64()}
 
 
 def write_sums(w, sums):

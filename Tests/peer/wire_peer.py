@@ -52,7 +52,13 @@ class Control:
         self.last = 0
 
     def ask(self, name, body):
-        """Sends a request and gives a reader of the reply's body."""
+        """Sends a request, again while the peer says that the work is under way, and gives a reader of the reply's body."""
+        while True:
+            flags, reader = self.ask_once(name, body)
+            if not flags & wire.UNDER_WAY:
+                return reader
+
+    def ask_once(self, name, body):
         self.last += 1
         self.connection.sendall(wire.control_frame(name, body, self.last).bytes)
         kind, flags, length, request_id = wire.read_control_header(receive(self.connection, 16))
@@ -63,7 +69,7 @@ class Control:
             raise wire.WireFailure(f"{name} is refused: {wire.read_error(reader)}")
         if (kind, request_id) != (wire.TYPES[name], self.last) or not flags & wire.REPLY:
             raise wire.WireFailure("a reply to something else")
-        return reader
+        return flags, reader
 
     def close(self):
         self.connection.close()
@@ -154,7 +160,7 @@ class Source:
             raise wire.WireFailure(f"{reply['outcome']} is the answer to a full session")
         control.ask("startSession", lambda w: wire.start_session(
             w, self.ids["session"], None, wire.KINDS["full"], int.from_bytes(secrets.token_bytes(16), "big"),
-            self.size))
+            self.size, self.size))
         self.ship(reply)
         self.seal(control)
         control.close()

@@ -5,8 +5,9 @@ struct PointFinisher {
   let paths: PointPaths
   let storage: any Storage
 
-  /// Makes the files immutable and durable and returns the image's stamp, taken last. No descriptor of the image may be
-  /// open for writing.
+  /// Makes the files immutable and durable and returns the image's stamp, taken last.
+  ///
+  /// - Throws: `refused` while any descriptor of the image is open for writing: it would write on into the point.
   func freeze() throws(ReplError) -> ImageStamp {
     try synchronize(paths.segments)
     try storage.setImmutable(paths.segments, true)
@@ -14,6 +15,7 @@ struct PointFinisher {
     // The stamp has the time of the change of mode and flags in it: that must be durable before it is written down.
     let image = try storage.open(paths.image, .read)
     do throws(ReplError) {
+      try image.requireNoWriter()
       try image.synchronize()
       let stamp = ImageStamp(try image.stamp())
       try image.close()

@@ -23,6 +23,11 @@ extension PointStore {
     return records
   }
 
+  /// Every volume of which something is staged, whole or not.
+  public func stagedSources() throws(ReplError) -> [SourceVolume] {
+    try storage.listIfPresent(layout.staging).compactMap(SourceVolume.init(directoryName:))
+  }
+
   /// Makes the prepared staging area of a volume a point: one rename, durable on return. Calling it again, after a
   /// crash too, ends in the same.
   @discardableResult

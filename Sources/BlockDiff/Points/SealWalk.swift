@@ -47,7 +47,9 @@ struct SealWalk {
 
   private mutating func add(_ extent: Extent) throws(ReplError) {
     var position = extent.offset
-    while position < extent.end {
+    while let data = try nextData(from: position), data < extent.end {
+      try pace(0)
+      position = max(position, data / blockSize * blockSize)
       let index = position / segmentSize
       let piece = Extent(from: position, to: min(extent.end, (index + 1) * segmentSize))
       if index != segment { try finishSegment() }
@@ -56,6 +58,13 @@ struct SealWalk {
       change -= try base.reader.sum(piece, pace: pace)
       position = piece.end
     }
+  }
+
+  /// Where the old or the new image has data next: what is a hole in both sums to zero, however long it is.
+  private mutating func nextData(from position: UInt64) throws(ReplError) -> UInt64? {
+    let (new, old) = (try image.nextDataOffset(from: position), try base.reader.nextDataOffset(from: position))
+    guard let new, let old else { return new ?? old }
+    return min(new, old)
   }
 
   private mutating func finishSegment() throws(ReplError) {

@@ -36,6 +36,9 @@ private struct StagingMaker {
   func resume() throws(ReplError) -> StagingArea? {
     guard try StagingHeader.read(paths.header, in: storage) == .staging(identity) else { return nil }
     do throws(ReplError) {
+      // Before anything is touched: whoever writes here has the lock.
+      let claim = try storage.open(paths.image, .read)
+      try claim.lockExclusively()
       // A crash on the way to the seal may have left files immutable, or a seal of which nobody was told.
       try storage.removeTree(paths.seal)
       try storage.removeTree(paths.segments)
@@ -43,11 +46,12 @@ private struct StagingMaker {
       let ledger = try Ledger.open(
         paths.ledger, binding: identity.digest, volumeSize: identity.size, in: storage)
       let image = try storage.open(paths.image, .readWrite)
+      try claim.close()
       guard try image.size() == identity.size else {
         try image.close()
         return nil
       }
-      return area(image, ledger, .resumed)
+      return try area(image, ledger, .resumed)
     } catch {
       // One whose files cannot be read is made anew.
       guard [.damaged, .notFound, .refused, .io].contains(error.kind) else { throw error }
@@ -65,7 +69,7 @@ private struct StagingMaker {
       // Last, because it vouches for the rest; syncs the directory too.
       try StagingHeader.staging(identity).write(to: paths.header, in: storage)
       try storage.synchronizeDirectory(store.layout.staging)
-      return area(image, ledger, origin)
+      return try area(image, ledger, origin)
     } catch {
       try? store.discard(paths.directory)
       throw error
@@ -93,10 +97,12 @@ private struct StagingMaker {
     return (image, .clone)
   }
 
+  /// - Throws: `transient` while another area of this process or of another one has the image open.
   private func area(
     _ image: any StorageFile, _ ledger: Ledger, _ origin: StagingArea.Origin
-  ) -> StagingArea {
-    StagingArea(
+  ) throws(ReplError) -> StagingArea {
+    try image.lockExclusively()
+    return StagingArea(
       identity: identity, source: source, origin: origin, store: store, image: image, ledger: ledger, clock: clock)
   }
 }

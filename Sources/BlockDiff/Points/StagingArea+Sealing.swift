@@ -29,14 +29,18 @@ extension StagingArea {
   /// Proves the area equal to the source's snapshot and makes it ready to become a point, or says that it differs.
   ///
   /// `proof: delta` reads the touched blocks in base and area; `proof: full` reads every allocated block of the area.
-  /// Sealing what is sealed answers the same again. Touches no point.
+  /// Sealing what is sealed answers the same again. Touches no point. Shuts writers out first; after a mismatch new ones
+  /// may write.
+  ///
+  /// - Throws: `noSpace` where room was missing for what the proof itself writes: what was staged stays, to be
+  ///   sealed again if the area is still open, else to be opened again.
   public func seal(_ request: SealRequest, pace: @escaping Pace = { (_) in }) throws(ReplError) -> SealOutcome {
     if let prepared {
       guard prepared.seal == request.seal else { throw refusal("is sealed already, with another seal") }
       return .prepared(prepared)
     }
     try check(request.seal)
-    try checkQuiet()
+    try shutOut()
     try recordProgress()
     try step { () throws(ReplError) in try image.synchronize() }
     let base = try identity.base.map { (id) throws(ReplError) in
@@ -48,8 +52,11 @@ extension StagingArea {
         remedy: "the source begins again with a full copy")
     }
     let actual = try recompute(request, base, pace)
-    guard actual == request.seal.sum else { return .mismatch(actual: actual) }
-    let record = try step { () throws(ReplError) in try prepare(request, base) }
+    guard actual == request.seal.sum else {
+      letIn()
+      return .mismatch(actual: actual)
+    }
+    let record = try repeatableStep { () throws(ReplError) in try prepare(request, base) }
     setPrepared(record)
     return .prepared(record)
   }
@@ -79,9 +86,9 @@ extension StagingArea {
     _ request: SealRequest, _ base: RecoveryPoint?, _ pace: @escaping Pace
   ) throws(ReplError) -> BlockSum {
     // From the base's table each time: an earlier try that found a mismatch leaves nothing behind.
-    try step { () throws(ReplError) in try store.storage.removeFile(paths.segments) }
+    try repeatableStep { () throws(ReplError) in try store.storage.removeFile(paths.segments) }
     if let base, request.seal.proof == .delta { return try walkChanges(request.key, base, pace) }
-    let table = try step { () throws(ReplError) in
+    let table = try repeatableStep { () throws(ReplError) in
       try SegmentTable.create(
         paths.segments, volumeSize: identity.size, keyID: request.key.id, in: store.storage)
     }
@@ -89,7 +96,7 @@ extension StagingArea {
     let sum = try FingerprintScan.sum(
       of: image, size: identity.size, key: request.key, readsMedium: true, pace: pace
     ) { (index, sum) throws(ReplError) in try editor.set(segment: index, sum) }
-    try step { () throws(ReplError) in
+    try repeatableStep { () throws(ReplError) in
       try editor.flush()
       try table.close()
     }
@@ -104,7 +111,7 @@ extension StagingArea {
       try SegmentTable.open(base.paths.segments, in: storage)
     }
     defer { try? sealedTable.close() }
-    let table = try step { () throws(ReplError) in
+    let table = try repeatableStep { () throws(ReplError) in
       try SegmentTable.clone(sealedTable, to: paths.segments, volumeSize: identity.size, in: storage)
     }
     let sealed = WitnessedFile(
@@ -119,7 +126,7 @@ extension StagingArea {
       image: FingerprintReader(image, size: identity.size, key: key, buffer: buffer, readsMedium: true), table: table,
       pace: pace)
     let sum = try walk.run(durableExtents())
-    try step { () throws(ReplError) in try table.close() }
+    try repeatableStep { () throws(ReplError) in try table.close() }
     return sum
   }
 
@@ -127,6 +134,7 @@ extension StagingArea {
   private func prepare(_ request: SealRequest, _ base: RecoveryPoint?) throws(ReplError) -> PointRecord {
     let storage = store.storage
     try image.close()
+    setClosed()
     let finisher = PointFinisher(paths: paths, storage: storage)
     let stamp = try finisher.freeze()
     let isFull = request.seal.proof == .full

@@ -4,9 +4,11 @@ import Synchronization
 /// Where the next point of a volume grows: a clone of the base into which chunks are written, and the ledger of what is
 /// durable of them.
 ///
-/// ``write(_:at:)`` and ``writeZeros(_:)`` may be called from many threads at once; everything else from one thread
-/// while no write is in flight. After any error from writing or syncing the whole area is discarded, its descriptor is
-/// never synced again, and every later call throws that error: open a new one.
+/// Any thread may write; everything else is called from one thread at a time. Writers are fenced: ``fence()``,
+/// ``seal(_:)``, ``close()`` and ``discard()`` let nobody in any more and wait until those inside have left, so that no
+/// write begins or ends after them. A write that found no room leaves the area as it was. After any other error from
+/// writing or syncing the whole area is discarded, its descriptor is never synced again, and every later call throws
+/// that error: open a new one.
 public final class StagingArea: Sendable {
   /// How the area came about, for the status.
   public enum Origin: Sendable {
@@ -26,6 +28,8 @@ public final class StagingArea: Sendable {
   public static let unrecordedTime: UInt64 = 1_000_000_000
   /// Most extents that may wait for their record.
   static let unrecordedExtents = 16384
+  /// Longest wait for writes in flight when writers are shut out.
+  public static let drainTime = Duration.seconds(30)
 
   public let identity: StagingIdentity
   public let source: SourceVolume
@@ -37,12 +41,12 @@ public final class StagingArea: Sendable {
   let image: any StorageFile
   private let clock: ElapsedClock
   private let state: Mutex<State>
+  private let gate = WriterGate()
   /// Held while progress is recorded: one record at a time.
   private let ledger: Mutex<Ledger>
 
   private struct State {
     var pending = Pending()
-    var writesInFlight = 0
     var failure: ReplError?
     var isClosed = false
     var prepared: PointRecord?
@@ -73,6 +77,9 @@ public final class StagingArea: Sendable {
   /// The error that made the area useless, if there was one.
   public var failure: ReplError? { state.withLock { $0.failure } }
 
+  /// Whether the files are open: not after ``close()``, ``discard()``, or a seal that came to its last step.
+  public var isOpen: Bool { state.withLock { !$0.isClosed } }
+
   /// The record of the sealed area, once ``seal(_:)`` said so: nothing can be written any more.
   public var prepared: PointRecord? { state.withLock { $0.prepared } }
 
@@ -80,14 +87,32 @@ public final class StagingArea: Sendable {
   public var unrecordedBytes: UInt64 { state.withLock { $0.pending.bytes } }
 
   /// Writes bytes of the snapshot; records progress when that is due.
-  public func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(ReplError) {
+  ///
+  /// - Parameter generation: of a ``StagingWriter``; nil for the area's owner.
+  public func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64, as generation: UInt64? = nil) throws(ReplError)
+  {
     let extent = Extent(offset: offset, length: UInt64(bytes.count))
-    try change(extent, cost: extent.length) { () throws(ReplError) in try image.write(bytes, at: offset) }
+    try change(extent, cost: extent.length, generation) { () throws(ReplError) in
+      try image.write(bytes, at: offset)
+    }
+  }
+
+  /// The right to write that ends when writers are shut out next.
+  public func makeWriter() -> StagingWriter { StagingWriter(area: self, generation: gate.generation) }
+
+  /// Shuts out every writer made so far and waits for its writes; those made afterwards may write.
+  ///
+  /// - Throws: `transient` when a write does not end within `limit`: then nobody may write until a call succeeds.
+  public func fence(within limit: Duration = drainTime) throws(ReplError) {
+    try shutOut(within: limit)
+    gate.open()
   }
 
   /// Makes a range zeros, which cost no space.
-  public func writeZeros(_ extent: Extent) throws(ReplError) {
-    try change(extent, cost: min(extent.length, blockSize)) { () throws(ReplError) in try image.punchHole(extent) }
+  public func writeZeros(_ extent: Extent, as generation: UInt64? = nil) throws(ReplError) {
+    try change(extent, cost: min(extent.length, blockSize), generation) { () throws(ReplError) in
+      try image.punchHole(extent)
+    }
   }
 
   /// Records progress if the limits on unrecorded bytes or time ask for it: for a timer, when no more chunks come.
@@ -113,7 +138,8 @@ public final class StagingArea: Sendable {
 
   /// Lets go of the files and keeps the area for a later session.
   public func close() throws(ReplError) {
-    guard shut() else { return }
+    try shutOut()
+    guard markClosed() else { return }
     do throws(ReplError) {
       try image.close()
       try ledger.withLock { (ledger) throws(ReplError) in try ledger.close() }
@@ -122,7 +148,9 @@ public final class StagingArea: Sendable {
 
   /// Deletes the area. Nothing is synced.
   public func discard() throws(ReplError) {
-    if shut() { try? image.close() }
+    let isQuiet = gate.shut(drainedWithin: Self.drainTime)
+    // What a write in flight changes then has no name any more; its descriptor closes with the last of its users.
+    if markClosed(), isQuiet { try? image.close() }
     try store.discard(paths.directory)
   }
 
@@ -134,12 +162,26 @@ public final class StagingArea: Sendable {
     do throws(ReplError) { return try body() } catch { throw fail(error) }
   }
 
-  /// Refuses unless nothing is being written.
-  func checkQuiet() throws(ReplError) {
-    guard state.withLock({ $0.writesInFlight }) == 0 else {
-      throw ReplError(.bug, subject: paths.directory, cause: "is sealed while chunks are being written")
+  /// As ``step(_:)`` for what can be made anew: want of room leaves the area as it was.
+  func repeatableStep<Value>(_ body: () throws(ReplError) -> Value) throws(ReplError) -> Value {
+    try checkUsable()
+    do throws(ReplError) { return try body() } catch { throw error.kind == .noSpace ? error : fail(error) }
+  }
+
+  /// Lets nobody write any more, and returns when nobody does.
+  func shutOut(within limit: Duration = drainTime) throws(ReplError) {
+    guard gate.shut(drainedWithin: limit) else {
+      throw ReplError(
+        .transient, subject: paths.directory, cause: "a write of an earlier session has not ended",
+        remedy: "look whether the pool's file system answers")
     }
   }
+
+  /// After a mismatch: what differs is written once more.
+  func letIn() { gate.open() }
+
+  /// The image's descriptor is closed and the area is not sealed: its files stay for a session that resumes.
+  func setClosed() { _ = markClosed() }
 
   func setPrepared(_ record: PointRecord) {
     state.withLock {
@@ -164,7 +206,7 @@ public final class StagingArea: Sendable {
   }
 
   private func change(
-    _ extent: Extent, cost: UInt64, _ body: () throws(ReplError) -> Void
+    _ extent: Extent, cost: UInt64, _ generation: UInt64?, _ body: () throws(ReplError) -> Void
   ) throws(ReplError) {
     guard !extent.isEmpty else { return }
     guard extent.length <= identity.size, extent.offset <= identity.size - extent.length else {
@@ -172,16 +214,17 @@ public final class StagingArea: Sendable {
         .invalid, subject: "\(source)",
         cause: "a chunk at \(extent) lies beyond the end of the volume at \(identity.size) bytes")
     }
-    try checkUsable(entering: true)
+    try enter(generation)
+    defer { gate.leave() }
+    try checkUsable()
     do throws(ReplError) {
       try body()
     } catch {
-      state.withLock { $0.writesInFlight -= 1 }
-      throw fail(error)
+      // Of a write without room nothing is claimed: it comes again, to the same place.
+      throw error.kind == .noSpace ? error : fail(error)
     }
     let now = clock.now()
     state.withLock { state in
-      state.writesInFlight -= 1
       if state.pending.extents.isEmpty { state.pending.since = now }
       // Only now: what is listed here has been written, so that the next fdatasync covers it.
       state.pending.extents.insert(extent)
@@ -199,19 +242,38 @@ public final class StagingArea: Sendable {
       return state.pending.extents
     }
     guard !batch.isEmpty else { return }
+    var isSynced = false
     do throws(ReplError) {
       try image.synchronizeData()
+      isSynced = true
       try ledger.append(batch)
-    } catch { throw fail(error) }
+    } catch {
+      guard isSynced, error.kind == .noSpace else { throw fail(error) }
+      // The chunks are durable; what lacks is room to say so.
+      state.withLock { state in
+        for extent in batch.extents {
+          state.pending.extents.insert(extent)
+          state.pending.bytes += extent.length
+        }
+      }
+      throw error
+    }
   }
 
-  private func checkUsable(entering: Bool = false) throws(ReplError) {
+  private func enter(_ generation: UInt64?) throws(ReplError) {
+    guard !gate.enter(generation) else { return }
+    // Its owner has sealed or closed it.
+    if generation == nil { try checkUsable() }
+    throw ReplError(
+      .transient, subject: "\(source)", cause: "the session that wrote here is over", remedy: "begin it again")
+  }
+
+  private func checkUsable() throws(ReplError) {
     let refusal: ReplError? = state.withLock { state in
       if let failure = state.failure { return failure }
       guard !state.isClosed else {
         return ReplError(.bug, subject: paths.directory, cause: "is used after it was closed or sealed")
       }
-      if entering { state.writesInFlight += 1 }
       return nil
     }
     if let refusal { throw refusal }
@@ -227,11 +289,27 @@ public final class StagingArea: Sendable {
     return error
   }
 
-  /// Whether the files were open until now and nobody uses them.
-  private func shut() -> Bool {
+  /// Whether the files were open until now.
+  private func markClosed() -> Bool {
     state.withLock { state in
       defer { state.isClosed = true }
-      return !state.isClosed && state.writesInFlight == 0
+      return !state.isClosed
     }
   }
+}
+
+/// What one data stream writes into a staging area with, until writers are shut out. Any thread may call.
+public struct StagingWriter: Sendable {
+  let area: StagingArea
+  let generation: UInt64
+
+  /// Writes bytes of the snapshot; records progress when that is due.
+  ///
+  /// - Throws: `transient` once writers were shut out; nothing was written then.
+  public func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(ReplError) {
+    try area.write(bytes, at: offset, as: generation)
+  }
+
+  /// Makes a range zeros, which cost no space.
+  public func writeZeros(_ extent: Extent) throws(ReplError) { try area.writeZeros(extent, as: generation) }
 }

@@ -125,6 +125,46 @@ public final class LinuxFile: StorageFile, CloneMeasuring {
     return Extent(from: UInt64(data), to: min(UInt64(end), size))
   }
 
+  public func lockExclusively() throws(ReplError) {
+    // A child process that has not called exec yet may still hold the lock of a descriptor that is closed here.
+    let isTaken = try Self.persist { () throws(ReplError) in
+      if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+      let code = errno
+      guard code == EWOULDBLOCK || code == EINTR else { throw SystemCallError.make(code, .init("lock", path)) }
+      return false
+    }
+    guard !isTaken else { return }
+    throw ReplError(
+      .transient, subject: path, cause: "is being written by another session", remedy: "try again when it has ended")
+  }
+
+  public func requireNoWriter() throws(ReplError) {
+    // A read lease is granted only while nobody has the file open for writing.
+    let isGranted = try Self.persist { () throws(ReplError) in
+      let status = css_take_read_lease(descriptor)
+      if status == 0 { return true }
+      guard status == -EAGAIN || status == -EINTR else {
+        throw SystemCallError.make(-status, .init("look for writers of", path))
+      }
+      return false
+    }
+    guard isGranted else {
+      throw ReplError(
+        .refused, subject: path, cause: "is open for writing: it cannot be sealed",
+        remedy: "find the process with fuser, and end it")
+    }
+    _ = css_release_lease(descriptor)
+  }
+
+  /// Tries for up to a second.
+  private static func persist(_ body: () throws(ReplError) -> Bool) throws(ReplError) -> Bool {
+    for _ in 0..<50 {
+      if try body() { return true }
+      usleep(20_000)
+    }
+    return false
+  }
+
   public func close() throws(ReplError) {
     guard isOpen.exchange(false, ordering: .acquiringAndReleasing) else { return }
     // Not retried when interrupted: the descriptor is gone either way.

@@ -78,6 +78,8 @@ public final class WitnessedFile: StorageFile {
   }
 
   public func dropCache(_ extent: Extent) { base.dropCache(extent) }
+  public func lockExclusively() throws(ReplError) { try base.lockExclusively() }
+  public func requireNoWriter() throws(ReplError) { try base.requireNoWriter() }
   public func close() throws(ReplError) { try base.close() }
 
   public func write(_ buffer: UnsafeRawBufferPointer, at offset: UInt64) throws(ReplError) {

@@ -92,6 +92,10 @@ public protocol StorageFile: AnyObject, Sendable {
   func extentMap(from offset: UInt64, limit: Int, sync: Bool) throws(ReplError) -> [MappedExtent]
   /// The next range that holds data at or after `offset` (SEEK_DATA, SEEK_HOLE), or nil when only holes follow.
   func nextData(from offset: UInt64) throws(ReplError) -> Extent?
+  /// Takes the one exclusive lock of the file, held until it is closed; `transient` while another descriptor has it.
+  func lockExclusively() throws(ReplError)
+  /// Throws `refused` while the file is open for writing anywhere. For files opened to read.
+  func requireNoWriter() throws(ReplError)
   func close() throws(ReplError)
 }
 

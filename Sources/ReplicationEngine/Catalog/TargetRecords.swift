@@ -68,6 +68,20 @@ extension TargetVolumeRecord {
     try ScrubPass.delete(database, .target, volume: volume, cluster: cluster)
   }
 
+  /// Whether volumes that production writes lie in a pool: own ones, or promoted ones.
+  static func isLive(pool: String, _ database: Database) throws -> Bool {
+    try Bool.fetchOne(
+      database,
+      sql:
+        "SELECT EXISTS (SELECT 1 FROM volume WHERE pool = ?) OR EXISTS (SELECT 1 FROM targetVolume WHERE pool = ? AND role = ?)",
+      arguments: [pool, pool, VolumeRole.promoted.rawValue]) ?? true
+  }
+
+  /// Volumes held for a peer.
+  static func count(_ database: Database, cluster: String) throws -> Int {
+    try Int.fetchOne(database, sql: "SELECT COUNT(*) FROM targetVolume WHERE cluster = ?", arguments: [cluster]) ?? 0
+  }
+
   static func find(_ database: Database, cluster: String, volume: VolumeID) throws -> TargetVolumeRecord? {
     try Row.fetchOne(
       database, sql: "SELECT * FROM targetVolume WHERE cluster = ? AND volume = ?", arguments: [cluster, volume]
@@ -123,10 +137,14 @@ extension CatalogPoint {
   }
 
   /// Newest first.
-  static func all(_ database: Database, cluster: String, volume: VolumeID) throws -> [CatalogPoint] {
+  ///
+  /// - Parameter limit: newest that are read; nil for all.
+  static func all(
+    _ database: Database, cluster: String, volume: VolumeID, limit: Int? = nil
+  ) throws -> [CatalogPoint] {
     try Row.fetchAll(
-      database, sql: "SELECT * FROM point WHERE cluster = ? AND volume = ? ORDER BY generation DESC",
-      arguments: [cluster, volume]
+      database, sql: "SELECT * FROM point WHERE cluster = ? AND volume = ? ORDER BY generation DESC LIMIT ?",
+      arguments: [cluster, volume, limit ?? -1]
     ).map(CatalogPoint.init(row:))
   }
 
@@ -156,6 +174,33 @@ extension CatalogPoint {
     try database.execute(
       sql: "UPDATE point SET state = ? WHERE cluster = ? AND volume = ? AND point = ?",
       arguments: [state.name, source.cluster, source.volume, point])
+  }
+
+  static func newestSealed(_ database: Database, cluster: String, volume: VolumeID) throws -> CatalogPoint? {
+    try Row.fetchOne(
+      database,
+      sql: "SELECT * FROM point WHERE cluster = ? AND volume = ? AND state = ? ORDER BY generation DESC LIMIT 1",
+      arguments: [cluster, volume, PointState.sealed.name]
+    ).map(CatalogPoint.init(row:))
+  }
+
+  /// How many points of a volume are in a state.
+  static func count(
+    _ database: Database, _ state: PointState, cluster: String, volume: VolumeID
+  ) throws -> Int {
+    try Int.fetchOne(
+      database, sql: "SELECT COUNT(*) FROM point WHERE cluster = ? AND volume = ? AND state = ?",
+      arguments: [cluster, volume, state.name]) ?? 0
+  }
+
+  /// Points newer than the newest one that the source has confirmed.
+  static func unconfirmed(_ database: Database, cluster: String, volume: VolumeID) throws -> Int {
+    try Int.fetchOne(
+      database,
+      sql: """
+        SELECT COUNT(*) FROM point WHERE cluster = ? AND volume = ? AND generation > COALESCE((SELECT MAX(generation)
+          FROM point WHERE cluster = ? AND volume = ? AND confirmed), -1)
+        """, arguments: [cluster, volume, cluster, volume]) ?? 0
   }
 
   /// Notes that the source has recorded the seal; returns the volume, nil for an unknown point.

@@ -182,7 +182,7 @@ struct PointCatalog {
     let own = try sourceSide(twin, seal, quick)
     let link = try engine.links.link(to: twin.peer)
     let request = VerifyPoint(volume: twin.volume, point: twin.point, quick: quick)
-    let reply = try link.ask(.verifyPoint(request), timeout: RequestTimeout.long) {
+    let reply = try link.ask(.verifyPoint(request)) {
       if case .verifyPoint(let reply) = $0 { reply } else { nil }
     }
     var other = targetSide(reply, cluster: twin.peer)

@@ -114,6 +114,7 @@ public final class ReplicationEngine: Sendable {
     runs.stop()
     upkeep.withLock { $0 }?.stop()
     documents.stop()
+    target.beginStop()
     server.stop()
     links.stop()
     runs.waitForEnd(seconds: 5)

@@ -54,11 +54,16 @@ extension ReplicationEngine {
   }
 
   func report(_ volume: TargetVolumeRecord) throws(ReplError) -> VolumeReport {
-    let points = try database.read { try CatalogPoint.all($0, cluster: volume.cluster, volume: volume.volume) }
     let source = try SourceVolume(cluster: volume.cluster, volume: volume.volume)
     let promotion = try database.read { try PromotionRecord.find($0, source) }
-    if let promotion, promotion.mark.isLive { return promoted(volume, promotion, points) }
-    let newest = points.first { $0.state == .sealed }
+    if let promotion, promotion.mark.isLive { return try promoted(volume, promotion) }
+    // However many points there are, one is decoded.
+    let (newest, suspects) = try database.read { database in
+      (
+        try CatalogPoint.newestSealed(database, cluster: volume.cluster, volume: volume.volume),
+        try CatalogPoint.count(database, .suspect, cluster: volume.cluster, volume: volume.volume)
+      )
+    }
     // One that is only intended to be promoted has no live file yet, and may be promoted again.
     // The pool may be out of the configuration; then nothing can be promoted, and there is no path.
     let path = pools.layout(named: volume.pool)?.live(source, namespace: volume.namespace, name: volume.name) ?? ""
@@ -69,14 +74,16 @@ extension ReplicationEngine {
       sizeBytes: newest?.seal.size ?? 0, role: promotion == nil ? volume.role : .target, changeSource: "",
       changeSourceReason: "", pool: volume.pool,
       sourceCluster: volume.cluster,
-      lagSeconds: lag.seconds, lagReason: lag.reason,
-      suspectPoints: points.count { $0.state == .suspect })
+      lagSeconds: lag.seconds, lagReason: lag.reason, suspectPoints: suspects)
   }
 
   private func promoted(
-    _ volume: TargetVolumeRecord, _ promotion: PromotionRecord, _ points: [CatalogPoint]
-  ) -> VolumeReport {
-    let size = points.first { $0.point == promotion.mark.point }?.seal.size ?? 0
+    _ volume: TargetVolumeRecord, _ promotion: PromotionRecord
+  ) throws(ReplError) -> VolumeReport {
+    let point = try database.read {
+      try CatalogPoint.find($0, cluster: volume.cluster, volume: volume.volume, point: promotion.mark.point)
+    }
+    let size = point?.seal.size ?? 0
     return VolumeReport(
       id: volume.volume.description, namespace: volume.namespace, name: volume.name, path: promotion.mark.path,
       sizeBytes: size, role: volume.role, changeSource: "", changeSourceReason: "", pool: volume.pool,

@@ -99,7 +99,7 @@ struct DataStreamReceiver {
   /// A session that is not open and a ticket that is not good are the same to the peer: it begins again.
   private func open(_ session: SessionID, _ ticket: StreamTicket) throws(Failure) -> TargetStream {
     do throws(ReplError) {
-      return try service.attach(session: session, ticket: ticket, from: peer)
+      return try service.attach(session: session, ticket: ticket, from: peer) { [connection] in connection.cancel() }
     } catch {
       throw Failure(error, reason: error.kind == .protocolViolation ? .outOfOrder : .ticketRefused)
     }

@@ -102,11 +102,12 @@ final class PeerConnection: PeerLink {
   private func send(
     _ request: ControlRequest, over channel: FrameChannel, timeout: Double
   ) throws(ReplError) -> ControlReply {
+    let asked = clock.ticks()
     let (type, body) = request.encode()
     let reply = try channel.request(type: type, body: body, timeout: .seconds(timeout))
     do throws(WireError) {
       let decoded = try ControlReply(type: reply.type, body: reply.body, flags: reply.flags)
-      if case .refused(let error) = decoded { return .refused(error) }
+      if case .underWay = decoded { clock.sleep(seconds: max(0, asked + 1 - clock.ticks())) }
       return decoded
     } catch {
       throw error.asReplError(subject: "peer \(cluster)")

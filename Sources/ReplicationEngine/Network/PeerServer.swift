@@ -64,7 +64,7 @@ final class PeerServer: Sendable {
   func cutOff(_ cluster: String) {
     for listener in [control, data] { listener.cancelConnections { $0.peerIdentity?.clusterID == cluster } }
     dataSettings.invalidateTickets()
-    service.endSessions(of: cluster)
+    service.cutOff(cluster)
   }
 
   /// Tells what was left out of the log. Called about once a minute.
@@ -174,6 +174,8 @@ struct ControlResponder: Sendable {
   func serve(_ connection: TLSConnection) {
     guard let peer = connection.peerIdentity else { return connection.cancel() }
     logs.logger.info("control connection", metadata: ["peer": "\(peer)"])
+    service.presence.arrived(peer.clusterID)
+    defer { service.presence.left(peer.clusterID) }
     let host = connection.remoteAddress.host
     try? trust.database.write { try PeerRecord.noteAddress($0, peer.clusterID, host) }
     let conversation = Conversation(connection)

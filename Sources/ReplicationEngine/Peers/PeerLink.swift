@@ -8,7 +8,8 @@ public protocol PeerLink: Sendable {
   var cluster: String { get }
   /// Largest chunk both ends take, in bytes.
   var maxChunk: UInt32 { get }
-  /// Sends a request and waits for its reply. A refusal by the peer is thrown as the ``ReplError`` it sent.
+  /// Sends a request and waits for its reply. An answer that the work is under way comes not sooner than a second after
+  /// the request: it is asked for again at once.
   ///
   /// - Throws: `.transient` when the connection fails or `timeout` seconds pass.
   func request(_ request: ControlRequest, timeout: Double) throws(ReplError) -> ControlReply
@@ -30,9 +31,10 @@ public protocol ChunkLink: AnyObject, Sendable {
   func cancel()
 }
 
-/// Seconds a request may take: what only looks things up, and what reads or syncs whole files.
+/// How long a request is waited for.
 public enum RequestTimeout {
+  /// Seconds to an answer. What takes longer is answered with how far it is.
   public static let short: Double = 30
-  /// A seal re-reads what was shipped; a peer that is alive keeps answering heartbeats meanwhile.
-  public static let long: Double = 6 * 3600
+  /// Answers in a row that say the work is under way and has not moved, a second or more apart, before it is given up.
+  static let standingAnswers = 600
 }

@@ -256,7 +256,11 @@ final class GroupRun: Sendable {
     try context.database.write { database in
       for (task, outcome) in zip(tasks, outcomes) {
         try SnapshotRecord.setState(database, task.snapshot.point, .sealed, seal: outcome.seal)
-        try PairCount.increment(database, pair: self.record.request.pair.uid, volume: task.volume.id)
+        // A full copy that had no room and gave way to a delta stays due.
+        let isPostponed = task.kind == .full && task.fullCopy == .seventh && outcome.seal.proof == .delta
+        if !isPostponed {
+          try PairCount.increment(database, pair: self.record.request.pair.uid, volume: task.volume.id)
+        }
         try VolumeRecord.setFullReason(database, task.volume.id, nil)
       }
     }
@@ -275,7 +279,7 @@ final class GroupRun: Sendable {
   /// Sends the commit until its outcome is known: while it is not, both the new snapshot and the base stay.
   private func sendCommit(_ points: [PointID]) throws(ReplError) {
     let reply = try askPatiently(
-      .commitGroup(CommitGroup(group: record.group)), timeout: RequestTimeout.long, mayCancel: false
+      .commitGroup(CommitGroup(group: record.group)), mayCancel: false
     ) { if case .commitGroup(let reply) = $0 { reply } else { nil } }
     try PeerAnswers(peer: link.cluster).check(reply, points: points)
   }

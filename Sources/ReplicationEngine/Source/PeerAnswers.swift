@@ -15,7 +15,7 @@ struct PeerAnswers: Sendable {
       }
     case .compareWith(let point):
       guard request.kind != .full else { throw violation("wants to compare with \(point) where all is to be copied") }
-    case .full, .alreadySealed, .prepared: break
+    case .full, .alreadySealed, .prepared, .proving: break
     }
     guard reply.tickets.count <= max(1, Int(request.streams)) else {
       throw violation("granted \(reply.tickets.count) data streams, asked for were \(request.streams)")

@@ -166,7 +166,7 @@ struct PeerSums {
       let count = min(UInt64(SegmentSumsRequest.pageLimit), segmentCount - segment)
       let request = SegmentSumsRequest(
         volume: volume, point: point, firstSegment: segment, count: UInt32(clamping: count))
-      let reply = try link.ask(.segmentSums(request), timeout: RequestTimeout.long) {
+      let reply = try link.ask(.segmentSums(request)) {
         if case .segmentSums(let reply) = $0 { reply } else { nil }
       }
       page = Dictionary(reply.sums.map { ($0.segment, $0.sum) }, uniquingKeysWith: { first, _ in first })

@@ -41,6 +41,8 @@ final class SessionPlan {
 
   var digest: Fingerprint { summary.digest }
   var plannedBytes: UInt64 { summary.plannedBytes }
+  /// Those of them that are no zeros.
+  var dataBytes: UInt64 { summary.dataBytes }
 
   /// The base that the seal names: none where both sides read everything.
   var sealBase: PointID? { kind == .delta ? base : nil }

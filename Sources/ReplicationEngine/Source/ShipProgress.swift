@@ -11,6 +11,8 @@ final class ShipProgress: Sendable {
     var changed: UInt64 = 0
     /// Bytes on data streams that are finished.
     var wire: UInt64 = 0
+    /// Bytes that the target has read for the proof.
+    var proven: UInt64 = 0
   }
 
   /// Where the bytes of all sessions with the peer are counted; nil: nowhere.
@@ -41,11 +43,12 @@ final class ShipProgress: Sendable {
   /// The target has all of it: nothing of the plan is left to be worked off.
   func complete() { counts.withLock { $0.done = $0.planned } }
 
-  func add(done: UInt64 = 0, changed: UInt64 = 0, wire: UInt64 = 0) {
+  func add(done: UInt64 = 0, changed: UInt64 = 0, wire: UInt64 = 0, proven: UInt64 = 0) {
     counts.withLock {
       $0.done += done
       $0.changed += changed
       $0.wire += wire
+      $0.proven += proven
     }
     if changed > 0 { shipping?.changed.increment(by: Int64(clamping: changed)) }
     if wire > 0 { shipping?.wire.increment(by: Int64(clamping: wire)) }

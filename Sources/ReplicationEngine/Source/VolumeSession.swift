@@ -10,7 +10,7 @@ struct VolumeSession {
   let volume: VolumeRecord
   let snapshot: SnapshotRecord
   let session: SessionID
-  let kind: SessionKind
+  private var kind: SessionKind
   /// Why the whole volume is copied; empty when it is not.
   let fullReason: String
   let group: GroupID
@@ -38,7 +38,7 @@ struct VolumeSession {
   private var reading: BaseReading?
   /// The seal that was sent to be proven last, in this life of the run or one before; recorded before it was sent.
   private var sentSeal: Seal?
-  /// What was found to be lost of the twins.
+  /// Why the session does other than was foreseen: what is lost of the twins, or has no room.
   private var losses: [String] = []
 
   init(
@@ -75,7 +75,9 @@ struct VolumeSession {
         }
         // Each time there is one twin less to build on: this ends.
         if try giveUpBase() { continue }
-        guard isPassing(error), patience.mayTryAgain(done: progress.ship.snapshot.wire) else { throw error }
+        if postponesFull(error) { continue }
+        let counts = progress.ship.snapshot
+        guard isPassing(error), patience.mayTryAgain(done: counts.wire + counts.proven) else { throw error }
         progress.update { $0.reason = "waiting to try again: \(error)" }
         try pause(patience.nextPause())
       }
@@ -91,6 +93,14 @@ struct VolumeSession {
   private mutating func giveUpBase() throws(ReplError) -> Bool {
     guard let reading, let loss = try TwinCheck(context: context).giveUp(reading, of: volume) else { return false }
     losses.append(loss)
+    return true
+  }
+
+  /// A full copy that is only due by the count gives way to a delta where it has no room.
+  private mutating func postponesFull(_ error: ReplError) -> Bool {
+    guard error.kind == .noSpace, kind == .full, fullCopy == .seventh else { return false }
+    kind = .delta
+    losses.append("the full copy that is due has no room at \(link.cluster): \(error)")
     return true
   }
 
@@ -113,6 +123,7 @@ struct VolumeSession {
     reading = nil
     let reply = try begin()
     if let held = try heldAlready(reply) { return held }
+    if case .proving(let seal) = reply.outcome { return try attach(seal) }
     progress.enter(.plan)
     let image = try openImage()
     defer { if watch == nil { try? image.close() } }
@@ -125,6 +136,7 @@ struct VolumeSession {
       context.metrics.fullCopy(fullCopy)
     }
     let seal = try shipWhole(plan, image, reply)
+    // Before it is sent: a later life of the run knows what is being proven, and need not read everything again.
     try context.database.write { try SnapshotRecord.setSeal($0, snapshot.point, seal) }
     sentSeal = seal
     try record()
@@ -139,11 +151,33 @@ struct VolumeSession {
     switch reply.outcome {
     case .alreadySealed(let seal): outcome = .sealed(seal)
     case .prepared(let seal): outcome = .prepared(seal)
-    case .base, .compareWith, .full: return nil
+    case .base, .compareWith, .full, .proving: return nil
     }
     try PeerAnswers(peer: link.cluster).check(claimed: outcome.seal, sent: sentSeal, point: snapshot.point)
     progress.ship.complete()
     return outcome
+  }
+
+  /// The target proves what an earlier connection or life of the run has sent: its answer is waited for.
+  private func attach(_ seal: Seal) throws(ReplError) -> Outcome {
+    guard sentSeal == seal else {
+      _ = try? link.request(
+        .abortSession(AbortSession(session: session, discard: true)), timeout: RequestTimeout.short)
+      throw ReplError(
+        .transient, subject: volume.label, cause: "\(link.cluster) was proving a seal that is not known here",
+        remedy: "it is shipped again")
+    }
+    progress.enter(.seal)
+    switch try sealReply(seal) {
+    case .prepared:
+      progress.ship.complete()
+      return .prepared(seal)
+    case .mismatch(_, final: true): throw mismatch(seal)
+    case .mismatch(_, final: false):
+      throw ReplError(
+        .transient, subject: volume.label, cause: "the target's fingerprint of point \(seal.point) differs",
+        remedy: "it is shipped once more")
+    }
   }
 
   private mutating func begin() throws(ReplError) -> BeginReply {
@@ -214,7 +248,8 @@ struct VolumeSession {
       plan = try maker.delta(reading)
     case .compareWith(let point): plan = try maker.compare(point)
     case .full(let reason): plan = try maker.full(reason: fullReason.isEmpty ? reason : fullReason)
-    case .alreadySealed, .prepared: throw ReplError(.bug, subject: volume.label, cause: "nothing is left to plan")
+    case .alreadySealed, .prepared, .proving:
+      throw ReplError(.bug, subject: volume.label, cause: "nothing is left to plan")
     }
     progress.update {
       $0.changeSource = plan.changeSource
@@ -230,7 +265,7 @@ struct VolumeSession {
   ) throws(ReplError) -> Seal {
     let start = StartSession(
       session: session, base: plan.base, kind: plan.kind, planDigest: plan.digest,
-      plannedBytes: plan.plannedBytes)
+      plannedBytes: plan.plannedBytes, dataBytes: plan.dataBytes)
     let started = try link.ask(.startSession(start)) { if case .startSession(let reply) = $0 { reply } else { nil } }
     progress.enter(.ship)
     let durable = started.durableBytes > 0 ? ResumeStream(link: link, session: session, size: snapshot.size) : nil
@@ -314,9 +349,18 @@ struct VolumeSession {
   }
 
   private func sealReply(_ seal: Seal) throws(ReplError) -> SealReply {
-    try link.ask(.sealSession(SealSession(session: session, seal: seal)), timeout: RequestTimeout.long) {
-      if case .sealSession(let reply) = $0 { reply } else { nil }
-    }
+    var before: UInt64 = 0
+    return try link.ask(
+      .sealSession(SealSession(session: session, seal: seal)),
+      underWay: { (now) throws(ReplError) in
+        // It goes on without us; but a run that was cancelled waits for nothing.
+        if progress.ship.isCancelled {
+          throw ReplError(.cancelled, subject: volume.label, cause: "the run was cancelled")
+        }
+        if now.bytesDone > before { progress.ship.add(proven: now.bytesDone - before) }
+        before = max(before, now.bytesDone)
+      },
+      { if case .sealSession(let reply) = $0 { reply } else { nil } })
   }
 
   /// Tickets are single use: the streams of the second round need new ones, which a begin of the same session gives.
@@ -373,16 +417,33 @@ struct Patience {
 }
 
 extension PeerLink {
-  /// Sends a request and picks the reply it must have; another one is the peer's fault.
+  /// Sends a request and picks the reply it must have; another one is the peer's fault. While the peer says that the work
+  /// is under way it is asked again, without end as long as the work moves.
+  ///
+  /// - Parameter underWay: told how far the work is; may throw to stop waiting.
   func ask<Reply>(
-    _ request: ControlRequest, timeout: Double = RequestTimeout.short, _ pick: (ControlReply) -> Reply?
+    _ request: ControlRequest, timeout: Double = RequestTimeout.short,
+    underWay: (UnderWay) throws(ReplError) -> Void = { (_) throws(ReplError) in }, _ pick: (ControlReply) -> Reply?
   ) throws(ReplError) -> Reply {
-    let reply = try self.request(request, timeout: timeout)
-    if case .refused(let error) = reply { throw error }
-    guard let wanted = pick(reply) else {
-      throw ReplError(.protocolViolation, subject: "peer \(cluster)", cause: "answered with a reply of another type")
+    var moved: UInt64 = 0
+    var standing = 0
+    while true {
+      switch try self.request(request, timeout: timeout) {
+      case .refused(let error): throw error
+      case .underWay(let now):
+        standing = now.bytesDone > moved ? 0 : standing + 1
+        moved = max(moved, now.bytesDone)
+        guard standing < RequestTimeout.standingAnswers else {
+          throw ReplError(
+            .transient, subject: "peer \(cluster)", cause: "\(request.frameType) has not moved for a long time",
+            remedy: "look whether the peer's pools answer")
+        }
+        try underWay(now)
+      case let reply:
+        if let wanted = pick(reply) { return wanted }
+        throw ReplError(.protocolViolation, subject: "peer \(cluster)", cause: "answered with a reply of another type")
+      }
     }
-    return wanted
   }
 }
 

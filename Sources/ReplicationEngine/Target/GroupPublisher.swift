@@ -25,7 +25,6 @@ struct GroupPublisher: Sendable {
       }
       try CommittedGroup.insert(database, group, cluster: cluster, reply)
     }
-    prepareClones(prepared)
     return reply
   }
 
@@ -42,17 +41,6 @@ struct GroupPublisher: Sendable {
     else { return point }
     (point.state, point.doubt) = (.suspect, base.doubt)
     return point
-  }
-
-  /// The next staging areas are cloned now, off the critical path.
-  private func prepareClones(_ members: [PreparedRecord]) {
-    context.background { [context] in
-      for member in members {
-        guard let store = try? context.store(pool: member.pool), let source = try? member.source() else { continue }
-        guard let point = try? store.point(member.seal.point, of: source) else { continue }
-        try? store.prepareReadyClone(of: point)
-      }
-    }
   }
 
   private func requireWhole(_ group: GroupID, _ prepared: [PreparedRecord]) throws(ReplError) {

@@ -39,10 +39,10 @@ final class RepairSlot: Sendable {
   }
 
   /// Reads the image whole and puts it in the place of the damaged one if it adds up to the seal; returns whether.
-  func finish(key: FingerprintKey, now: Timestamp) throws(ReplError) -> Bool {
+  func finish(key: FingerprintKey, now: Timestamp, pace: @escaping Pace) throws(ReplError) -> Bool {
     guard let area = take() else { throw Self.ended(label) }
     defer { board.release(point) }
-    return try area.finish(key: key, now: now) == nil
+    return try area.finish(key: key, now: now, pace: pace) == nil
   }
 
   /// Throws away what was written; the damaged point stays. Does nothing while ``finish(key:now:)`` is at work.

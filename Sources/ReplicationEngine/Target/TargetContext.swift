@@ -1,5 +1,6 @@
 import BlockDiff
 import ReplModel
+import WireTransport
 
 /// What the target side works with. Everything that touches the world is in here, so that a simulation can replace it.
 struct TargetContext: Sendable {
@@ -20,6 +21,11 @@ struct TargetContext: Sendable {
   var clockSteps: ClockStepWatch
   var metrics = EngineMetrics.none
   var scrubPauses = ScrubPauses()
+  var budgets = TargetBudgets()
+  /// Runs long work of a peer on a thread of its own, or at once in a simulation.
+  var spawn: @Sendable (@escaping @Sendable () -> Void) throws(ReplError) -> Void = { (work) throws(ReplError) in
+    _ = try WorkerThread(name: "work", work)
+  }
 
   /// The points of a pool by its name; `notFound` when the configuration has no such pool any more.
   func store(pool name: String) throws(ReplError) -> PointStore {

@@ -1,6 +1,4 @@
 import BlockDiff
-import Foundation
-import GRDB
 import ReplModel
 import Synchronization
 import WireProtocol
@@ -8,15 +6,30 @@ import WireProtocol
 /// The target side: answers a peer's requests about the points this agent holds of its volumes.
 ///
 /// Owns the sessions in memory; points and prepared members are owned by the database, staging areas by the files.
-/// Any thread may call; one volume is worked on by one session at a time.
+/// Any thread may call. Whoever opens, closes, publishes or deletes files of a volume has its turn (``VolumeTurns``): of
+/// two begins of one volume the second meets the session of the first. What takes long runs at the ``WorkDesk``.
 final class TargetService: Sendable {
   let context: TargetContext
-  private let sessions = Mutex<[SourceVolume: TargetSession]>([:])
-  private let tickets = Mutex(StreamTicketBook())
-  private let commits = Mutex(())
+  let turns: VolumeTurns
+  let desk: WorkDesk
+  let rooms: RoomMaker
+  let presence: PeerPresence
+  let sessions: SessionTable
+  let commits = CommitCounts()
+  let tickets = Mutex(StreamTicketBook())
+  private let ticking = Mutex<Set<String>>([])
   private let promotions = Mutex(())
 
-  init(context: TargetContext) { self.context = context }
+  init(context: TargetContext) {
+    self.context = context
+    let sessions = SessionTable()
+    let turns = VolumeTurns(waiters: context.budgets.waitingForTurn)
+    self.sessions = sessions
+    self.turns = turns
+    desk = WorkDesk(budgets: context.budgets, clock: context.clock, spawn: context.spawn)
+    rooms = RoomMaker(context: context, turns: turns) { sessions[$0] != nil }
+    presence = PeerPresence(clock: context.clock)
+  }
 
   /// Answers a request; a failure is an answer too.
   ///
@@ -24,51 +37,62 @@ final class TargetService: Sendable {
   func handle(
     _ request: ControlRequest, from peer: String, agreement: StreamAgreement = StreamAgreement()
   ) -> ControlReply {
+    refusing { () throws(ReplError) in try answer(request, peer, agreement) }
+  }
+
+  /// A failure as the answer it is.
+  func refusing(_ body: () throws(ReplError) -> ControlReply) -> ControlReply {
     do throws(ReplError) {
-      return try answer(request, peer, agreement)
+      return try body()
     } catch {
       context.metrics.storageError(error)
       return .refused(error)
     }
   }
 
-  /// Finds the session a stream belongs to and takes its ticket.
-  ///
-  /// - Throws: `unauthenticated` for a ticket that is not good, `transient` for a session that is not open.
-  func attach(session: SessionID, ticket: StreamTicket, from peer: String) throws(ReplError) -> TargetStream {
-    let found = try find(session, peer)
-    let now = ticketTime
-    try tickets.withLock { (book) throws(ReplError) in
-      do throws(WireError) {
-        try book.redeem(ticket, for: found.grant, at: now)
-      } catch { throw error.asReplError(subject: found.label) }
-    }
-    return try found.attach()
-  }
-
   /// How many sessions of peers are open.
-  var openSessions: Int { sessions.withLock { $0.count } }
+  var openSessions: Int { sessions.all.count }
 
-  /// Called about once a second: makes durable what waits for it.
-  func tick() { for session in sessions.withLock({ Array($0.values) }) { session.tick() } }
-
-  /// Ends the sessions of a cluster that is trusted no more. What they staged stays until it ages out: another pairing
-  /// with the same authority goes on with it.
-  func endSessions(of cluster: String) {
-    let ended = sessions.withLock { sessions in
-      defer { sessions = sessions.filter { $0.value.peer != cluster } }
-      return sessions.values.filter { $0.peer == cluster }
+  /// Called about once a second: makes durable what waits for it, pool by pool, so that one that hangs holds up no other,
+  /// and ends the sessions and readings of peers that have been away too long. Proofs go on.
+  func tick() {
+    for peer in presence.away(longerThan: context.budgets.grace) { desk.cancel(peer: peer, .read) }
+    for session in sessions.all where presence.secondsAway(session.peer) > context.budgets.grace {
+      guard !session.isSealing else { continue }
+      inBackground(session.volume.pool) { [self] in endAbandoned(session) }
     }
-    for session in ended { end(session) }
+    let due = Dictionary(grouping: sessions.all.filter(\.hasUnrecorded), by: \.volume.pool)
+    for (pool, sessions) in due { inBackground(pool) { for session in sessions { session.tick() } } }
   }
 
-  /// Ends all sessions in good order; they resume later.
-  func stop() {
-    let all = sessions.withLock { sessions in
-      defer { sessions = [:] }
-      return Array(sessions.values)
+  /// On a thread of its own, unless the last such work of the pool has not ended.
+  private func inBackground(_ pool: String, _ work: @escaping @Sendable () -> Void) {
+    guard ticking.withLock({ $0.insert(pool).inserted }) else { return }
+    do throws(ReplError) {
+      try context.spawn { [self] in
+        defer { ticking.withLock { _ = $0.remove(pool) } }
+        work()
+      }
+    } catch {
+      ticking.withLock { _ = $0.remove(pool) }
     }
-    for session in all { end(session) }
+  }
+
+  /// Trust in a peer has ended: nothing it asked for goes on.
+  func cutOff(_ peer: String) {
+    desk.cancel(peer: peer)
+    for session in sessions.all where session.peer == peer {
+      try? context.spawn { [self] in endInTurn(session) }
+    }
+  }
+
+  /// Gives up long work, so that no request waits for it any more. For the beginning of the agent's end.
+  func beginStop() { desk.stop(within: .zero) }
+
+  /// Ends all sessions in good order; they resume later. A pool that does not answer is not waited for.
+  func stop() {
+    desk.stop(within: .seconds(10))
+    for session in sessions.removeAll() { try? session.retire(within: .seconds(1)) }
   }
 
   private func answer(
@@ -78,74 +102,50 @@ final class TargetService: Sendable {
     case .hello, .heartbeat, .unpair:
       throw ReplError(.protocolViolation, subject: "peer \(peer)", cause: "sent a connection's message to the target")
     case .inventory(let request): return .inventory(try inventory(request, peer))
-    case .beginSession(let begin): return .beginSession(try self.begin(begin, peer, agreement))
-    case .startSession(let start):
-      return .startSession(StartReply(durableBytes: try find(start.session, peer).start(start)))
-    case .resumeExtents(let request):
-      let page = try find(request.session, peer).durablePage(from: request.offset)
-      return .resumeExtents(ResumeExtentsReply(extents: page))
-    case .segmentSums(let request): return .segmentSums(try segmentSums(request, peer))
-    case .sealSession(let request): return .sealSession(try seal(request, peer))
-    case .commitGroup(let request): return .commitGroup(try commit(request.group, peer))
+    case .beginSession(let begin): return try answer(begin, request, peer, agreement)
+    case .startSession(let start): return try answer(start, request, peer)
+    case .resumeExtents(let resume):
+      let session = try find(resume.session, peer)
+      return try work(request, peer, session.volume.pool) { _ throws(ReplError) in
+        .resumeExtents(ResumeExtentsReply(extents: try session.durablePage(from: resume.offset)))
+      }
+    case .segmentSums(let sums): return try answer(sums, request, peer)
+    case .sealSession(let seal): return try answer(seal, request, peer)
+    case .commitGroup(let commit): return try answer(commit, request, peer)
     case .confirmGroup(let request):
       try confirm(request.group, peer)
       return .confirmGroup
-    case .abortSession(let request):
-      abort(request, peer)
-      return .abortSession
+    case .abortSession(let abort):
+      guard let session = sessions.find(abort.session, of: peer) else { return .abortSession }
+      return try work(request, peer, session.volume.pool) { [self] _ throws(ReplError) in
+        try self.abort(session, discard: abort.discard)
+        return .abortSession
+      }
     case .queryPoint(let request): return .queryPoint(try query(request, peer))
-    case .verifyPoint(let request): return .verifyPoint(try verify(request, peer))
+    case .verifyPoint(let verify): return try answer(verify, request, peer)
     case .sendDocument, .fetchAnswer:
       throw ReplError(.refused, subject: "peer \(peer)", cause: "documents are not for the target")
     case .volumeNotice(let notice):
-      try take(notice, peer)
-      return .volumeNotice
+      return try work(request, peer, try pool(of: notice.volume, peer)) { [self] _ throws(ReplError) in
+        try take(notice, peer)
+        return .volumeNotice
+      }
     }
   }
 
-  // MARK: Sessions
-
-  private func find(_ session: SessionID, _ peer: String) throws(ReplError) -> TargetSession {
-    let found = sessions.withLock { sessions in
-      sessions.values.first { $0.begin.session == session && $0.peer == peer }
+  /// Does what touches files of a pool at the desk.
+  func work(
+    _ request: ControlRequest, _ peer: String, _ pool: String,
+    _ body: @escaping @Sendable (Work) throws(ReplError) -> ControlReply
+  ) throws(ReplError) -> ControlReply {
+    try desk.answer(request, .init(peer: peer, pool: pool, kind: .change)) { [self] work in
+      refusing { () throws(ReplError) in try body(work) }
     }
-    guard let found else {
-      throw ReplError(
-        .transient, subject: "session \(session)", cause: "is not open here", remedy: "begin it again: it resumes")
-    }
-    return found
   }
 
-  private func begin(
-    _ begin: BeginSession, _ peer: String, _ agreement: StreamAgreement
-  ) throws(ReplError) -> BeginReply {
-    let source = try SourceVolume(cluster: peer, volume: begin.volume)
-    try checkBegin(begin, peer)
-    let running = sessions.withLock { $0[source] }
-    if let running, running.begin.session == begin.session, try running.beginAgain(begin) {
-      return reply(to: running)
-    }
-    try checkRunning(running, begin)
-    // A begin from the same peer is its newest word: whatever a dead connection left open is let go.
-    if let running { end(running) }
-    let volume = try TargetVolumes(context: context).admit(begin, from: peer)
-    let store = try context.store(pool: volume.pool)
-    let key = try self.key(begin, source, store)
-    let choice = BaseChoice(context: context, store: store, source: source)
-    let outcome = try begin.kind == .repair ? choice.repair(begin) : choice.choose(begin)
-    let session = TargetSession(
-      peer: peer, source: source, begin: begin, outcome: outcome, volume: volume, key: key, store: store,
-      context: context, agreement: agreement)
-    sessions.withLock { $0[source] = session }
-    do throws(ReplError) {
-      // A promotion either finds the session in the table, or has recorded its intent before this looks.
-      try TargetVolumes(context: context).requireTarget(begin, from: peer)
-    } catch {
-      forget(session)
-      end(session)
-      throw error
-    }
-    return reply(to: session)
+  /// The pool that holds a volume; empty for one that is not known here.
+  func pool(of volume: VolumeID, _ peer: String) throws(ReplError) -> String {
+    try context.database.read { try TargetVolumeRecord.find($0, cluster: peer, volume: volume)?.pool } ?? ""
   }
 
   // MARK: Promotion
@@ -157,12 +157,15 @@ final class TargetService: Sendable {
   func promote(_ group: [WantedPromotion]) throws(ReplError) {
     try promotions.withLock { _ throws(ReplError) in
       for wanted in group { try requireNoProof(of: wanted.source) }
-      let promotion = Promotion(context: context)
-      let intents = try promotion.intend(group)
-      for wanted in group {
-        if let running = sessions.withLock({ $0.removeValue(forKey: wanted.source) }) { end(running) }
+      let volumes = Set(group.map(\.source))
+      try turns.take(volumes, within: context.budgets.turnTime) { () throws(ReplError) in
+        let promotion = Promotion(context: context)
+        let intents = try promotion.intend(group)
+        for volume in volumes {
+          if let running = sessions[volume] { try end(running) }
+        }
+        try promotion.complete(intents)
       }
-      try promotion.complete(intents)
     }
   }
 
@@ -179,168 +182,9 @@ final class TargetService: Sendable {
     }
   }
 
-  private func requireNoProof(of source: SourceVolume) throws(ReplError) {
-    guard let running = sessions.withLock({ $0[source] }), running.isSealing else { return }
+  func requireNoProof(of source: SourceVolume) throws(ReplError) {
+    guard let running = sessions[source], running.isSealing else { return }
     throw ReplError(.transient, subject: running.label, cause: "is being proven", remedy: "try again when it is done")
-  }
-
-  /// What is being proven is not disturbed, and a repair waits for a session of the same volume; the source tries again.
-  private func checkRunning(_ running: TargetSession?, _ begin: BeginSession) throws(ReplError) {
-    guard let running, !running.isRepair else { return }
-    guard running.isSealing || (begin.kind == .repair && running.isUnderWay) else { return }
-    throw ReplError(
-      .transient, subject: running.label, cause: running.isSealing ? "is being proven" : "is under way",
-      remedy: "try again when it is done")
-  }
-
-  private func end(_ session: TargetSession, discard: Bool = false) {
-    session.end(discard: discard)
-    tickets.withLock { $0.revoke(session: session.begin.session) }
-  }
-
-  /// Nanoseconds of the clock that tickets go by.
-  private var ticketTime: Int64 { Int64(clamping: context.elapsed.now()) }
-
-  /// The answer to a begin, with new tickets; those given to the session before are void.
-  private func reply(to session: TargetSession) -> BeginReply {
-    let wanted =
-      switch session.outcome {
-      case .alreadySealed, .prepared: 0
-      default: session.isRepair ? 1 : min(max(Int(session.begin.streams), 1), 16)
-      }
-    let now = ticketTime
-    let granted = tickets.withLock { book in
-      var generator = SystemRandomNumberGenerator()
-      book.revoke(session: session.begin.session)
-      let count = min(wanted, freeStreams(besides: session, ticketsOut: book.count(at: now)))
-      return (0..<count).compactMap { _ in book.issue(session.grant, at: now, using: &generator) }
-    }
-    return BeginReply(
-      outcome: session.outcome, dataAddress: "", dataPort: context.configuration.dataPort,
-      maxChunk: session.agreement.maxChunk, tickets: granted)
-  }
-
-  /// Streams that the memory for buffers still has room for, over the sessions of all peers: what is open or may be
-  /// opened with a ticket counts. At least one, so that no session has to wait for another's end.
-  private func freeStreams(besides session: TargetSession, ticketsOut: Int) -> Int {
-    let open = sessions.withLock { $0.values.filter { $0 !== session }.reduce(0) { $0 + $1.openStreams } }
-    return max(1, context.configuration.streamsInMemory - ticketsOut - open)
-  }
-
-  private func checkBegin(_ begin: BeginSession, _ peer: String) throws(ReplError) {
-    let subject = "session \(begin.session) from \(peer)"
-    guard begin.size > 0, begin.size <= UInt64(Int64.max) - (1 << 21) else {
-      throw ReplError(.invalid, subject: subject, cause: "a volume of \(begin.size) bytes cannot be kept")
-    }
-    guard begin.members.contains(where: { $0.volume == begin.volume && $0.missingReason == nil }) else {
-      throw ReplError(.protocolViolation, subject: subject, cause: "the volume is not a member of its own group")
-    }
-  }
-
-  private func key(_ begin: BeginSession, _ source: SourceVolume, _ store: PointStore) throws(ReplError)
-    -> FingerprintKey
-  {
-    let keys = try store.keys(of: source)
-    if let key = begin.key { try keys.store(key, of: begin.lineage) }
-    return try keys.key(of: begin.lineage)
-  }
-
-  private func abort(_ request: AbortSession, _ peer: String) {
-    guard let session = try? find(request.session, peer) else { return }
-    // One that is being proven stays known until the proof is done: nobody else may open its staging area meanwhile.
-    if !session.isSealing { forget(session) }
-    end(session, discard: request.discard)
-  }
-
-  private func forget(_ session: TargetSession) {
-    sessions.withLock { if $0[session.source] === session { $0[session.source] = nil } }
-  }
-
-  // MARK: Sealing
-
-  private func seal(_ request: SealSession, _ peer: String) throws(ReplError) -> SealReply {
-    let session = try find(request.session, peer)
-    try checkSeal(request.seal, session)
-    defer { if session.isEnded { forget(session) } }
-    let reply: SealReply
-    do throws(ReplError) {
-      reply = try session.seal(request.seal)
-    } catch {
-      if error.kind == .noSpace { RetentionRun(context: context).makeRoom(for: session.source) }
-      throw error
-    }
-    if session.isRepair {
-      forget(session)
-      if case .prepared = reply { try recordRepair(session) }
-      return reply
-    }
-    if case .prepared = reply {
-      let prepared = PreparedRecord(cluster: peer, pool: session.volume.pool, seal: request.seal)
-      try context.database.write { database in
-        // The same seal may come again after the group was committed: the point is no longer prepared then.
-        let point = try CatalogPoint.find(
-          database, cluster: peer, volume: session.source.volume, point: request.seal.point)
-        if point == nil { try prepared.insert(database) }
-      }
-    } else if case .mismatch(_, final: true) = reply {
-      try suspectBase(request.seal, session)
-    }
-    return reply
-  }
-
-  /// The point was read whole and equals its seal again.
-  private func recordRepair(_ session: TargetSession) throws(ReplError) {
-    let now = context.clock.now()
-    try context.database.write { database in
-      let id = session.begin.snapshot
-      guard
-        var point = try CatalogPoint.find(
-          database, cluster: session.peer, volume: session.source.volume, point: id)
-      else { return }
-      if point.state == .suspect { point.state = .sealed }
-      point.damaged = []
-      point.provenAt = now
-      try point.insert(database)
-    }
-    context.metrics.repaired(.target, succeeded: true)
-    try context.repairs.review(session.peer, in: context.database)
-    context.events.post(
-      ObjectReference(kind: "RecoveryPoint", namespace: "", name: session.begin.snapshot.description, uid: ""),
-      "PointRepaired", "point \(session.begin.snapshot) equals its seal again: the source shipped its damaged segments")
-  }
-
-  private func checkSeal(_ seal: Seal, _ session: TargetSession) throws(ReplError) {
-    let begin = session.begin
-    if session.isRepair { return try checkRepairSeal(seal, session) }
-    guard
-      seal.volume == begin.volume, seal.lineage == begin.lineage, seal.branch == begin.branch,
-      seal.generation == begin.generation, seal.group == begin.group, seal.members == begin.members,
-      seal.takenAt == begin.takenAt, seal.consistency == begin.consistency
-    else {
-      throw ReplError(.protocolViolation, subject: session.label, cause: "the seal is of another session than begun")
-    }
-  }
-
-  private func checkRepairSeal(_ seal: Seal, _ session: TargetSession) throws(ReplError) {
-    let stored = try context.database.read {
-      try CatalogPoint.find(
-        $0, cluster: session.peer, volume: session.source.volume, point: session.begin.snapshot)
-    }
-    guard stored?.seal == seal else {
-      throw ReplError(.protocolViolation, subject: session.label, cause: "the seal is not the one of the damaged point")
-    }
-  }
-
-  /// After a second mismatch nobody knows which side's base is wrong: ours is not used until a full read proves it.
-  private func suspectBase(_ seal: Seal, _ session: TargetSession) throws(ReplError) {
-    forget(session)
-    guard let base = seal.base else { return }
-    try context.database.write {
-      try CatalogPoint.setState($0, session.source, base, .suspect)
-    }
-    context.events.post(
-      namespace: session.volume.namespace, volume: session.volume.name, warning: true, "SealMismatch",
-      "point \(seal.point) did not match its source twice; base \(base) is suspect until a full read proves it")
   }
 
   // MARK: Notices
@@ -353,36 +197,76 @@ final class TargetService: Sendable {
     }
     let source = try SourceVolume(cluster: peer, volume: notice.volume)
     try requireNoProof(of: source)
-    if let running = sessions.withLock({ $0.removeValue(forKey: source) }) { end(running, discard: true) }
-    try commits.withLock { _ throws(ReplError) in try NoticeKeeper(context: context).take(notice, from: peer) }
-  }
-
-  // MARK: Commit
-
-  /// Publishes a group: every member's files first, then one transaction that makes them points.
-  private func commit(_ group: GroupID, _ peer: String) throws(ReplError) -> CommitReply {
-    try commits.withLock { _ throws(ReplError) in
-      if let done = try context.database.read({ try CommittedGroup.find($0, group, cluster: peer) }) { return done }
-      let prepared = try context.database.read { try PreparedRecord.group($0, group, cluster: peer) }
-      return try GroupPublisher(context: context).publish(group, prepared)
+    try turns.take([source], within: context.budgets.turnTime) { () throws(ReplError) in
+      if let running = sessions[source] { try end(running, discard: true) }
+      try NoticeKeeper(context: context).take(notice, from: peer)
     }
   }
+}
 
-  private func confirm(_ group: GroupID, _ peer: String) throws(ReplError) {
-    guard let done = try context.database.read({ try CommittedGroup.find($0, group, cluster: peer) }) else { return }
-    var sources: [SourceVolume] = []
-    for point in done.points {
-      let found = try context.database.write { database in
-        try CatalogPoint.confirm(database, cluster: peer, point: point)
-      }
-      if let found { sources.append(try SourceVolume(cluster: peer, volume: found)) }
-    }
+/// The sessions that are open, one a volume. Any thread may call; who adds or removes one has the volume's turn.
+final class SessionTable: Sendable {
+  private let sessions = Mutex<[SourceVolume: TargetSession]>([:])
+
+  subscript(source: SourceVolume) -> TargetSession? { sessions.withLock { $0[source] } }
+
+  var all: [TargetSession] { sessions.withLock { Array($0.values) } }
+
+  /// One by its id, for the peer that began it.
+  func find(_ session: SessionID, of peer: String) -> TargetSession? {
     sessions.withLock { sessions in
-      for source in sources where sessions[source]?.begin.group == group { sessions[source] = nil }
+      sessions.values.first { $0.begin.session == session && $0.peer == peer }
     }
-    let upkeep = sources
-    context.background { [context] in
-      for source in upkeep { RetentionRun(context: context).prune(source) }
+  }
+
+  func insert(_ session: TargetSession) { sessions.withLock { $0[session.source] = session } }
+
+  func remove(_ session: TargetSession) {
+    sessions.withLock { if $0[session.source] === session { $0[session.source] = nil } }
+  }
+
+  func removeAll() -> [TargetSession] {
+    sessions.withLock { sessions in
+      defer { sessions = [:] }
+      return Array(sessions.values)
+    }
+  }
+}
+
+/// Which peers have a control connection here, and since when the others have none. Any thread may call.
+final class PeerPresence: Sendable {
+  private struct Peer {
+    var connections = 0
+    /// Monotonic seconds.
+    var leftAt = 0.0
+  }
+
+  private let clock: any EngineClock
+  private let peers = Mutex<[String: Peer]>([:])
+
+  init(clock: any EngineClock) { self.clock = clock }
+
+  func arrived(_ peer: String) { peers.withLock { $0[peer, default: Peer()].connections += 1 } }
+
+  func left(_ peer: String) {
+    let now = clock.ticks()
+    peers.withLock { peers in
+      peers[peer]?.connections -= 1
+      peers[peer]?.leftAt = now
+    }
+  }
+
+  /// Peers that have had no connection for so many seconds.
+  func away(longerThan seconds: Double) -> [String] {
+    peers.withLock { Array($0.keys) }.filter { secondsAway($0) > seconds }
+  }
+
+  /// Seconds for which a peer has had no connection; 0 for one that has, or never had.
+  func secondsAway(_ peer: String) -> Double {
+    let now = clock.ticks()
+    return peers.withLock { peers in
+      guard let known = peers[peer], known.connections <= 0 else { return 0 }
+      return now - known.leftAt
     }
   }
 }

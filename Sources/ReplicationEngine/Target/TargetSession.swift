@@ -2,6 +2,7 @@ import BlockDiff
 import ReplModel
 import Synchronization
 import WireProtocol
+import WireTransport
 
 /// What both ends of a control connection agreed on for the data streams of their sessions.
 struct StreamAgreement: Hashable, Sendable {
@@ -13,6 +14,9 @@ struct StreamAgreement: Hashable, Sendable {
 
 /// The target's end of one session: what was begun, the staging area or the point being repaired, and the streams that
 /// write into it. The order of messages is that of ``ReceiverSession``.
+///
+/// What opens and closes files (``start(_:)``, ``retire(discard:)``, ``beginAgain(_:)``) is called by whoever has the
+/// volume's turn. A proof runs outside of it: until it has ended nobody else touches the files.
 final class TargetSession: Sendable {
   private struct State {
     var order: ReceiverSession
@@ -22,6 +26,13 @@ final class TargetSession: Sendable {
     var round = 0
     var isEnded = false
     var discardsAtEnd = false
+    var streams: [ObjectIdentifier: TargetStream] = [:]
+    /// Staging areas that were made and not resumed.
+    var stagingMade = 0
+    /// The proof under way.
+    var proof: Work?
+    /// How the last proof ended, until what it asks for begins.
+    var verdict: (seal: Seal, reply: SealReply, isTold: Bool)?
   }
 
   let peer: String
@@ -33,11 +44,17 @@ final class TargetSession: Sendable {
   let store: PointStore
   let agreement: StreamAgreement
   private let context: TargetContext
+  private let rooms: RoomMaker
   private let state: Mutex<State>
+  /// Whether a proof is under way: what a takeover waits for.
+  private let proving = Monitor(false)
+  /// Bytes that were written since the pool was looked at.
+  private let unlooked = Atomic<UInt64>(0)
 
   init(
     peer: String, source: SourceVolume, begin: BeginSession, outcome: BeginOutcome, volume: TargetVolumeRecord,
-    key: FingerprintKey, store: PointStore, context: TargetContext, agreement: StreamAgreement = StreamAgreement()
+    key: FingerprintKey, store: PointStore, context: TargetContext, rooms: RoomMaker,
+    agreement: StreamAgreement = StreamAgreement()
   ) {
     self.peer = peer
     self.source = source
@@ -47,6 +64,7 @@ final class TargetSession: Sendable {
     self.key = key
     self.store = store
     self.context = context
+    self.rooms = rooms
     self.agreement = agreement
     state = Mutex(State(order: ReceiverSession(begin)))
   }
@@ -59,12 +77,9 @@ final class TargetSession: Sendable {
     StreamTicketBook.Grant(cluster: peer, session: begin.session, branch: volume.branch.id)
   }
 
-  /// Whether the proof is being computed: nobody may touch the staging area meanwhile.
-  var isSealing: Bool { state.withLock { $0.order.phase == .sealing } }
-
-  /// Data streams that were attached and have not ended.
   var openStreams: Int { state.withLock { $0.order.openStreams } }
-
+  /// Whether a proof is under way.
+  var isSealing: Bool { state.withLock { $0.order.phase == .sealing || $0.proof != nil } }
   var isEnded: Bool { state.withLock { $0.isEnded } }
 
   /// Whether data of the session is still to come or to be proven.
@@ -72,66 +87,101 @@ final class TargetSession: Sendable {
     state.withLock { !$0.isEnded && [.begun, .streaming, .sealing, .repairing].contains($0.order.phase) }
   }
 
+  /// Whether its member waits for the commit of its group.
+  var isPrepared: Bool { state.withLock { $0.order.phase == .prepared } }
+
   // MARK: Begin again
+
+  /// The seal that is being proven, or whose proof has ended without anybody being told.
+  var sealInProof: Seal? {
+    state.withLock { state in
+      if state.proof != nil || state.order.phase == .sealing { return state.order.seal }
+      guard let verdict = state.verdict, case .mismatch = verdict.reply, !verdict.isTold, !state.isEnded else {
+        return nil
+      }
+      return verdict.seal
+    }
+  }
 
   /// Takes the same begin again after the first mismatch, when staging and the mismatch must not be forgotten. False
   /// where a new session has to take this one's place.
   func beginAgain(_ begin: BeginSession) throws(ReplError) -> Bool {
-    try state.withLock { (state) throws(ReplError) in
+    let (again, streams) = try state.withLock { (state) throws(ReplError) -> (StagingArea?, [TargetStream]) in
       guard !state.isEnded, state.order.nextMismatchIsFinal, let staging = state.staging, staging.failure == nil,
         staging.prepared == nil
-      else { return false }
+      else { return (nil, []) }
       try state.order.accept(.begin(begin))
       state.round += 1
-      return true
+      state.verdict = nil
+      defer { state.streams = [:] }
+      return (staging, Array(state.streams.values))
     }
+    guard let again else { return false }
+    for stream in streams { stream.cut() }
+    try again.fence()
+    return true
   }
 
   // MARK: Streams
 
   /// Opens a stream, whose ticket has been taken.
-  func attach() throws(ReplError) -> TargetStream {
+  func attach(disconnect: @escaping @Sendable () -> Void) throws(ReplError) -> TargetStream {
     try state.withLock { (state) throws(ReplError) in
       let sink: TargetStream.Sink? =
-        if let staging = state.staging { .staging(staging) } else { state.repair.map { .repair($0) } }
+        if let staging = state.staging { .staging(staging.makeWriter()) } else { state.repair.map { .repair($0) } }
       guard let sink, !state.isEnded else {
         throw ReplError(.protocolViolation, subject: label, cause: "a stream came before the session was started")
       }
       try state.order.accept(.streamOpened)
-      return TargetStream(session: self, sink: sink, round: state.round)
+      state.verdict = nil
+      let stream = TargetStream(session: self, sink: sink, round: state.round, disconnect: disconnect)
+      state.streams[ObjectIdentifier(stream)] = stream
+      return stream
     }
   }
 
-  /// Throws for a stream that was opened before the session was begun again.
-  func check(round: Int) throws(ReplError) {
-    guard state.withLock({ $0.round == round && !$0.isEnded }) else {
-      throw ReplError(.transient, subject: label, cause: "the session was begun again, or has ended")
-    }
-  }
-
-  func streamClosed(round: Int) {
+  func streamClosed(_ stream: TargetStream, round: Int) {
     state.withLock { state in
+      state.streams[ObjectIdentifier(stream)] = nil
       guard state.round == round else { return }
       try? state.order.accept(.streamLost)
     }
   }
 
+  // MARK: Room
+
+  /// Looks every 16 MiB whether the pool may still take what comes.
+  func takeRoom(_ bytes: UInt64) throws(ReplError) {
+    guard unlooked.wrappingAdd(bytes, ordering: .relaxed).newValue >= 16 << 20 else { return }
+    unlooked.store(0, ordering: .relaxed)
+    try rooms.require(16 << 20, in: volume.pool, for: source, label: label)
+  }
+
+  /// Runs a step in the pool, again after room was made for it.
+  func withRoom<Value>(_ body: () throws(ReplError) -> Value) throws(ReplError) -> Value {
+    try rooms.withRoom(in: volume.pool, for: source, body)
+  }
+
   // MARK: Start
 
-  /// Opens or resumes the staging area for exactly this plan; returns how many bytes need not be sent again.
+  /// Opens or resumes the staging area for exactly this plan; returns how many bytes need not be sent again. The same
+  /// start again finds what the first has opened.
   func start(_ start: StartSession) throws(ReplError) -> UInt64 {
     try checkBase(start)
-    let open = try state.withLock { (state) throws(ReplError) -> (StagingArea?, StartSession?) in
+    let (open, before) = try state.withLock { (state) throws(ReplError) -> (StagingArea?, StartSession?) in
       if state.isEnded { throw ended }
       let before = state.order.plan
-      try state.order.accept(.start(start))
-      return (state.staging, before)
+      let isRepeated = state.order.phase == .streaming && before == start && state.order.openStreams == 0
+      if !isRepeated { try state.order.accept(.start(start)) }
+      return (state.staging, isRepeated && !state.order.nextMismatchIsFinal ? nil : before)
     }
     if isRepair { return try startRepair() }
-    // After a mismatch what is staged cannot be relied on: all of the plan is sent again.
-    if let staging = open.0, open.1 == nil || open.1 == start, staging.identity == identity(start) { return 0 }
-    try? open.0?.close()
-    let staging = try StagingArea.open(identity(start), for: source, in: store, clock: context.elapsed)
+    if let open, open.failure == nil, open.identity == identity(start) {
+      // After a mismatch what is staged cannot be relied on: all of the plan is sent again.
+      return before == nil ? try open.durableByteCount() : 0
+    }
+    try open?.close()
+    let staging = try openStaging(start)
     let durable: UInt64
     do throws(ReplError) {
       durable = try staging.durableByteCount()
@@ -149,12 +199,32 @@ final class TargetSession: Sendable {
       try? staging.close()
       throw ended
     }
+    try rooms.require(
+      start.dataBytes - min(durable, start.dataBytes), in: volume.pool, for: source, label: volume.label)
     return durable
   }
 
+  private func openStaging(_ start: StartSession) throws(ReplError) -> StagingArea {
+    let staging = try withRoom { () throws(ReplError) in
+      try StagingArea.open(identity(start), for: source, in: store, clock: context.elapsed)
+    }
+    if case .resumed = staging.origin { return staging }
+    let made = state.withLock { state in
+      state.stagingMade += 1
+      return state.stagingMade
+    }
+    guard made > context.budgets.stagingPerSession else { return staging }
+    try staging.close()
+    throw ReplError(
+      .refused, subject: label, cause: "was started with \(made) different plans", remedy: "begin another session")
+  }
+
   private func startRepair() throws(ReplError) -> UInt64 {
+    if state.withLock({ $0.repair != nil }) { return 0 }
     let point = try store.point(begin.snapshot, of: source)
-    let slot = try RepairSlot(of: point, in: store, board: context.repairs, label: label)
+    let slot = try withRoom { () throws(ReplError) in
+      try RepairSlot(of: point, in: store, board: context.repairs, label: label)
+    }
     let isKept = state.withLock { state in
       guard !state.isEnded else { return false }
       state.repair = slot
@@ -205,85 +275,6 @@ final class TargetSession: Sendable {
     return page
   }
 
-  // MARK: Seal
-
-  /// Proves what was written against the source's seal. After an error the session is over.
-  func seal(_ seal: Seal) throws(ReplError) -> SealReply {
-    let wasPrepared = try state.withLock { (state) throws(ReplError) -> Bool in
-      if state.isEnded { throw ended }
-      try state.order.accept(.seal(seal))
-      return state.order.phase != .sealing
-    }
-    if wasPrepared { return .prepared }
-    do throws(ReplError) {
-      return isRepair ? try sealRepair() : try sealStaging(seal)
-    } catch {
-      proofDone(equal: false)
-      throw try afterFailedProof(error)
-    }
-  }
-
-  /// Ends the session. What was staged onto a base that cannot be read is thrown away, and the base is suspect.
-  private func afterFailedProof(_ error: ReplError) throws(ReplError) -> ReplError {
-    let staging = state.withLock { $0.staging }
-    guard let staging, let base = staging.identity.base, let failure = staging.baseWitness.failure else {
-      end()
-      return error
-    }
-    let answer = try UnreadableBase(context: context).suspect(base, of: source, failure)
-    end(discard: answer.kind == .transient)
-    return answer
-  }
-
-  private func sealStaging(_ seal: Seal) throws(ReplError) -> SealReply {
-    guard let staging = state.withLock({ $0.staging }) else { throw ended }
-    let origin = BlockDiff.PointRecord.Origin(
-      namespace: begin.namespace, name: begin.name, clockOffset: -context.clockOffset(peer))
-    let request = SealRequest(seal: seal, key: key, origin: origin, now: context.clock.now())
-    switch try staging.seal(request) {
-    case .prepared:
-      proofDone(equal: true)
-      return .prepared
-    case .mismatch: return try mismatch(staging)
-    }
-  }
-
-  private func sealRepair() throws(ReplError) -> SealReply {
-    guard let slot = state.withLock({ $0.repair }) else { throw ended }
-    let isEqual = try slot.finish(key: key, now: context.clock.now())
-    proofDone(equal: isEqual)
-    if !isEqual { end() }
-    return isEqual ? .prepared : .mismatch(sums: [], final: true)
-  }
-
-  /// The first mismatch says where; the second ends the session, and what was staged is thrown away.
-  private func mismatch(_ staging: StagingArea) throws(ReplError) -> SealReply {
-    guard !state.withLock({ $0.order.nextMismatchIsFinal }) else {
-      proofDone(equal: false)
-      end(discard: true)
-      return .mismatch(sums: [], final: true)
-    }
-    let table = try staging.stagedSegments()
-    defer { try? table.close() }
-    var sums: [SegmentSum] = []
-    var touched = staging.touchedSegments()
-    while sums.count < SealReply.mismatchLimit, let extent = try touched.next() {
-      let segment = extent.offset / segmentSize
-      sums.append(SegmentSum(segment: segment, sum: try table.sum(ofSegment: segment).fingerprint))
-    }
-    proofDone(equal: false)
-    return .mismatch(sums: sums, final: false)
-  }
-
-  /// Leaves the phase of sealing; an end that came meanwhile is made up for.
-  private func proofDone(equal: Bool) {
-    let (isEnded, discard) = state.withLock { state in
-      if state.order.phase == .sealing { try? state.order.accept(.proofDone(equal: equal)) }
-      return (state.isEnded, state.discardsAtEnd)
-    }
-    if isEnded { end(discard: discard) }
-  }
-
   private func started(
     _ admit: (inout ReceiverSession) throws(ReplError) -> Void
   ) throws(ReplError) -> StagingArea {
@@ -301,29 +292,194 @@ final class TargetSession: Sendable {
     ReplError(.transient, subject: label, cause: "has ended here", remedy: "begin it again: it resumes")
   }
 
-  // MARK: End
+  // MARK: Proof
 
-  /// Lets go of the staging area; what is durable in it stays for a session that resumes. While the proof is being
-  /// computed this waits for its end.
-  func end(discard: Bool = false) {
-    let (staging, repair) = state.withLock { state -> (StagingArea?, RepairSlot?) in
-      state.isEnded = true
-      state.discardsAtEnd = state.discardsAtEnd || discard
-      guard state.order.phase != .sealing else { return (nil, nil) }
-      defer { (state.staging, state.repair) = (nil, nil) }
-      return (state.staging, state.repair)
+  /// Admits a seal to be proven; the same one again joins its proof.
+  ///
+  /// - Returns: the answer if it is known: what was proven is not proven again.
+  func admitProof(_ seal: Seal) throws(ReplError) -> SealReply? {
+    switch outcome {
+    case .prepared(let proven), .alreadySealed(let proven):
+      if proven == seal, !isRepair { return .prepared }
+    default: break
     }
-    repair?.discard()
-    guard let staging, staging.failure == nil, staging.prepared == nil else { return }
-    if discard {
-      try? staging.discard()
-    } else {
-      try? staging.recordProgress()
-      try? staging.close()
+    return try state.withLock { (state) throws(ReplError) -> SealReply? in
+      if let verdict = state.verdict, verdict.seal == seal { return verdict.reply }
+      if state.isEnded { throw ended }
+      if state.order.phase == .sealing, state.order.seal == seal { return nil }
+      try state.order.accept(.seal(seal))
+      return state.order.phase == .sealing ? nil : .prepared
     }
   }
 
+  /// Proves what was written against a seal that was admitted. After an error the session is over.
+  ///
+  /// - Parameter record: makes the outcome durable, before anybody else may touch the volume.
+  func prove(
+    _ seal: Seal, _ work: Work, record: (SealReply) throws(ReplError) -> Void
+  ) throws(ReplError) -> SealReply {
+    if let known = try beginProof(seal, work) { return known }
+    defer { leaveProof() }
+    do throws(ReplError) {
+      let reply = isRepair ? try proveRepair(work) : try proveStaging(seal, work)
+      try record(reply)
+      state.withLock { $0.verdict = (seal, reply, false) }
+      if isEnded { try? closeFiles() }
+      return reply
+    } catch {
+      accept(equal: false)
+      throw try afterFailedProof(error)
+    }
+  }
+
+  /// Ends the session. What was staged onto a base that cannot be read is thrown away, and the base is suspect.
+  private func afterFailedProof(_ error: ReplError) throws(ReplError) -> ReplError {
+    state.withLock { $0.isEnded = true }
+    defer { try? closeFiles() }
+    let staging = state.withLock { $0.staging }
+    guard let staging, let base = staging.identity.base, let failure = staging.baseWitness.failure else { return error }
+    let answer = try UnreadableBase(context: context).suspect(base, of: source, failure)
+    if answer.kind == .transient { state.withLock { $0.discardsAtEnd = true } }
+    return answer
+  }
+
+  /// Somebody was given the answer to the last proof.
+  func noteTold() { state.withLock { $0.verdict?.isTold = true } }
+
+  /// The answer if another proof has found it meanwhile, else nil: from now on the files are the proof's.
+  private func beginProof(_ seal: Seal, _ work: Work) throws(ReplError) -> SealReply? {
+    try state.withLock { (state) throws(ReplError) -> SealReply? in
+      if let verdict = state.verdict, verdict.seal == seal { return verdict.reply }
+      guard !state.isEnded, state.order.phase == .sealing, state.order.seal == seal else { throw ended }
+      state.proof = work
+      proving.change { $0 = true }
+      work.expect(Self.bytesToProve(seal, state.order.plan))
+      return nil
+    }
+  }
+
+  /// Bytes that the sums of a volume and a seal take, but for very large volumes.
+  private static func roomToSeal(_ size: UInt64) -> UInt64 { (64 << 10) + min(size >> 15, 1 << 20) }
+
+  /// A delta reads old and new value of what is planned, a full proof every allocated block.
+  private static func bytesToProve(_ seal: Seal, _ plan: StartSession?) -> UInt64 {
+    guard seal.proof == .delta, let plan else { return seal.size }
+    return plan.dataBytes.addingSaturating(plan.dataBytes)
+  }
+
+  private func leaveProof() {
+    state.withLock { $0.proof = nil }
+    proving.change { $0 = false }
+  }
+
+  private func proveStaging(_ seal: Seal, _ work: Work) throws(ReplError) -> SealReply {
+    guard let staging = state.withLock({ $0.staging }) else { throw ended }
+    let origin = BlockDiff.PointRecord.Origin(
+      namespace: begin.namespace, name: begin.name, clockOffset: -context.clockOffset(peer))
+    let request = SealRequest(seal: seal, key: key, origin: origin, now: context.clock.now())
+    try rooms.require(Self.roomToSeal(begin.size), in: volume.pool, for: source, label: label)
+    let outcome = try withRoom { () throws(ReplError) in
+      guard staging.isOpen else {
+        throw ReplError(
+          .transient, subject: label, cause: "room was missing at the last step of its seal",
+          remedy: "begin the session again: what was staged is kept")
+      }
+      return try staging.seal(request) { (bytes) throws(ReplError) in try work.advance(bytes) }
+    }
+    switch outcome {
+    case .prepared:
+      accept(equal: true)
+      return .prepared
+    case .mismatch: return try mismatch(staging, work)
+    }
+  }
+
+  private func proveRepair(_ work: Work) throws(ReplError) -> SealReply {
+    guard let slot = state.withLock({ $0.repair }) else { throw ended }
+    let isEqual = try slot.finish(key: key, now: context.clock.now()) { (bytes) throws(ReplError) in
+      try work.advance(bytes)
+    }
+    accept(equal: isEqual)
+    if !isEqual { state.withLock { $0.isEnded = true } }
+    return isEqual ? .prepared : .mismatch(sums: [], final: true)
+  }
+
+  /// The first mismatch says where; the second ends the session, and what was staged is thrown away.
+  private func mismatch(_ staging: StagingArea, _ work: Work) throws(ReplError) -> SealReply {
+    guard !state.withLock({ $0.order.nextMismatchIsFinal }) else {
+      accept(equal: false)
+      state.withLock { ($0.isEnded, $0.discardsAtEnd) = (true, true) }
+      return .mismatch(sums: [], final: true)
+    }
+    let table = try staging.stagedSegments()
+    defer { try? table.close() }
+    var sums: [SegmentSum] = []
+    var touched = staging.touchedSegments()
+    while sums.count < SealReply.mismatchLimit, let extent = try touched.next() {
+      try work.advance(0)
+      let segment = extent.offset / segmentSize
+      sums.append(SegmentSum(segment: segment, sum: try table.sum(ofSegment: segment).fingerprint))
+    }
+    accept(equal: false)
+    return .mismatch(sums: sums, final: false)
+  }
+
+  private func accept(equal: Bool) {
+    state.withLock { state in
+      if state.order.phase == .sealing { try? state.order.accept(.proofDone(equal: equal)) }
+    }
+  }
+
+  // MARK: End
+
+  /// Ends the session and lets go of its files: streams are cut and shut out, a proof under way is given up, and only
+  /// when nobody writes any more the files are closed. What is durable stays for a session that resumes. Called again
+  /// after a failure, it goes on.
+  ///
+  /// - Parameter limit: longest wait for the proof, and for the writes.
+  /// - Throws: `transient` while a write or the proof does not end: then the files are still this session's.
+  func retire(discard: Bool = false, within limit: Duration = .seconds(30)) throws(ReplError) {
+    let (streams, proof) = state.withLock { state -> ([TargetStream], Work?) in
+      state.isEnded = true
+      state.discardsAtEnd = state.discardsAtEnd || discard
+      defer { state.streams = [:] }
+      return (Array(state.streams.values), state.proof)
+    }
+    for stream in streams { stream.cut() }
+    proof?.cancel()
+    let ended: Void? = proving.wait(until: .after(limit)) { $0 ? nil : () }
+    guard ended != nil else {
+      throw ReplError(
+        .transient, subject: label, cause: "is being proven", remedy: "try again when it is done")
+    }
+    try closeFiles(within: limit)
+  }
+
+  private func closeFiles(within limit: Duration = .seconds(30)) throws(ReplError) {
+    let (staging, repair, discards) = state.withLock { state -> (StagingArea?, RepairSlot?, Bool) in
+      defer { state.repair = nil }
+      return (state.staging, state.repair, state.discardsAtEnd)
+    }
+    repair?.discard()
+    if let staging, staging.failure == nil, staging.prepared == nil {
+      if discards {
+        try? staging.discard()
+      } else {
+        try staging.fence(within: limit)
+        try? staging.recordProgress()
+        try staging.close()
+      }
+    }
+    state.withLock { $0.staging = nil }
+  }
+
   func noteStorageError(_ error: ReplError) { context.metrics.storageError(error) }
+
+  /// Whether something written waits to be recorded.
+  var hasUnrecorded: Bool {
+    let staging = state.withLock { $0.isEnded || $0.order.phase == .sealing ? nil : $0.staging }
+    return staging.map { $0.failure == nil && $0.unrecordedBytes > 0 } ?? false
+  }
 
   /// Records progress when no chunk has come for a while.
   func tick() {
@@ -331,69 +487,5 @@ final class TargetSession: Sendable {
     // What failed once stays failed, and was counted then.
     guard let staging, staging.failure == nil else { return }
     do throws(ReplError) { try staging.recordProgressIfDue() } catch { context.metrics.storageError(error) }
-  }
-}
-
-/// One data stream of a session at the target: checked frames in, staged bytes out. Used by one thread.
-final class TargetStream: Sendable {
-  /// What a stream writes into.
-  enum Sink: Sendable {
-    case staging(StagingArea)
-    case repair(RepairSlot)
-  }
-
-  private let session: TargetSession
-  private let sink: Sink
-  private let round: Int
-  private let isClosed = Atomic<Bool>(false)
-
-  init(session: TargetSession, sink: Sink, round: Int) {
-    self.session = session
-    self.sink = sink
-    self.round = round
-  }
-
-  /// Size of the volume in bytes.
-  var volumeSize: UInt64 { session.begin.size }
-
-  /// What a frame of the stream may be.
-  var limits: StreamLimits {
-    StreamLimits(
-      volumeSize: volumeSize, maxChunk: session.agreement.maxChunk, codecs: session.agreement.codecs)
-  }
-
-  /// Stages raw bytes whose digest has been checked.
-  func write(_ raw: UnsafeRawBufferPointer, at offset: UInt64) throws(ReplError) {
-    try session.check(round: round)
-    try counted { () throws(ReplError) in
-      switch sink {
-      case .staging(let staging): try staging.write(raw, at: offset)
-      case .repair(let slot): try slot.write(raw, at: offset)
-      }
-    }
-  }
-
-  func writeZeros(_ extent: Extent) throws(ReplError) {
-    try session.check(round: round)
-    try counted { () throws(ReplError) in
-      switch sink {
-      case .staging(let staging): try staging.writeZeros(extent)
-      case .repair(let slot): try slot.writeZeros(extent)
-      }
-    }
-  }
-
-  /// An error of storage ends the stream, and is counted.
-  private func counted(_ body: () throws(ReplError) -> Void) throws(ReplError) {
-    do throws(ReplError) { try body() } catch {
-      session.noteStorageError(error)
-      throw error
-    }
-  }
-
-  /// The stream is over, in order or not. Called before its end is acknowledged: from then on the source may seal.
-  func close() {
-    guard !isClosed.exchange(true, ordering: .relaxed) else { return }
-    session.streamClosed(round: round)
   }
 }

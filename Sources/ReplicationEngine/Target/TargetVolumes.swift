@@ -35,6 +35,12 @@ struct TargetVolumes: Sendable {
   }
 
   private func create(_ begin: BeginSession, _ peer: String) throws(ReplError) -> TargetVolumeRecord {
+    let held = try context.database.read { try TargetVolumeRecord.count($0, cluster: peer) }
+    guard held < context.budgets.volumes else {
+      throw ReplError(
+        .refused, subject: "peer \(peer)", cause: "has \(held) volumes here, the most there may be",
+        remedy: "delete volumes at the source: their points age out here")
+    }
     let pool = try context.pools.poolForPoints()
     try pool.pool.requirePresent()
     let now = context.clock.now()

@@ -106,10 +106,10 @@ struct RepairSession: Sendable {
     let plan = try PlanReader(path, storage: context.storage)
     let start = StartSession(
       session: session, base: twin.point, kind: .repair, planDigest: plan.summary.digest,
-      plannedBytes: plan.summary.plannedBytes)
+      plannedBytes: plan.summary.plannedBytes, dataBytes: plan.summary.dataBytes)
     _ = try link.ask(.startSession(start)) { if case .startSession(let reply) = $0 { reply } else { nil } }
     try send(WorkItemCursor(plan), key, reply)
-    let answer = try link.ask(.sealSession(SealSession(session: session, seal: seal)), timeout: RequestTimeout.long) {
+    let answer = try link.ask(.sealSession(SealSession(session: session, seal: seal))) {
       if case .sealSession(let reply) = $0 { reply } else { nil }
     }
     guard case .prepared = answer else {

@@ -52,18 +52,27 @@ struct RetentionRun: Sendable {
     _ = try? context.database.write { try volume.delete($0) }
   }
 
-  /// The file system is full: staging went first; now every point above the floor may go.
-  func makeRoom(for source: SourceVolume) {
-    guard !isPinned(source), let points = try? points(of: source) else { return }
+  /// The file system is full: staging went first; now the oldest point above the floor goes, of those volumes that have
+  /// one in the pool. False when none has.
+  func dropOldestAboveFloor(of sources: [SourceVolume], in pool: String) -> Bool {
+    var oldest: (source: SourceVolume, point: CatalogPoint)?
+    for source in sources where !isPinned(source) {
+      guard let point = oldestAboveFloor(of: source, in: pool) else { continue }
+      if oldest.map({ point.sealedAt < $0.point.sealedAt }) ?? true { oldest = (source, point) }
+    }
+    guard let oldest else { return false }
+    context.events.post(
+      ObjectReference(kind: "Volume", namespace: "", name: oldest.source.volume.description, uid: ""), warning: true,
+      "PoolFull", "pool \(pool) is full: point \(oldest.point.point) is deleted, the oldest above the floor")
+    return delete([oldest.point], of: oldest.source, because: .poolFull)
+  }
+
+  private func oldestAboveFloor(of source: SourceVolume, in pool: String) -> CatalogPoint? {
+    guard let points = try? points(of: source) else { return nil }
     let policy = RetentionPolicy(keepLast: 1, floor: context.configuration.retention.floor)
     // By count alone: a full pool does not wait for the clock.
     let doomed = policy.pointsToDelete(candidates(points), secondsSinceClockStep: nil)
-    let going = points.filter { doomed.contains($0.point) }
-    guard !going.isEmpty else { return }
-    context.events.post(
-      ObjectReference(kind: "Volume", namespace: "", name: source.volume.description, uid: ""), warning: true,
-      "PoolFull", "the pool is full: \(going.count) points above the floor are deleted")
-    delete(going, of: source, because: .poolFull)
+    return points.last { $0.pool == pool && doomed.contains($0.point) }
   }
 
   /// All points of a promoted volume stay: a failback begins from the newest that both sides hold. When that cannot be
@@ -87,12 +96,16 @@ struct RetentionRun: Sendable {
     }
   }
 
-  /// The record goes first: a directory without one is never a point.
-  private func delete(_ points: [CatalogPoint], of source: SourceVolume, because reason: EngineMetrics.Removal) {
+  /// The record goes first: a directory without one is never a point. Whether all of them are gone.
+  @discardableResult
+  private func delete(
+    _ points: [CatalogPoint], of source: SourceVolume, because reason: EngineMetrics.Removal
+  ) -> Bool {
     for point in points {
-      guard (try? context.database.write({ try point.delete($0) })) != nil else { return }
+      guard (try? context.database.write({ try point.delete($0) })) != nil else { return false }
       context.metrics.pointRemoved(reason)
       try? context.store(pool: point.pool).delete(point.point, of: source)
     }
+    return true
   }
 }

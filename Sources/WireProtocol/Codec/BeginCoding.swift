@@ -87,6 +87,9 @@ extension BeginOutcome: WireCodable {
     case .prepared(let seal):
       writer.write(UInt8(5))
       writer.write(seal)
+    case .proving(let seal):
+      writer.write(UInt8(6))
+      writer.write(seal)
     }
   }
 
@@ -98,7 +101,8 @@ extension BeginOutcome: WireCodable {
     case 3: self = .full(reason: try reader.readString(limit: WireLimits.reason))
     case 4: self = .alreadySealed(try reader.readSeal())
     case 5: self = .prepared(try reader.readSeal())
-    default: throw reader.failure("an outcome from 1 to 5, found \(tag)")
+    case 6: self = .proving(try reader.readSeal())
+    default: throw reader.failure("an outcome from 1 to 6, found \(tag)")
     }
   }
 }

@@ -1,5 +1,16 @@
 import ReplModel
 
+extension UnderWay: WireCodable {
+  func encode(into writer: inout ByteWriter) {
+    writer.write(bytesDone)
+    writer.write(bytesTotal)
+  }
+
+  init(from reader: inout ByteReader) throws(DecodingFailure) {
+    self.init(bytesDone: try reader.read(), bytesTotal: try reader.read())
+  }
+}
+
 /// A reply's body that has no fields.
 private struct Nothing: WireCodable {
   func encode(into writer: inout ByteWriter) {}
@@ -8,7 +19,7 @@ private struct Nothing: WireCodable {
 }
 
 extension ControlReply {
-  /// The type of the frame that carries it; nil for a refusal, which has the type of its request.
+  /// The type of the frame that carries it; nil for what has the type of its request whatever that is.
   public var frameType: FrameType? {
     switch self {
     case .hello: .hello
@@ -28,14 +39,17 @@ extension ControlReply {
     case .sendDocument: .sendDocument
     case .fetchAnswer: .fetchAnswer
     case .volumeNotice: .volumeNotice
-    case .refused: nil
+    case .underWay, .refused: nil
     }
   }
 
   /// The flags of the frame that carries it.
   public var flags: ControlFrameHeader.Flags {
-    if case .refused = self { return [.reply, .error] }
-    return .reply
+    switch self {
+    case .refused: [.reply, .error]
+    case .underWay: [.reply, .underWay]
+    default: .reply
+    }
   }
 
   private var message: any WireCodable {
@@ -54,6 +68,7 @@ extension ControlReply {
     case .verifyPoint(let message): message
     case .sendDocument(let message): message
     case .fetchAnswer(let message): message
+    case .underWay(let message): message
     case .refused(let error): error
     }
   }
@@ -72,6 +87,11 @@ extension ControlReply {
     guard flags.contains(.reply) else { throw WireError(.outOfOrder, "\(known) is not marked as a reply") }
     if flags.contains(.error) {
       self = .refused(try ReplError(body: body, what))
+      return
+    }
+    if flags.contains(.underWay) {
+      guard known.mayTakeLong else { throw WireError(.outOfOrder, "\(known) is never under way") }
+      self = .underWay(try UnderWay(body: body, what))
       return
     }
     switch known {

@@ -25,10 +25,21 @@ public enum FrameType: UInt16, Sendable, CaseIterable {
   /// On pairing connections only.
   case pairProof = 258
 
+  /// Whether a request of the type may be answered with how far the work is, instead of waited for.
+  public var mayTakeLong: Bool {
+    switch self {
+    case .beginSession, .startSession, .resumeExtents, .segmentSums, .sealSession, .commitGroup, .abortSession,
+      .verifyPoint, .volumeNotice:
+      true
+    default: false
+    }
+  }
+
   /// Largest body in bytes of a frame of this type; what is not known but optional may have 64 KiB.
   public static func bodyLimit(type: UInt16, flags: ControlFrameHeader.Flags) -> UInt32 {
     guard let known = FrameType(rawValue: type) else { return 64 << 10 }
     if flags.contains(.error) { return 8 << 10 }
+    if flags.contains(.underWay) { return 4 << 10 }
     return flags.contains(.reply) ? known.replyLimit : known.requestLimit
   }
 

@@ -7,6 +7,7 @@ extension StartSession: WireCodable {
     writer.write(kind.rawValue)
     writer.write(planDigest)
     writer.write(plannedBytes)
+    writer.write(dataBytes)
   }
 
   init(from reader: inout ByteReader) throws(DecodingFailure) {
@@ -14,7 +15,8 @@ extension StartSession: WireCodable {
       session: try reader.readIdentifier(),
       base: try reader.readOptional { reader throws(DecodingFailure) in try reader.readIdentifier() },
       kind: try reader.readCase("a kind of session"), planDigest: try reader.readFingerprint(),
-      plannedBytes: try reader.readSize())
+      plannedBytes: try reader.readSize(), dataBytes: try reader.readSize())
+    guard dataBytes <= plannedBytes else { throw reader.failure("no more data than is planned") }
   }
 }
 

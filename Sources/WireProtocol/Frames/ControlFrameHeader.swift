@@ -28,8 +28,16 @@ public struct ControlFrameHeader: Hashable, Sendable {
     public static let error = Flags(rawValue: 1 << 1)
     /// Whoever does not know the type skips the frame instead of closing the connection.
     public static let optional = Flags(rawValue: 1 << 2)
+    /// The reply says how far the work is, not what came of it. Only together with ``reply``, never with ``error``.
+    public static let underWay = Flags(rawValue: 1 << 3)
     /// Every bit that has a meaning.
-    public static let known: Flags = [.reply, .error, .optional]
+    public static let known: Flags = [.reply, .error, .optional, .underWay]
+
+    /// Whether the bits may stand together.
+    var isConsistent: Bool {
+      subtracting(.known).isEmpty && (contains(.reply) || isDisjoint(with: [.error, .underWay]))
+        && !isSuperset(of: [.error, .underWay])
+    }
   }
 
   /// The number of a ``FrameType``, or one that only a newer peer knows.
@@ -79,7 +87,7 @@ public struct ControlFrameHeader: Hashable, Sendable {
     } catch {
       throw WireError(.malformedHeader, error.description)
     }
-    guard flags.subtracting(.known).isEmpty, flags.contains(.reply) || !flags.contains(.error) else {
+    guard flags.isConsistent else {
       throw WireError(.malformedHeader, "flags \(flags.rawValue) have no meaning")
     }
     guard isKnown || flags.contains(.optional) else {

@@ -41,7 +41,21 @@ public enum ControlReply: Hashable, Sendable {
   case sendDocument(DocumentReply)
   case fetchAnswer(AnswerPart)
   case volumeNotice
+  /// Not done yet: ask the same again, which joins what is under way. Only for requests whose type ``FrameType/mayTakeLong``.
+  case underWay(UnderWay)
   case refused(ReplError)
+}
+
+/// How far the work is that a request joined or began.
+public struct UnderWay: Hashable, Sendable {
+  /// Bytes read or written for it so far; grows as long as the work moves.
+  public var bytesDone: UInt64
+  /// Bytes foreseen, for people; 0 when not known.
+  public var bytesTotal: UInt64
+  public init(bytesDone: UInt64, bytesTotal: UInt64) {
+    self.bytesDone = bytesDone
+    self.bytesTotal = bytesTotal
+  }
 }
 
 /// First message of both ends: who speaks and what it can do. Different settings are never an error; the smaller

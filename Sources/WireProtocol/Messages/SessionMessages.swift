@@ -93,6 +93,8 @@ public enum BeginOutcome: Hashable, Sendable {
   case alreadySealed(Seal)
   /// The session is complete and prepared; commit the group.
   case prepared(Seal)
+  /// The proof against this seal goes on, or has ended and its answer was not asked for: send the seal again.
+  case proving(Seal)
 }
 
 /// A single-use right to open one data stream; valid for the identity, session and branch it was issued to.
@@ -137,14 +139,20 @@ public struct StartSession: Hashable, Sendable {
   public var planDigest: Fingerprint
   /// Bytes the plan covers.
   public var plannedBytes: UInt64
+  /// Those of them that are data and take room; the others are runs of zeros.
+  public var dataBytes: UInt64
+
+  /// - Parameter dataBytes: nil for all that is planned.
   public init(
-    session: SessionID, base: PointID?, kind: SessionKind, planDigest: Fingerprint, plannedBytes: UInt64
+    session: SessionID, base: PointID?, kind: SessionKind, planDigest: Fingerprint, plannedBytes: UInt64,
+    dataBytes: UInt64? = nil
   ) {
     self.session = session
     self.base = base
     self.kind = kind
     self.planDigest = planDigest
     self.plannedBytes = plannedBytes
+    self.dataBytes = dataBytes ?? plannedBytes
   }
 }
 

@@ -274,6 +274,38 @@ import Testing
   }
 }
 
+@Suite struct HugeVolumeTests {
+  @Test("a run of zeros over a whole volume of 2^60 bytes is proven by what is there, not by its length")
+  func zeroRun() throws {
+    var fixture = try TargetFixture()
+    let size = 1 << 60
+    let block = BytePattern.bytes(tag: 5, count: 4096)
+    let sum = block.withUnsafeBytes { FingerprintWalk(key: fixture.key).sum(of: $0, at: 0) }
+    func seal(_ id: PointID, _ sum: BlockSum, base: PointID?, _ generation: UInt64) -> Seal {
+      Seal(
+        point: id, volume: fixture.source.volume, lineage: fixture.lineage, branch: fixture.branch, base: base,
+        generation: generation, size: UInt64(size), fingerprint: sum.fingerprint, nonZeroBlocks: sum.nonZeroBlocks,
+        takenAt: Timestamp(nanoseconds: 42), consistency: .volume, proof: base == nil ? .full : .delta,
+        group: GroupID(high: 3, low: 4), members: [GroupMember(volume: fixture.source.volume, size: UInt64(size))])
+    }
+    let (first, second) = (fixture.newID(), fixture.newID())
+    let full = try fixture.open(fixture.identity(first, base: nil, size: size))
+    try block.withUnsafeBufferPointer { try full.write(UnsafeRawBufferPointer($0), at: 0) }
+    guard case .prepared = try full.seal(fixture.request(seal(first, sum, base: nil, 1))) else {
+      throw TargetFixture.Unexpected("not sealed")
+    }
+    let base = try fixture.store.publish(first, of: fixture.source)
+    let area = try fixture.open(fixture.identity(second, base: base.id, size: size))
+    try area.writeZeros(Extent(offset: 0, length: UInt64(size)))
+    var steps = 0
+    let outcome = try area.seal(fixture.request(seal(second, .zero, base: base.id, 2))) { (_) throws(ReplError) in
+      steps += 1
+      if steps > 1000 { throw ReplError(.cancelled, subject: "the proof", cause: "steps over holes") }
+    }
+    guard case .prepared = outcome else { throw TargetFixture.Unexpected("not sealed") }
+  }
+}
+
 extension FingerprintWalk {
   /// The sum of one segment of a volume that is in memory.
   func segmentSum(of bytes: [UInt8], _ extent: Extent) -> BlockSum {

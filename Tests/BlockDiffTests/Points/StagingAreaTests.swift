@@ -199,13 +199,13 @@ import Testing
     }
   }
 
-  @Test func aFullDiskIsSaidAsSuchAndGivesItsRoomBack() throws {
+  @Test func aFullDiskIsSaidAsSuchAndItsRoomIsGivenBackWithTheArea() throws {
     var fixture = try TargetFixture(capacity: 256 << 10)
     let area = try fixture.open(fixture.identity(fixture.newID(), base: nil, size: 1 << 20))
     #expect(errorKind { for index in 0..<UInt64(200) { try write(area, at: index * 4096) } } == .noSpace)
+    try area.discard()
     let space = try fixture.disk.space(at: "/pool")
     #expect(space.available >= 240 << 10)
-    try area.discard()
     let smaller = try fixture.open(fixture.identity(fixture.newID(), base: nil, size: 1 << 20))
     try write(smaller, at: 0)
     try smaller.recordProgress()

@@ -13,6 +13,7 @@ final class Machine: @unchecked Sendable {
   let disk = SimulatedDisk()
   let database: AgentDatabase
   let power: Power
+  let threads = LongWorkThreads()
   private(set) var pools: PoolSet
 
   init(_ cluster: String) throws(ReplError) {

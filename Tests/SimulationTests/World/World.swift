@@ -119,10 +119,14 @@ final class World: @unchecked Sendable {
   ) -> TargetContext {
     var configuration = machine.configuration
     configuration.retention = retention
+    var budgets = TargetBudgets()
+    budgets.replyTime = .zero
+    budgets.turnTime = .zero
     return TargetContext(
       configuration: configuration, database: machine.database, storage: machine.disk, pools: machine.pools,
       clock: clock, elapsed: clock.elapsedClock, events: events, clockOffset: { _ in 0 }, background: { $0() },
-      clockSteps: ClockStepWatch(clock: clock), metrics: EngineMetrics(metrics))
+      clockSteps: ClockStepWatch(clock: clock), metrics: EngineMetrics(metrics), budgets: budgets,
+      spawn: { [threads = machine.threads] (work) throws(ReplError) in threads.spawn(work) })
   }
 
   var targetContext: TargetContext { Self.targetContext(target, clock, retention, targetMetrics, targetEvents) }

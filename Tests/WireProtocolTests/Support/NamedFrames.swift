@@ -18,7 +18,7 @@ enum NamedFrames {
       "start": .startSession(
         StartSession(
           session: Samples.session, base: Samples.base, kind: .delta, planDigest: Samples.digest,
-          plannedBytes: 8192)),
+          plannedBytes: 8192, dataBytes: 4096)),
       "resume-extents": .resumeExtents(ResumeExtentsRequest(session: Samples.session, offset: 0)),
       "segment-sums": .segmentSums(
         SegmentSumsRequest(volume: Samples.volume, point: Samples.base, firstSegment: 0, count: 4096)),
@@ -85,10 +85,13 @@ enum NamedFrames {
         Samples.beginReply(.full(reason: "no common base"), tickets: [ticket])),
       "begin-reply-sealed": .beginSession(Samples.beginReply(.alreadySealed(Samples.fullSeal))),
       "begin-reply-prepared": .beginSession(Samples.beginReply(.prepared(Samples.fullSeal))),
+      "begin-reply-proving": .beginSession(Samples.beginReply(.proving(Samples.fullSeal))),
       "start-reply": .startSession(StartReply(durableBytes: 4096)),
       "resume-extents-reply": .resumeExtents(ResumeExtentsReply(extents: [Extent(offset: 0, length: 4096)])),
     ]
   }
+
+  static let underWay = ControlReply.underWay(UnderWay(bytesDone: 1 << 30, bytesTotal: 1 << 32))
 
   static let refusal = ReplError(
     .keyNeeded, subject: "volume shop/db", cause: "the key is not known here", remedy: "begin again")

@@ -82,11 +82,12 @@ struct RandomMessages {
   }
 
   mutating func outcome() -> BeginOutcome {
-    switch random.below(5) {
+    switch random.below(6) {
     case 0: .base(id())
     case 1: .compareWith(id())
     case 2: .full(reason: text(400))
     case 3: .alreadySealed(seal())
+    case 4: .proving(seal())
     default: .prepared(seal())
     }
   }
