@@ -19,7 +19,8 @@ public struct LinuxStorage: Storage {
       case .createNew: (O_RDWR | O_CREAT | O_EXCL, "create")
       }
     let descriptor = try checkedErrno(.init(what, path)) {
-      Glibc.open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0o600)
+      // A pipe in the place of a file must not hold anybody up.
+      Glibc.open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0o600)
     }
     return LinuxFile(path: path, descriptor: descriptor)
   }

@@ -109,10 +109,11 @@ final class TrustStore: Sendable {
   func token(_ id: PairingTokenID) throws(ReplError) -> PairingTokenState? {
     let rows = try database.read { try Row.fetchAll($0, sql: "SELECT * FROM pairingToken") }
     for row in rows {
-      let secret = Array(row["secret"] as Data)
+      guard let stored = Data.fromDatabaseValue(row["secret"]) else { continue }
+      let secret = Array(stored)
       guard PairingTokenID(secret: secret, crypto: Self.crypto) == id else { continue }
       guard let madeAt = Timestamp.fromDatabaseValue(row["createdAt"]) else { continue }
-      var reader = ByteReader(Array((row["clientKey"] as Data?) ?? Data()))
+      var reader = ByteReader(Array(Data.fromDatabaseValue(row["clientKey"]) ?? Data()))
       let owner = try? (reader.readBlob(limit: 1024), reader.readString(limit: 1024))
       return tries.withLock { kept in
         if let state = kept[secret], state.ownerKey == owner?.0 { return state }
