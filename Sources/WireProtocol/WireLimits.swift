@@ -13,8 +13,6 @@ public enum WireLimits {
   public static let instant: Int64 = 1 << 62
   /// Largest generation and epoch. Nobody counts so far, and counting on from any of them cannot overflow.
   public static let counter: UInt64 = 1 << 53
-  /// Largest generation of a peer that ours go on behind: half of what there is stays to be counted.
-  public static let plausibleGeneration: UInt64 = 1 << 52
   /// Node names, namespaces, volume names and addresses, in bytes.
   public static let name = 253
   /// Cluster ids, in bytes.
