@@ -16,7 +16,7 @@ extension Integration {
         try #require(symlink(own, link) == 0)
         let paths = [
           "\(own)/x.img", "\(own)/points/x.img", "\(link)/staging/x.img",
-          "\(sites.target.pool)/volumes/../.repl-agent/x.img",
+          "\(sites.target.pool)/.repl-agent/../.repl-agent/x.img",
         ]
         for path in paths {
           let refused = try sites.target.control.run(

@@ -14,13 +14,13 @@ public struct LinuxStorage: Storage {
   public func openFile(_ path: String, _ mode: OpenMode) throws(ReplError) -> LinuxFile {
     let (flags, what): (Int32, String) =
       switch mode {
-      case .read: (O_RDONLY, "open")
+      // A pipe in the place of a file must not hold anybody up.
+      case .read: (O_RDONLY | O_NONBLOCK, "open")
       case .readWrite: (O_RDWR, "open for writing")
       case .createNew: (O_RDWR | O_CREAT | O_EXCL, "create")
       }
     let descriptor = try checkedErrno(.init(what, path)) {
-      // A pipe in the place of a file must not hold anybody up.
-      Glibc.open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0o600)
+      Glibc.open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0o600)
     }
     return LinuxFile(path: path, descriptor: descriptor)
   }
