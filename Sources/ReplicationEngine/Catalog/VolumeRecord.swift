@@ -70,14 +70,15 @@ extension VolumeRecord {
       ])
   }
 
-  /// Sets what the volume is recognised by from now on. With `isNewFile` the next snapshot is the first of another file.
+  /// Sets what the volume is recognised by from now on.
+  ///
+  /// - Parameter fileSince: generation of the first snapshot of this file; nil: the file is the one it was.
   static func setIdentity(
-    _ database: Database, _ id: VolumeID, _ identity: DurableIdentity, isNewFile: Bool = false
+    _ database: Database, _ id: VolumeID, _ identity: DurableIdentity, fileSince: UInt64? = nil
   ) throws {
     try database.execute(
-      sql:
-        "UPDATE volume SET identity = ?, fileSince = CASE WHEN ? THEN nextGeneration ELSE fileSince END WHERE id = ?",
-      arguments: [try stored(identity), isNewFile, id])
+      sql: "UPDATE volume SET identity = ?, fileSince = COALESCE(?, fileSince) WHERE id = ?",
+      arguments: [try stored(identity), fileSince.map { Int64(clamping: $0) }, id])
   }
 
   private static func stored(_ identity: DurableIdentity) throws -> Data {

@@ -21,7 +21,8 @@ struct SnapshotKeeper: Sendable {
     let generation = try context.database.write { try VolumeRecord.countGeneration($0, volume) }
     guard let entry = volume.pool.flatMap({ context.pools.entry(named: $0) }) else {
       return try record(
-        volume, peer: peer, point: point, generation, still(volume, point, acceptShrink: acceptShrink))
+        volume, peer: peer, point: point, generation,
+        still(volume, point, generation: generation, acceptShrink: acceptShrink))
     }
     // What is dropped for room now may be what this snapshot needs.
     try? SpaceKeeper(context: context).relieve(entry)
@@ -30,7 +31,7 @@ struct SnapshotKeeper: Sendable {
     let paths = pool.snapshot(volume.id, point)
     let takenAt = context.clock.now()
     do throws(ReplError) {
-      try VolumeRecognition(context: context).requireSame(volume, live)
+      try VolumeRecognition(context: context).requireSame(volume, live, generation: generation)
       try entry.pool.requirePresent()
       try context.pools.requireRoomForSnapshot(pool)
       let result = try context.snapshotter.take(
@@ -164,11 +165,11 @@ struct SnapshotKeeper: Sendable {
 
   /// A volume that cannot be cloned has no image: its point in time is the session that reads it.
   private func still(
-    _ volume: VolumeRecord, _ point: PointID, acceptShrink: Bool
+    _ volume: VolumeRecord, _ point: PointID, generation: UInt64, acceptShrink: Bool
   ) throws(ReplError) -> Taken {
     let live = try context.live.open(volume)
     defer { try? live.close() }
-    try VolumeRecognition(context: context).requireSame(volume, live)
+    try VolumeRecognition(context: context).requireSame(volume, live, generation: generation)
     let size = try live.size()
     guard size >= volume.size || acceptShrink else {
       throw ReplError(

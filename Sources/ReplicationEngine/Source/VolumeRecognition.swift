@@ -12,8 +12,9 @@ struct VolumeRecognition: Sendable {
   /// For the beginning. A file that replaced another one on the same file system is the volume with other contents, which
   /// an event says; a volume that was taken in before identities were kept gets one if it holds what was sealed last.
   ///
+  /// - Parameter generation: of the snapshot that is to be taken of it.
   /// - Throws: `refused` for another disk or file system.
-  func requireSame(_ volume: VolumeRecord, _ file: any StorageFile) throws(ReplError) {
+  func requireSame(_ volume: VolumeRecord, _ file: any StorageFile, generation: UInt64) throws(ReplError) {
     guard let now = try context.live.identity(of: file) else { return }
     guard let recorded = try current(volume).identity else {
       // A file was always found by its path; a device's may be another disk's by now.
@@ -23,7 +24,7 @@ struct VolumeRecognition: Sendable {
     switch recorded.verdict(now) {
     case .same: return
     case .unknown: try requireSealedContents(volume, file)
-    case .replaced: try takeReplacement(volume, recorded, now)
+    case .replaced: try takeReplacement(volume, recorded, now, generation)
     case .changed: throw refusal(volume, recorded, now)
     }
   }
@@ -51,9 +52,9 @@ struct VolumeRecognition: Sendable {
   }
 
   private func takeReplacement(
-    _ volume: VolumeRecord, _ recorded: DurableIdentity, _ now: DurableIdentity
+    _ volume: VolumeRecord, _ recorded: DurableIdentity, _ now: DurableIdentity, _ generation: UInt64
   ) throws(ReplError) {
-    try context.database.write { try VolumeRecord.setIdentity($0, volume.id, now, isNewFile: true) }
+    try context.database.write { try VolumeRecord.setIdentity($0, volume.id, now, fileSince: generation) }
     context.events.post(
       namespace: volume.namespace, volume: volume.name, warning: true, "VolumeReplaced",
       "\(volume.path) is another file than before (\(now.summary), was \(recorded.summary)): it is taken for new contents of "

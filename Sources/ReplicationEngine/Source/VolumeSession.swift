@@ -175,7 +175,7 @@ struct VolumeSession {
     if let watch { return watch.file }
     let watch = try context.live.watch(volume)
     self.watch = watch
-    try VolumeRecognition(context: context).requireSame(volume, watch.file)
+    try VolumeRecognition(context: context).requireSame(volume, watch.file, generation: snapshot.generation)
     return watch.file
   }
 
