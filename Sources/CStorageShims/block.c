@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/btrfs.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/loop.h>
@@ -81,6 +82,50 @@ int css_file_system_magic(int fd, uint64_t *magic) {
   struct statfs info;
   int status = result(fstatfs(fd, &info));
   *magic = status == 0 ? (uint64_t)info.f_type & 0xffffffffu : 0;
+  return status;
+}
+
+// Of Linux 6.9; older headers do not have it.
+struct css_uuid {
+  uint8_t length;
+  uint8_t bytes[16];
+};
+#define CSS_IOC_GETFSUUID _IOR(0x15, 0, struct css_uuid)
+
+// The first 88 bytes of struct xfs_fsop_geom_v1 end with the UUID.
+struct css_xfs_geometry {
+  uint8_t before[64];
+  uint8_t uuid[16];
+  uint8_t after[32];
+};
+#define CSS_XFS_IOC_GEOMETRY _IOR('X', 100, struct css_xfs_geometry)
+
+int css_file_system_uuid(int fd, uint8_t *uuid) {
+  struct css_uuid found = {0};
+  int status = result(ioctl(fd, CSS_IOC_GETFSUUID, &found));
+  if (status == 0 && found.length == 16) {
+    memcpy(uuid, found.bytes, 16);
+    return 0;
+  }
+  struct btrfs_ioctl_fs_info_args btrfs;
+  memset(&btrfs, 0, sizeof btrfs);
+  if (ioctl(fd, BTRFS_IOC_FS_INFO, &btrfs) == 0) {
+    memcpy(uuid, btrfs.fsid, 16);
+    return 0;
+  }
+  struct css_xfs_geometry xfs;
+  memset(&xfs, 0, sizeof xfs);
+  if (ioctl(fd, CSS_XFS_IOC_GEOMETRY, &xfs) == 0) {
+    memcpy(uuid, xfs.uuid, 16);
+    return 0;
+  }
+  return status < 0 ? status : -ENOTTY;
+}
+
+int css_file_system_id(int fd, uint64_t *id) {
+  struct statfs info;
+  int status = result(fstatfs(fd, &info));
+  *id = status == 0 ? (uint64_t)(uint32_t)info.f_fsid.__val[0] << 32 | (uint32_t)info.f_fsid.__val[1] : 0;
   return status;
 }
 

@@ -216,7 +216,7 @@ final class ConfigurationMap {
     guard let last = text.last else { return nil }
     let factor = units[last] ?? 1
     let digits = units[last] == nil ? text[...] : text.dropLast()
-    guard let number = Double(digits), number >= 0, number * factor < 1e10 else { return nil }
+    guard let number = Double(digits), number >= 0, number * factor <= 3.2e9 else { return nil }
     return number * factor
   }
 }

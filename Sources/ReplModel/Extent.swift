@@ -17,14 +17,22 @@ public struct Extent: Hashable, Sendable, CustomStringConvertible {
     self.length = length
   }
 
-  /// The range `start..<end`; `end` must not lie before `start`.
+  /// The range `start..<end`; empty where `end` does not lie behind `start`.
   public init(from start: UInt64, to end: UInt64) {
-    self.init(offset: start, length: end - start)
+    self.init(offset: start, length: end > start ? end - start : 0)
   }
 
-  /// One past the last byte.
-  public var end: UInt64 { offset + length }
+  /// One past the last byte; the largest number for a range that would end beyond it.
+  public var end: UInt64 {
+    let (end, overflow) = offset.addingReportingOverflow(length)
+    return overflow ? .max : end
+  }
   public var isEmpty: Bool { length == 0 }
+
+  /// Whether it begins at a block boundary, and ends at one or with a volume of `size` bytes, within which it lies.
+  public func isWholeBlocks(ofVolume size: UInt64) -> Bool {
+    offset % blockSize == 0 && length <= size && offset <= size - length && (length % blockSize == 0 || end == size)
+  }
 
   /// The part both ranges have, or nil.
   public func intersection(_ other: Extent) -> Extent? {
@@ -56,7 +64,7 @@ public struct ExtentSet: Hashable, Sendable {
 
   public var isEmpty: Bool { extents.isEmpty }
   /// Sum of all lengths, in bytes.
-  public var byteCount: UInt64 { extents.reduce(0) { $0 + $1.length } }
+  public var byteCount: UInt64 { extents.reduce(0) { $0.addingReportingOverflow($1.length).partialValue } }
 
   /// Adds a range anywhere; ranges that touch become one.
   public mutating func insert(_ extent: Extent) {

@@ -33,7 +33,12 @@ extension Seal {
     return writer.bytes
   }
 
-  /// Reads the binary form; what follows stays in `reader`.
+  /// Largest volume, in bytes: what a signed file offset can name.
+  static let sizeLimit = UInt64(Int64.max)
+  /// Largest generation and epoch, and latest instant: counting on and differences do not overflow.
+  static let counterLimit: UInt64 = 1 << 62
+
+  /// Reads the binary form; what follows stays in `reader`. Numbers with which nothing can be counted are malformed.
   public init(from reader: inout ByteReader) throws(DecodingFailure) {
     let version: UInt8 = try reader.read()
     guard version == Self.formatVersion else { throw reader.failure("seal version 1, found \(version)") }
@@ -61,6 +66,14 @@ extension Seal {
     members = try reader.readList(limit: Self.memberLimit) { reader throws(DecodingFailure) in
       try GroupMember(from: &reader)
     }
+    guard isPlausible else { throw reader.failure("a seal with numbers within the limits") }
+  }
+
+  private var isPlausible: Bool {
+    let blocks = size / blockSize + (size % blockSize == 0 ? 0 : 1)
+    return generation <= Self.counterLimit && branch.epoch <= Self.counterLimit && nonZeroBlocks <= blocks
+      && (0...Int64(Self.counterLimit)).contains(takenAt.nanoseconds)
+      && ([size] + members.map(\.size)).allSatisfy { $0 <= Self.sizeLimit }
   }
 }
 

@@ -11,10 +11,12 @@ public enum WireLimits {
   public static let volumeSize = UInt64(Int64.max)
   /// Instants lie between 1970 and this one (the year 2116), in nanoseconds, so that differences never overflow.
   public static let instant: Int64 = 1 << 62
-  /// Largest generation and epoch: counting on from any of them cannot overflow.
-  public static let counter: UInt64 = 1 << 62
-  /// Cluster ids, node names, namespaces, volume names and addresses, in bytes of UTF-8.
+  /// Largest generation and epoch. Nobody counts so far, and counting on from any of them cannot overflow.
+  public static let counter: UInt64 = 1 << 53
+  /// Node names, namespaces, volume names and addresses, in bytes.
   public static let name = 253
+  /// Cluster ids, in bytes.
+  public static let clusterID = 64
   /// Software versions, in bytes of UTF-8.
   public static let software = 128
   /// Reasons such as the one for a full copy, in bytes of UTF-8.

@@ -5,17 +5,18 @@ import Testing
 @Suite struct SealCodingTests {
   private func random(_ generator: inout SeededGenerator) -> Seal {
     let reasons = ["source file is gone", "ist voll: grün", "", String(repeating: "x", count: 100)]
+    let size = generator.next() >> 1
     return Seal(
       point: .random(using: &generator), volume: .random(using: &generator), lineage: .random(using: &generator),
-      branch: Branch(epoch: generator.next(), id: .random(using: &generator)),
-      base: generator.oneIn(2) ? nil : .random(using: &generator), generation: generator.next(), size: generator.next(),
-      fingerprint: Fingerprint(low: generator.next(), high: generator.next()), nonZeroBlocks: generator.next(),
-      takenAt: Timestamp(nanoseconds: Int64(bitPattern: generator.next())),
+      branch: Branch(epoch: generator.next() >> 2, id: .random(using: &generator)),
+      base: generator.oneIn(2) ? nil : .random(using: &generator), generation: generator.next() >> 2, size: size,
+      fingerprint: Fingerprint(low: generator.next(), high: generator.next()), nonZeroBlocks: size / blockSize,
+      takenAt: Timestamp(nanoseconds: Int64(bitPattern: generator.next() >> 2)),
       consistency: Consistency.allCases.randomElement(using: &generator) ?? .volume,
       proof: Proof.allCases.randomElement(using: &generator) ?? .full, group: .random(using: &generator),
       members: (0..<Int.random(in: 0...4, using: &generator)).map { _ in
         GroupMember(
-          volume: .random(using: &generator), size: generator.next(),
+          volume: .random(using: &generator), size: generator.next() >> 1,
           missingReason: generator.oneIn(2) ? nil : reasons.randomElement(using: &generator))
       })
   }
@@ -62,6 +63,25 @@ import Testing
         Issue.record("decoded")
       } catch {
         #expect(error.expected.contains(word) && error.expected.contains("2"))
+      }
+    }
+  }
+
+  /// With a right checksum around them too: nobody can count with these.
+  @Test func numbersWithoutAMeaningAreRefused() {
+    var generator = SeededGenerator(seed: 5)
+    let good = random(&generator)
+    let wrong: [(inout Seal) -> Void] = [
+      { $0.size = 1 << 63 }, { $0.generation = (1 << 62) + 1 }, { $0.branch.epoch = .max },
+      { $0.nonZeroBlocks = $0.size / blockSize + 2 }, { $0.takenAt = Timestamp(nanoseconds: -1) },
+      { $0.takenAt = Timestamp(nanoseconds: .max) }, { $0.members = [GroupMember(volume: $0.volume, size: .max)] },
+    ]
+    for change in wrong {
+      var seal = good
+      change(&seal)
+      #expect(throws: DecodingFailure.self) {
+        var reader = ByteReader(seal.encoded)
+        _ = try Seal(from: &reader)
       }
     }
   }

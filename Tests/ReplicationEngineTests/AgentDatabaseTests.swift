@@ -88,6 +88,68 @@ import Testing
     #expect((7100...7201).contains(seconds))
   }
 
+  @Test("a row that cannot be read is set aside with its content, and the others are there")
+  func unreadableRows() throws {
+    let database = try AgentDatabase.inMemory()
+    try database.write { database in
+      for number in 1...3 {
+        try VolumeRecord(
+          id: VolumeID(high: 0, low: UInt64(number)), namespace: "shop", name: "v\(number)", path: "/v", pool: nil,
+          isDevice: false, size: 1, allowFuzzy: false, lineage: .random(), branch: Branch(epoch: 1, id: .random()),
+          role: .source, nextGeneration: 1, distrustReason: nil, fullReason: nil
+        ).insert(database)
+      }
+      try database.execute(sql: "UPDATE volume SET size = 'rubbish' WHERE name = 'v2'")
+      try database.execute(sql: "UPDATE volume SET namespace = x'FFFE' WHERE name = 'v3'")
+      try database.execute(
+        sql: "INSERT INTO peer (cluster, node, authority, host, port) VALUES ('west', 'w1', x'00', 'w', 'port')")
+      try database.execute(
+        sql: """
+          INSERT INTO pair (uid, namespace, name, peer, host, port, mode, tokenHash)
+          VALUES ('u', 'shop', 'p', 'west', 'w', 9001, 'Default', x'00')
+          """)
+      try database.execute(
+        sql: """
+          INSERT INTO point (cluster, volume, point, generation, pool, seal, sealedAt, state, confirmed)
+          VALUES ('west', '\(VolumeID.random())', '\(PointID.random())', 1, 'main', x'00', 1, 'sealed', 1)
+          """)
+    }
+    let found = try database.write { try UnreadableRows.setAside($0, at: Timestamp(nanoseconds: 7)) }
+    #expect(found.count == 4)
+    #expect(try database.read { try VolumeRecord.all($0) }.map(\.name) == ["v1"])
+    #expect(try database.read { try PeerRecord.all($0) }.isEmpty)
+    let kept = try database.read { try String.fetchAll($0, sql: "SELECT content FROM unreadable ORDER BY content") }
+    #expect(kept.count == 4 && kept.contains { $0.contains("rubbish") })
+    #expect(try database.write { try UnreadableRows.setAside($0, at: Timestamp(nanoseconds: 8)) }.isEmpty)
+  }
+
+  @Test("a generation that a hostile peer has led a volume to is taken back by the upgrade")
+  func absurdGeneration() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/agent.db"
+    let id = VolumeID.random()
+    let old = try DatabaseQueue(path: path)
+    try old.write { database in
+      try database.execute(sql: Schema.version1)
+      try database.execute(sql: "PRAGMA user_version = 1")
+      try database.execute(
+        sql: """
+          INSERT INTO volume (id, namespace, name, path, isDevice, size, allowFuzzy, lineage, branchEpoch, branchID, role,
+            nextGeneration) VALUES (?, 'shop', 'db', '/db', 0, 1, 0, ?, 1, ?, 'source', 4611686018427387905)
+          """, arguments: [id, LineageID.random(), BranchID.random()])
+      try database.execute(
+        sql: """
+          INSERT INTO snapshot (point, volume, peer, generation, size, takenAt, consistency, stallNanoseconds, directory,
+            hasImage, state) VALUES (?, ?, 'west', 41, 1, 1, 1, 0, '/s', 0, 'sealed')
+          """, arguments: [PointID.random(), id])
+    }
+    try old.close()
+    let database = try AgentDatabase.open(path)
+    let volume = try #require(try database.read { try VolumeRecord.find($0, id) })
+    #expect(volume.nextGeneration == 42)
+    #expect(volume.identity == nil && volume.fileSince == 0)
+  }
+
   @Test("the database and what SQLite keeps beside it are for the agent's user alone, also if they were not before")
   func modes() throws {
     let directory = try TemporaryDirectory()

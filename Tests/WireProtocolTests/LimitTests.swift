@@ -41,11 +41,64 @@ struct LimitTests {
     }
   }
 
+  /// They become directories, keys and lines of logs.
+  @Test(arguments: ["..", ".a", "a/b", "a\0", "a\u{1B}[2J", "a\n", "ü", " ", "a b", "-", "A"])
+  func namesAreSafe(name: String) throws {
+    var begin = Samples.begin
+    begin.name = name
+    #expect(isMalformed(.beginSession(begin)))
+    begin = Samples.begin
+    begin.namespace = name
+    #expect(isMalformed(.beginSession(begin)))
+    if !["A", "-"].contains(name) { #expect(isMalformed(.hello(Samples.hello(cluster: name)))) }
+    guard !["A", "-", "..", ".a"].contains(name) else { return }
+    #expect(try isMalformedReply(.beginSession(Samples.beginReply(.full(reason: ""), address: name))))
+  }
+
+  @Test func controlCharactersOfAPeerReachNoTerminal() throws {
+    let words = ReplError(.io, subject: "a\u{1B}[2Jb", cause: "c\r\u{202E}d\ne", remedy: "\u{7}")
+    let refusal = ControlReply.refused(words).encode()
+    guard case .refused(let read) = try ControlReply(type: 4, body: refusal.body, flags: refusal.flags) else {
+      throw Samples.Absent()
+    }
+    #expect(read.subject == "a\u{FFFD}[2Jb")
+    #expect(read.cause == "c\u{FFFD}\u{FFFD}d\ne")
+    #expect(read.remedy == "\u{FFFD}")
+  }
+
+  /// With a generation of 2^62 a volume could not replicate to anybody any more.
+  @Test func generationsAndEpochsLeaveRoomToCountOn() throws {
+    for value in [WireLimits.counter + 1, 1 << 62, .max] {
+      var begin = Samples.begin
+      begin.generation = value
+      #expect(isMalformed(.beginSession(begin)))
+      begin = Samples.begin
+      begin.branch.epoch = value
+      #expect(isMalformed(.beginSession(begin)))
+      var seal = Samples.seal
+      seal.generation = value
+      #expect(isMalformed(.sealSession(SealSession(session: Samples.session, seal: seal))))
+      seal = Samples.seal
+      seal.branch.epoch = value
+      #expect(try isMalformedReply(.queryPoint(.prepared(seal))))
+    }
+  }
+
+  @Test func sumsAreOfWhatWasAskedFor() throws {
+    let request = SegmentSumsRequest(
+      volume: Samples.seal.volume, point: Samples.seal.point, firstSegment: 5, count: 3)
+    let sums = { (segment: UInt64) in SegmentSumsReply(sums: [SegmentSum(segment: segment, sum: .zero)]) }
+    for segment in [5, 7] as [UInt64] { try sums(segment).check(request) }
+    for segment in [4, 8] as [UInt64] { #expect(reason { try sums(segment).check(request) } == .malformedBody) }
+  }
+
   @Test func extentsAscendAndEndInAVolume() throws {
     let page = Extent(offset: 8192, length: 4096)
     let wrong = [
       [Extent(offset: 0, length: 0)], [page, page], [page, Extent(offset: 0, length: 4096)],
-      [Extent(offset: UInt64(Int64.max) - 1, length: 4096)],
+      [Extent(offset: UInt64(Int64.max) - 1, length: 4096)], [Extent(offset: 1, length: 4096)],
+      [Extent(offset: 4095, length: 4097)],
+      [Extent(offset: 0, length: 100), Extent(offset: 4096, length: 4096)],
     ]
     for extents in wrong { #expect(try isMalformedReply(.resumeExtents(ResumeExtentsReply(extents: extents)))) }
   }

@@ -56,6 +56,10 @@ def control_frames():
     yield "name-of-254-bytes malformedBody", control(4, begin(name="n" * 254))
     yield "sixty-five-candidates malformedBody", control(4, begin(candidates=[(vectors.BASE, 0, False)] * 65))
     yield "kind-of-nine malformedBody", control(4, begin(kind=9))
+    yield "generation-of-2^62 malformedBody", control(4, begin(generation=1 << 62))
+    yield "epoch-above-2^53 malformedBody", control(4, begin(epoch=(1 << 53) + 1))
+    yield "name-that-is-a-path malformedBody", control(4, begin(name="../db"))
+    yield "namespace-with-a-control-character malformedBody", control(4, begin(namespace="shop\x1b"))
     yield "no-streams malformedBody", control(4, begin(streams=0))
 
     def seal(**changes):
@@ -72,6 +76,7 @@ def control_frames():
         wire.send_document(w, vectors.EXCHANGE, topic, total, index, data)
         return w.bytes
     yield "document-without-a-topic malformedBody", control(15, document(topic=""))
+    yield "topic-with-a-line-feed malformedBody", control(15, document(topic="a\n"))
     yield "topic-of-65-bytes malformedBody", control(15, document(topic="t" * 65))
     yield "document-above-8-MiB malformedBody", control(15, document(total=(8 << 20) + 1))
     yield "part-beyond-the-document malformedBody", control(15, document(index=1))

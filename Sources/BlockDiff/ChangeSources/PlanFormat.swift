@@ -76,6 +76,7 @@ enum PlanFormat {
     var reader = ByteReader(bytes)
     guard try Array(reader.readRaw(magic.count, "magic")) == magic else { throw reader.failure("the magic RPLPLAN1") }
     let size: UInt64 = try reader.read()
+    guard size <= UInt64(Int64.max) else { throw reader.failure("the size of a volume") }
     let records: UInt64 = try reader.read()
     let dataBytes: UInt64 = try reader.read()
     let zeroBytes: UInt64 = try reader.read()

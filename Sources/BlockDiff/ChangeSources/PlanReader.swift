@@ -39,11 +39,11 @@ public final class PlanReader {
     guard let record = PlanFormat.load(page.bytes, index: index) else {
       throw Self.damage(file.path, "a record has no known kind")
     }
-    let (end, overflow) = record.extent.offset.addingReportingOverflow(record.extent.length)
-    guard !overflow, record.extent.offset >= lastEnd, end <= summary.volumeSize, !record.extent.isEmpty else {
-      throw Self.damage(file.path, "a record is out of order")
+    let extent = record.extent
+    guard extent.offset >= lastEnd, !extent.isEmpty, extent.isWholeBlocks(ofVolume: summary.volumeSize) else {
+      throw Self.damage(file.path, "a record is out of order, not of whole blocks or beyond the volume")
     }
-    lastEnd = end
+    lastEnd = extent.end
     index += 1
     return record
   }

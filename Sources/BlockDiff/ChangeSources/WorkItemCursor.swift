@@ -99,8 +99,19 @@ extension WorkItemCursor.State {
 
   private mutating func skipDurable(before start: UInt64) throws(ReplError) {
     while durable != nil, covered.map({ $0.end <= start }) ?? true {
-      covered = try durable?.next()
-      if covered == nil { durable = nil }
+      guard let next = try durable?.next() else {
+        (covered, durable) = (nil, nil)
+        return
+      }
+      covered = wholeBlocks(of: next)
     }
+  }
+
+  /// Only whole blocks count as durable, whoever says so: sums are of blocks.
+  private func wholeBlocks(of extent: Extent) -> Extent {
+    let size = reader.summary.volumeSize
+    guard extent.offset < size else { return Extent(from: size, to: size) }
+    let start = (extent.offset + blockSize - 1) / blockSize * blockSize
+    return Extent(from: start, to: extent.end >= size ? size : extent.end / blockSize * blockSize)
   }
 }

@@ -32,7 +32,7 @@ public struct SegmentPage: Sendable {
   }
 
   /// Whether the entry is anything but zeros; cheaper than reading it.
-  func isUsed(segment: UInt64) -> Bool {
+  public func isUsed(segment: UInt64) -> Bool {
     let start = offset(of: segment)
     return bytes[start..<start + Self.entrySize].contains { $0 != 0 }
   }

@@ -56,6 +56,9 @@ public final class SegmentTable: Sendable {
         (reader) throws(DecodingFailure) in
         (try reader.read(UInt64.self), try reader.read(UInt64.self))
       }
+      guard size <= UInt64(Int64.max) else {
+        throw ReplError(.damaged, subject: path, cause: "is of a volume of \(size) bytes, which there is none of")
+      }
       let table = SegmentTable(file: file, volumeSize: size, keyID: keyID)
       guard try file.size() == table.fileSize else {
         throw ReplError(.damaged, subject: path, cause: "is not \(table.fileSize) bytes long")
@@ -73,9 +76,11 @@ public final class SegmentTable: Sendable {
     return sum
   }
 
-  /// The page that holds a segment's entry; `segment` must be below ``segmentCount``.
+  /// The page that holds a segment's entry; `damaged` for one that is not below ``segmentCount``.
   public func page(containing segment: UInt64) throws(ReplError) -> SegmentPage {
-    precondition(segment < segmentCount)
+    guard segment < segmentCount else {
+      throw ReplError(.damaged, subject: path, cause: "has no segment \(segment): its volume has \(volumeSize) bytes")
+    }
     let first = segment - segment % UInt64(SegmentPage.entryCount)
     let offset = Self.offset(of: first)
     let expected = Int(min(blockSize, fileSize - offset))

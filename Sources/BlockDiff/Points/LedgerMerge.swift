@@ -73,6 +73,7 @@ public struct LedgerMerge: ExtentStream, Sendable {
 struct LedgerRunReader: Sendable {
   private let file: any StorageFile
   private let end: UInt64
+  private let lastEnd: UInt64
   private var position: UInt64
   private var left = 0
   private var window: [UInt8] = []
@@ -83,6 +84,7 @@ struct LedgerRunReader: Sendable {
   init?(file: any StorageFile, run: LedgerRun) throws(ReplError) {
     self.file = file
     end = run.end
+    lastEnd = run.lastEnd
     position = run.start
     guard try advance() else { return nil }
   }
@@ -95,7 +97,10 @@ struct LedgerRunReader: Sendable {
       guard let count = LedgerRecord.count(header, sequence: nil) else { throw damaged }
       left = count
     }
-    guard let extent = LedgerRecord.extent(try bytes(LedgerRecord.extentSize), at: 0) else { throw damaged }
+    // Checked when the ledger was opened, and read again now: what has changed since is not to be believed.
+    guard let extent = LedgerRecord.extent(try bytes(LedgerRecord.extentSize), at: 0), extent.offset >= head.end,
+      !extent.isEmpty, extent.end <= lastEnd
+    else { throw damaged }
     head = extent
     left -= 1
     if left == 0 { position += LedgerRecord.checksumSize }

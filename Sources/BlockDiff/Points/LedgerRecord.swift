@@ -36,7 +36,7 @@ enum LedgerRecord {
     return Int(count)
   }
 
-  /// The extents of a whole record; nil unless checksum, order and range are right.
+  /// The extents of a whole record; nil unless checksum, order, alignment and range are right.
   static func decode(_ bytes: [UInt8], count: Int, size: UInt64) -> [Extent]? {
     let body = bytes.dropLast(Int(checksumSize))
     var tail = ByteReader(bytes.suffix(Int(checksumSize)))
@@ -46,8 +46,7 @@ enum LedgerRecord {
     var end: UInt64 = 0
     for index in 0..<count {
       guard let extent = extent(body, at: Int(headerSize) + index * Int(extentSize)) else { return nil }
-      guard extent.offset >= end, extent.length > 0, extent.length <= size, extent.offset <= size - extent.length
-      else { return nil }
+      guard extent.offset >= end, extent.length > 0, extent.isWholeBlocks(ofVolume: size) else { return nil }
       end = extent.end
       extents.append(extent)
     }

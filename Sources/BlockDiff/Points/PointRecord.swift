@@ -72,6 +72,11 @@ public struct PointRecord: Hashable, Sendable {
     stamp = try ImageStamp(from: &reader)
     sealedAt = Timestamp(nanoseconds: try reader.read())
     provenAt = Timestamp(nanoseconds: try reader.read())
+    // With these nothing that is added to or taken from them overflows.
+    guard [sealedAt.nanoseconds, provenAt.nanoseconds, origin.clockOffset].allSatisfy({ $0.magnitude <= 1 << 62 })
+    else {
+      throw reader.failure("instants between 1824 and 2116")
+    }
     keyID = try reader.read()
     planDigest = try reader.readFingerprint()
   }

@@ -45,6 +45,9 @@ public struct PromotionMark: Hashable, Sendable {
         site: try reader.readString(limit: 1024), promotedAt: Timestamp(nanoseconds: try reader.read()),
         branch: Branch(epoch: try reader.read(), id: try reader.readIdentifier()), isLive: try reader.readBool())
     }
+    guard branch.epoch <= 1 << 62 else {
+      throw ReplError(.damaged, subject: file, cause: "has the epoch \(branch.epoch), which there is none of")
+    }
   }
 }
 

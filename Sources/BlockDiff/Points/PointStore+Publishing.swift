@@ -13,12 +13,12 @@ extension PointStore {
     } catch { throw error }
   }
 
-  /// Every volume with a prepared staging area, for start-up.
+  /// Every volume with a prepared staging area, for start-up; one that cannot be looked at is none.
   public func preparedPoints() throws(ReplError) -> [PointRecord] {
     var records: [PointRecord] = []
     for name in try storage.listIfPresent(layout.staging) {
       guard let source = SourceVolume(directoryName: name) else { continue }
-      if let record = try preparedPoint(of: source) { records.append(record) }
+      if let record = try? preparedPoint(of: source) { records.append(record) }
     }
     return records
   }

@@ -49,7 +49,8 @@ public struct PointStore: Sendable {
   public func sources() throws(ReplError) -> [SourceVolume] {
     var sources: [SourceVolume] = []
     for cluster in try storage.listIfPresent(layout.points) where SourceVolume.isValid(cluster: cluster) {
-      for name in try storage.listIfPresent(layout.points + "/" + cluster) {
+      // A file in the place of a directory is none of ours.
+      for name in (try? storage.list(layout.points + "/" + cluster)) ?? [] {
         guard let volume = VolumeID(name) else { continue }
         sources.append(try SourceVolume(cluster: cluster, volume: volume))
       }
@@ -115,11 +116,11 @@ public struct PointStore: Sendable {
 }
 
 extension Storage {
-  /// ``list(_:)``, empty where there is no directory.
+  /// ``list(_:)``, empty where there is no directory, or something else in its place.
   func listIfPresent(_ path: String) throws(ReplError) -> [String] {
     do throws(ReplError) {
       return try list(path)
-    } catch  where error.kind == .notFound {
+    } catch  where error.kind == .notFound || error.kind == .invalid {
       return []
     } catch { throw error }
   }

@@ -101,19 +101,22 @@ public final class RepairArea: Sendable {
 }
 
 extension PointStore {
-  /// Finishes or undoes what a crash left of repairs: for start-up, before points are listed.
-  public func finishRepairs() throws(ReplError) {
-    for name in try storage.listIfPresent(layout.repair) {
+  /// Finishes or undoes what a crash left of repairs: for start-up, before points are listed. Returns what could not be,
+  /// and is left as it is; what has no name of a repair is none.
+  @discardableResult
+  public func finishRepairs() throws(ReplError) -> [SkippedEntry] {
+    var skipped: [SkippedEntry] = []
+    for name in try storage.listIfPresent(layout.repair) where Pool.isRepair(name) {
       let parts = name.split(separator: "~").map(String.init)
       let paths = PointPaths(directory: layout.repair + "/" + name)
-      guard parts.count == 3, let volume = VolumeID(parts[1]), let point = PointID(parts[2]),
-        let source = try? SourceVolume(cluster: parts[0], volume: volume), try isSealed(paths, point)
-      else {
-        try discard(paths.directory)
-        continue
+      skipped.attempt(paths.directory) { () throws(ReplError) in
+        guard let volume = VolumeID(parts[1]), let point = PointID(parts[2]) else { return }
+        let source = try SourceVolume(cluster: parts[0], volume: volume)
+        guard try isSealed(paths, point) else { return try discard(paths.directory) }
+        try finishRepair(of: point, source: source)
       }
-      try finishRepair(of: point, source: source)
     }
+    return skipped
   }
 
   /// Two renames with the damaged point in the trash between them: a crash leaves a sealed repair, which

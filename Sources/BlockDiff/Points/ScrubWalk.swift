@@ -44,7 +44,8 @@ public struct ScrubWalk {
       throw ReplError(.keyNeeded, subject: table.path, cause: "was made with another fingerprint key")
     }
     self.table = table
-    self.position = position
+    // What was kept may be of a volume that was larger, or nonsense.
+    self.position = min(position, table.segmentCount)
     reader = FingerprintReader(
       image, size: table.volumeSize, key: key, buffer: AlignedBuffer(count: Int(segmentSize)), readsMedium: true)
   }

@@ -49,6 +49,7 @@ public struct StagingIdentity: Hashable, Sendable {
     base = try reader.readOptional { (reader) throws(DecodingFailure) in try reader.readIdentifier() }
     point = try reader.readIdentifier()
     size = try reader.read()
+    guard size <= UInt64(Int64.max) else { throw reader.failure("the size of a volume, found \(size)") }
     planDigest = try reader.readFingerprint()
     let raw: UInt8 = try reader.read()
     guard let kind = Kind(rawValue: raw) else { throw reader.failure("a kind of staging, found \(raw)") }

@@ -162,7 +162,7 @@ public final class Pool: Sendable {
         remedy: remedy)
     }
     let probe = layout.root + "/probe"
-    try storage.removeFile(probe)
+    try storage.removeTree(probe)
     do throws(ReplError) {
       try storage.clone(superblock, to: probe).close()
     } catch  where error.kind == .refused || error.kind == .invalid {

@@ -80,6 +80,9 @@ public struct PointPaths: Hashable, Sendable {
   public let directory: String
   public init(directory: String) { self.directory = directory }
 
+  /// Of the files below.
+  static let names: Set<String> = ["image", "segments", "seal", "ledger", "header"]
+
   public var image: String { directory + "/image" }
   public var segments: String { directory + "/segments" }
   /// Only in a point, and in a staging area that is prepared.

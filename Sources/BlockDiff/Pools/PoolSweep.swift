@@ -28,17 +28,24 @@ public struct SweepReport: Hashable, Sendable {
   public internal(set) var unrecorded: [PointPaths] = []
   /// Points that records name and that are not there.
   public internal(set) var missing: [PointPaths] = []
+  /// What could not be looked at or deleted, and is left alone.
+  public internal(set) var skipped: [SkippedEntry] = []
 }
 
 extension Pool {
   /// Deletes what a crash left over and no record names: the trash, half-made snapshots, staging areas, ready clones and
   /// points without an image. For start-up, after prepared groups were rolled forward or removed.
+  ///
+  /// Only what has a name that the agent gives is deleted. One entry that cannot be looked at keeps no other from its turn.
+  ///
+  /// - Throws: when a directory of the layout itself cannot be listed.
   public func sweep(keeping known: PoolContents) throws(ReplError) -> SweepReport {
     var report = SweepReport()
-    try points.finishRepairs()
-    for name in try storage.listIfPresent(layout.trash) { try remove(layout.trash + "/" + name, &report) }
+    report.skipped = try points.finishRepairs()
+    for name in try storage.listIfPresent(layout.trash) { remove(layout.trash + "/" + name, &report) }
     for name in try storage.list(layout.root) where name.hasSuffix(".new") || name == "probe" {
-      try storage.removeFile(layout.root + "/" + name)
+      let path = layout.root + "/" + name
+      report.skipped.attempt(path) { () throws(ReplError) in try storage.removeFile(path) }
     }
     try sweepStaging(known, &report)
     try sweepReady(known, &report)
@@ -49,34 +56,33 @@ extension Pool {
 
   private func sweepStaging(_ known: PoolContents, _ report: inout SweepReport) throws(ReplError) {
     for name in try storage.listIfPresent(layout.staging) {
-      if let source = SourceVolume(directoryName: name) {
-        if known.staging.contains(source) { continue }
+      guard let source = SourceVolume(directoryName: name), !known.staging.contains(source) else { continue }
+      do throws(ReplError) {
         if try points.preparedPoint(of: source) != nil {
           report.unrecorded.append(layout.staging(source))
-          continue
+        } else {
+          remove(layout.staging + "/" + name, &report)
         }
+      } catch {
+        report.skipped.append(SkippedEntry(layout.staging + "/" + name, error.cause))
       }
-      try remove(layout.staging + "/" + name, &report)
     }
   }
 
   private func sweepReady(_ known: PoolContents, _ report: inout SweepReport) throws(ReplError) {
     for name in try storage.listIfPresent(layout.ready) {
-      if let source = SourceVolume(directoryName: name), let base = try points.readyClone(for: source),
-        known.points[source]?.contains(base) == true
-      {
-        continue
-      }
-      try remove(layout.ready + "/" + name, &report)
+      guard let source = SourceVolume(directoryName: name) else { continue }
+      if let base = try? points.readyClone(for: source), known.points[source]?.contains(base) == true { continue }
+      remove(layout.ready + "/" + name, &report)
     }
   }
 
   private func sweepSnapshots(_ known: PoolContents, _ report: inout SweepReport) throws(ReplError) {
     for volumeName in try storage.listIfPresent(layout.snapshots) {
       guard let volume = VolumeID(volumeName) else { continue }
-      for name in try storage.listIfPresent(layout.snapshots + "/" + volumeName) {
+      for name in (try? storage.list(layout.snapshots + "/" + volumeName)) ?? [] {
         guard let point = PointID(name), known.snapshots[volume]?.contains(point) != true else { continue }
-        try remove(layout.snapshot(volume, point).directory, &report)
+        remove(layout.snapshot(volume, point).directory, &report)
       }
     }
   }
@@ -84,15 +90,19 @@ extension Pool {
   private func sweepPoints(_ known: PoolContents, _ report: inout SweepReport) throws(ReplError) {
     var found: Set<PointPaths> = []
     for source in try points.sources() {
-      for name in try storage.listIfPresent(layout.points(of: source)) {
+      for name in (try? storage.list(layout.points(of: source))) ?? [] {
         guard let id = PointID(name) else { continue }
         let paths = layout.point(source, id)
         found.insert(paths)
         if known.points[source]?.contains(id) == true { continue }
-        if try storage.exists(paths.image) {
-          report.unrecorded.append(paths)
-        } else {
-          try remove(paths.directory, &report)
+        do throws(ReplError) {
+          if try storage.exists(paths.image) {
+            report.unrecorded.append(paths)
+          } else if isHalfMade(paths) {
+            remove(paths.directory, &report)
+          }
+        } catch {
+          report.skipped.append(SkippedEntry(paths.directory, error.cause))
         }
       }
     }
@@ -103,8 +113,18 @@ extension Pool {
     }
   }
 
-  private func remove(_ directory: String, _ report: inout SweepReport) throws(ReplError) {
-    try storage.removeTree(directory)
-    report.removed.append(directory)
+  /// Whether it is a directory in which nothing lies but files of a point.
+  private func isHalfMade(_ paths: PointPaths) -> Bool {
+    guard let names = try? storage.list(paths.directory) else { return false }
+    return names.allSatisfy { PointPaths.names.contains($0) || $0.hasSuffix(".new") }
+  }
+
+  private func remove(_ directory: String, _ report: inout SweepReport) {
+    do throws(ReplError) {
+      try storage.removeTree(directory)
+      report.removed.append(directory)
+    } catch {
+      report.skipped.append(SkippedEntry(directory, "cannot be removed: \(error.cause)"))
+    }
   }
 }

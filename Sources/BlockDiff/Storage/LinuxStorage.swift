@@ -14,7 +14,8 @@ public struct LinuxStorage: Storage {
   public func openFile(_ path: String, _ mode: OpenMode) throws(ReplError) -> LinuxFile {
     let (flags, what): (Int32, String) =
       switch mode {
-      case .read: (O_RDONLY, "open")
+      // A pipe in the place of a file must not hold anybody up.
+      case .read: (O_RDONLY | O_NONBLOCK, "open")
       case .readWrite: (O_RDWR, "open for writing")
       case .createNew: (O_RDWR | O_CREAT | O_EXCL, "create")
       }

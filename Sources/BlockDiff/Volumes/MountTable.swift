@@ -62,7 +62,7 @@ enum MountTable {
   }
 
   /// Spaces and such are written as octal escapes.
-  private static func unescaped(_ text: Substring) -> String {
+  static func unescaped(_ text: Substring) -> String {
     var bytes: [UInt8] = []
     var rest = text.utf8[...]
     while let first = rest.popFirst() {

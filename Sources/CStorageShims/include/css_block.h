@@ -49,6 +49,12 @@ int css_extent_count(int fd, uint64_t *count);
 /// Magic number of the file system that holds the file.
 int css_file_system_magic(int fd, uint64_t *magic);
 
+/// The UUID, 16 bytes, of the file system that holds the file, which outlives mounts; -ENOTTY or the like where it has none.
+int css_file_system_uuid(int fd, uint8_t *uuid);
+
+/// What tells subvolumes of one btrfs apart (f_fsid), and mounts elsewhere.
+int css_file_system_id(int fd, uint64_t *id);
+
 /// First data at or after `offset`, and first hole at or after it; -ENXIO when there is none before the end.
 int64_t css_seek_data(int fd, uint64_t offset);
 int64_t css_seek_hole(int fd, uint64_t offset);

@@ -22,10 +22,10 @@ extension NoticeRecord {
   }
 
   init(row: Row) throws {
-    peer = row["peer"]
+    peer = try row.value("peer")
     notice = VolumeNotice(volume: try row.value("volume"), content: .deleted)
-    if Kind(rawValue: row["kind"]) == .doubted {
-      notice.content = .doubted(after: UInt64(clamping: row["generation"] as Int64), reason: row["reason"] ?? "")
+    if Kind(rawValue: try row.value("kind")) == .doubted {
+      notice.content = .doubted(after: try row.count("generation"), reason: try row.optional("reason") ?? "")
     }
   }
 

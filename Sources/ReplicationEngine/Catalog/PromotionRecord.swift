@@ -13,11 +13,12 @@ struct PromotionRecord: Hashable, Sendable {
 
 extension PromotionRecord {
   init(row: Row) throws {
-    source = try SourceVolume(cluster: row["cluster"], volume: try row.value("volume"))
+    source = try SourceVolume(cluster: try row.value("cluster"), volume: try row.value("volume"))
     mark = PromotionMark(
-      point: try row.value("point"), path: row["path"], site: row["site"], promotedAt: try row.value("promotedAt"),
-      branch: Branch(epoch: UInt64(clamping: row["branchEpoch"] as Int64), id: try row.value("branchID")),
-      isLive: row["isLive"])
+      point: try row.value("point"), path: try row.value("path"), site: try row.value("site"),
+      promotedAt: try row.value("promotedAt"),
+      branch: Branch(epoch: try row.count("branchEpoch"), id: try row.value("branchID")),
+      isLive: try row.value("isLive"))
   }
 
   func save(_ database: Database) throws {

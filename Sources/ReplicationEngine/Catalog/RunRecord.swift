@@ -31,11 +31,11 @@ struct StoredRunRequest: Codable, Sendable {
 
 extension RunRecord {
   init(row: Row) throws {
-    request = try JSONDecoder().decode(StoredRunRequest.self, from: row["request"])
-    peer = row["peer"]
+    request = try JSONDecoder().decode(StoredRunRequest.self, from: try row.value("request"))
+    peer = try row.value("peer")
     group = try row.value("grp")
-    state = RunState(rawValue: row["state"]) ?? .failed
-    report = try JSONDecoder().decode(MigrationReport.self, from: row["report"])
+    state = RunState(rawValue: try row.value("state")) ?? .failed
+    report = try JSONDecoder().decode(MigrationReport.self, from: try row.value("report"))
     createdAt = try row.value("createdAt")
   }
 
@@ -91,11 +91,11 @@ struct RunMember: Sendable {
 
 extension RunMember {
   init(row: Row) throws {
-    uid = row["uid"]
+    uid = try row.value("uid")
     volume = try row.value("volume")
     session = try row.value("session")
-    point = row["point"]
-    kind = SessionKind(rawValue: UInt8(clamping: row["kind"] as Int64)) ?? .full
+    point = try row.optional("point")
+    kind = SessionKind(rawValue: UInt8(clamping: try row.value("kind") as Int64)) ?? .full
   }
 
   func save(_ database: Database) throws {

@@ -11,8 +11,7 @@ enum Schema {
     }
     if found < 2 { try database.execute(sql: promotion + notices) }
     if found < 3 { try database.execute(sql: scrubs + pools) }
-    if found < 4 { try database.execute(sql: generationsForTimes) }
-    if found < 4 { try database.execute(sql: trustStates) }
+    if found < 4 { try database.execute(sql: generationsForTimes + trustStates + identities) }
     try database.execute(sql: "PRAGMA user_version = \(AgentDatabase.schemaVersion)")
   }
 
@@ -67,6 +66,16 @@ enum Schema {
     ALTER TABLE peer DROP COLUMN expiresAt;
     ALTER TABLE pairingToken ADD COLUMN secondsLeft REAL NOT NULL DEFAULT 86400;
     ALTER TABLE pairingToken ADD COLUMN boundCluster TEXT;
+    """
+
+  /// Since version 4: what volumes are recognised by, and rows that could not be read. A generation beyond 2^52 was a peer's
+  /// nonsense, and kept the volume from every other peer.
+  private static let identities = """
+    ALTER TABLE volume ADD COLUMN identity BLOB;
+    ALTER TABLE volume ADD COLUMN fileSince INTEGER NOT NULL DEFAULT 0;
+    UPDATE volume SET nextGeneration = 1 + COALESCE((SELECT MAX(generation) FROM snapshot
+      WHERE snapshot.volume = volume.id AND generation < 4503599627370496), 0) WHERE nextGeneration > 4503599627370496;
+    CREATE TABLE unreadable (tbl TEXT NOT NULL, content TEXT NOT NULL, cause TEXT NOT NULL, foundAt INTEGER NOT NULL);
     """
 
   static let version1 = source + target + trust

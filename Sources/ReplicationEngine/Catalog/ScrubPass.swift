@@ -46,15 +46,15 @@ struct ScrubPass: Hashable, Sendable {
 
 extension ScrubPass {
   init(row: Row) throws {
-    guard let side = Side(rawValue: row["side"]) else {
-      throw ReplError(.damaged, subject: "agent database", cause: "a scrub has the side \(row["side"] as String)")
+    guard let side = Side(rawValue: try row.value("side")) else {
+      throw ReplError(.damaged, subject: "agent database", cause: "a scrub has an unknown side")
     }
-    key = Key(side: side, cluster: row["cluster"], volume: try row.value("volume"))
+    key = Key(side: side, cluster: try row.value("cluster"), volume: try row.value("volume"))
     startedAt = try row.value("startedAt")
-    next = (row["next"] as Int64?).map { UInt64(clamping: $0) }
+    next = (try row.optional("next") as Int64?).map { UInt64(clamping: $0) }
     firstPoint = try row.value("firstPoint")
-    firstGeneration = UInt64(clamping: row["firstGeneration"] as Int64)
-    cleanAt = row["cleanAt"]
+    firstGeneration = try row.count("firstGeneration")
+    cleanAt = try row.optional("cleanAt")
   }
 
   func save(_ database: Database) throws {

@@ -39,15 +39,15 @@ extension SnapshotRecord {
   init(row: Row) throws {
     point = try row.value("point")
     volume = try row.value("volume")
-    peer = row["peer"]
-    generation = UInt64(clamping: row["generation"] as Int64)
-    size = UInt64(clamping: row["size"] as Int64)
+    peer = try row.value("peer")
+    generation = try row.count("generation")
+    size = try row.count("size")
     takenAt = try row.value("takenAt")
-    consistency = Consistency(rawValue: UInt8(clamping: row["consistency"] as Int64)) ?? .fuzzy
-    stallNanoseconds = row["stallNanoseconds"]
-    directory = row["directory"]
-    hasImage = row["hasImage"]
-    state = State(rawValue: row["state"]) ?? .taken
+    consistency = Consistency(rawValue: UInt8(clamping: try row.value("consistency") as Int64)) ?? .fuzzy
+    stallNanoseconds = try row.value("stallNanoseconds")
+    directory = try row.value("directory")
+    hasImage = try row.value("hasImage")
+    state = State(rawValue: try row.value("state")) ?? .taken
     seal = (row["seal"] as DatabaseValue).isNull ? nil : try row.seal("seal")
   }
 

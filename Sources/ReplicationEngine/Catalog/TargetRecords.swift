@@ -25,16 +25,16 @@ struct TargetVolumeRecord: Hashable, Sendable {
 
 extension TargetVolumeRecord {
   init(row: Row) throws {
-    cluster = row["cluster"]
+    cluster = try row.value("cluster")
     volume = try row.value("volume")
-    namespace = row["namespace"]
-    name = row["name"]
+    namespace = try row.value("namespace")
+    name = try row.value("name")
     lineage = try row.value("lineage")
-    branch = Branch(epoch: UInt64(clamping: row["branchEpoch"] as Int64), id: try row.value("branchID"))
-    role = VolumeRole(rawValue: row["role"]) ?? .target
-    pool = row["pool"]
-    deletedAt = row["deletedAt"]
-    orphanedSeconds = row["orphanedSeconds"]
+    branch = Branch(epoch: try row.count("branchEpoch"), id: try row.value("branchID"))
+    role = VolumeRole(rawValue: try row.value("role")) ?? .target
+    pool = try row.value("pool")
+    deletedAt = try row.optional("deletedAt")
+    orphanedSeconds = try row.value("orphanedSeconds")
   }
 
   /// Inserts, or brings names and branch up to date. The role of a volume that is known changes by promotion only.
@@ -112,16 +112,16 @@ struct CatalogPoint: Hashable, Sendable {
 
 extension CatalogPoint {
   init(row: Row) throws {
-    cluster = row["cluster"]
+    cluster = try row.value("cluster")
     seal = try row.seal("seal")
-    pool = row["pool"]
+    pool = try row.value("pool")
     sealedAt = try row.value("sealedAt")
-    provenAt = row["provenAt"]
-    let stored: String = row["state"]
+    provenAt = try row.optional("provenAt")
+    let stored: String = try row.value("state")
     state = PointState.allCases.first { $0.name == stored } ?? .suspect
-    confirmed = row["confirmed"]
-    damaged = (row["damaged"] as Data?).map(SegmentList.decode) ?? []
-    doubt = row["doubt"]
+    confirmed = try row.value("confirmed")
+    damaged = (try row.optional("damaged") as Data?).map(SegmentList.decode) ?? []
+    doubt = try row.optional("doubt")
   }
 
   func insert(_ database: Database) throws {
@@ -226,8 +226,8 @@ struct PreparedRecord: Hashable, Sendable {
 
 extension PreparedRecord {
   init(row: Row) throws {
-    cluster = row["cluster"]
-    pool = row["pool"]
+    cluster = try row.value("cluster")
+    pool = try row.value("pool")
     seal = try row.seal("seal")
   }
 

@@ -1,3 +1,5 @@
+import BlockDiff
+import Foundation
 import GRDB
 import ReplModel
 import WireProtocol
@@ -7,7 +9,7 @@ struct VolumeRecord: Hashable, Sendable {
   var id: VolumeID
   var namespace: String
   var name: String
-  /// The live file or device.
+  /// The live file or device as it was named: symbolic links are followed anew at each use.
   var path: String
   /// Name of the pool that holds its snapshots; nil for the digest source.
   var pool: String?
@@ -24,6 +26,10 @@ struct VolumeRecord: Hashable, Sendable {
   var distrustReason: String?
   /// Why the next session must copy everything; nil when it need not.
   var fullReason: String?
+  /// What the file or device is recognised by; nil for a volume taken in before version 4 and not used since.
+  var identity: DurableIdentity?
+  /// Generation of the first snapshot of the file that is at the path now: with older ones contents are compared.
+  var fileSince: UInt64 = 0
 
   var label: String { "volume \(namespace)/\(name)" }
 }
@@ -31,31 +37,54 @@ struct VolumeRecord: Hashable, Sendable {
 extension VolumeRecord {
   init(row: Row) throws {
     id = try row.value("id")
-    namespace = row["namespace"]
-    name = row["name"]
-    path = row["path"]
-    pool = row["pool"]
-    isDevice = row["isDevice"]
-    size = UInt64(clamping: row["size"] as Int64)
-    allowFuzzy = row["allowFuzzy"]
+    namespace = try row.value("namespace")
+    name = try row.value("name")
+    path = try row.value("path")
+    pool = try row.optional("pool")
+    isDevice = try row.value("isDevice")
+    size = try row.count("size")
+    allowFuzzy = try row.value("allowFuzzy")
     lineage = try row.value("lineage")
-    branch = Branch(epoch: UInt64(clamping: row["branchEpoch"] as Int64), id: try row.value("branchID"))
-    role = VolumeRole(rawValue: row["role"]) ?? .demoted
-    nextGeneration = UInt64(clamping: row["nextGeneration"] as Int64)
-    distrustReason = row["distrustReason"]
-    fullReason = row["fullReason"]
+    branch = Branch(epoch: try row.count("branchEpoch"), id: try row.value("branchID"))
+    role = VolumeRole(rawValue: try row.value("role")) ?? .demoted
+    nextGeneration = try row.count("nextGeneration")
+    distrustReason = try row.optional("distrustReason")
+    fullReason = try row.optional("fullReason")
+    identity = (try row.optional("identity") as Data?).flatMap {
+      try? JSONDecoder().decode(DurableIdentity.self, from: $0)
+    }
+    fileSince = try row.count("fileSince")
   }
 
   func insert(_ database: Database) throws {
     try database.execute(
       sql: """
         INSERT INTO volume (id, namespace, name, path, pool, isDevice, size, allowFuzzy, lineage, branchEpoch, branchID,
-          role, nextGeneration, distrustReason, fullReason) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+          role, nextGeneration, distrustReason, fullReason, identity, fileSince)
+        VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
         """,
       arguments: [
         id, namespace, name, path, pool, isDevice, Int64(size), allowFuzzy, lineage, Int64(branch.epoch), branch.id,
-        role.rawValue, Int64(nextGeneration), distrustReason, fullReason,
+        role.rawValue, Int64(nextGeneration), distrustReason, fullReason, try identity.map(Self.stored),
+        Int64(fileSince),
       ])
+  }
+
+  /// Sets what the volume is recognised by from now on.
+  ///
+  /// - Parameter fileSince: generation of the first snapshot of this file; nil: the file is the one it was.
+  static func setIdentity(
+    _ database: Database, _ id: VolumeID, _ identity: DurableIdentity, fileSince: UInt64? = nil
+  ) throws {
+    try database.execute(
+      sql: "UPDATE volume SET identity = ?, fileSince = COALESCE(?, fileSince) WHERE id = ?",
+      arguments: [try stored(identity), fileSince.map { Int64(clamping: $0) }, id])
+  }
+
+  private static func stored(_ identity: DurableIdentity) throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    return try encoder.encode(identity)
   }
 
   /// Sets why the volume's change source is not trusted; nil trusts it again.
@@ -98,11 +127,19 @@ extension VolumeRecord {
 }
 
 extension Row {
-  /// A column that must hold a value of the type; anything else is damage, said so.
+  /// A column that must hold a value of the type; anything else is damage, said so. GRDB's own subscript would trap.
   func value<Value: DatabaseValueConvertible>(_ column: String) throws -> Value {
     guard let value = Value.fromDatabaseValue(self[column]) else {
       throw ReplError(.damaged, subject: "agent database", cause: "column \(column) holds an unreadable value")
     }
     return value
   }
+
+  /// As ``value(_:)``, nil for NULL.
+  func optional<Value: DatabaseValueConvertible>(_ column: String) throws -> Value? {
+    (self[column] as DatabaseValue).isNull ? nil : try value(column)
+  }
+
+  /// A count that lies between 0 and what the columns of this database hold.
+  func count(_ column: String) throws -> UInt64 { UInt64(clamping: try value(column) as Int64) }
 }

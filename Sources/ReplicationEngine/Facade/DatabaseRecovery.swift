@@ -29,7 +29,10 @@ public struct DatabaseRecovery: Sendable {
     var report = Report()
     for entry in pools.entries where entry.pool.supportsPoints { found += try read(entry, &report) }
     try adopt(found, database, &report)
-    for entry in pools.entries where entry.pool.supportsPoints { try adoptPromotions(entry, database, &report) }
+    for entry in pools.entries where entry.pool.supportsPoints {
+      try adoptPromotions(entry, database, &report)
+      report.lines += entry.pool.strays().map { "left alone: \($0)" }
+    }
     return report
   }
 
@@ -41,13 +44,14 @@ public struct DatabaseRecovery: Sendable {
 
   private func read(_ entry: PoolSet.Entry, _ report: inout Report) throws(ReplError) -> [Found] {
     let store = entry.pool.points
-    try store.finishRepairs()
+    report.lines += try store.finishRepairs().map { "left alone: \($0)" }
     var found: [Found] = []
     for source in try store.sources() {
       let (sealed, damaged) = try store.points(of: source)
       for point in sealed {
-        found.append(
-          Found(pool: entry.name, record: point.record, isTouched: try store.checkStamp(point) != nil))
+        // An image that cannot be looked at is not to be trusted.
+        let isTouched = (try? store.checkStamp(point) != nil) ?? true
+        found.append(Found(pool: entry.name, record: point.record, isTouched: isTouched))
       }
       for point in damaged { report.lines.append("left out: \(point.paths.directory): \(point.error.cause)") }
     }
@@ -78,7 +82,12 @@ public struct DatabaseRecovery: Sendable {
   ) throws(ReplError) {
     let store = entry.pool.points
     for source in try store.sources() {
-      guard let mark = try store.promotionMark(of: source) else { continue }
+      let found: PromotionMark?
+      do throws(ReplError) { found = try store.promotionMark(of: source) } catch {
+        report.lines.append("left out: the promotion of \(source): \(error)")
+        continue
+      }
+      guard let mark = found else { continue }
       let isKnown = try database.write { database in
         guard try TargetVolumeRecord.find(database, cluster: source.cluster, volume: source.volume) != nil else {
           return false

@@ -1,3 +1,4 @@
+import BlockDiff
 import ReplModel
 
 /// What is wrong at this moment, by the reports that people see; what needs somebody first comes first.
@@ -9,6 +10,13 @@ enum HealthCheck {
     pools: [PoolReport], pairs: [PairReport], volumes: [VolumeReport]
   ) -> [HealthFinding] {
     pools.compactMap(finding) + volumes.flatMap(findings) + pairs.flatMap(findings)
+  }
+
+  /// What the start found in pools that is not as the agent left it.
+  static func findings(leftAlone: [SkippedEntry]) -> [HealthFinding] {
+    guard let first = leftAlone.first else { return [] }
+    let more = leftAlone.count == 1 ? "" : ", and \(leftAlone.count - 1) more, which the log names"
+    return [HealthFinding(subject: "start", text: "left alone: \(first)\(more)")]
   }
 
   private static func finding(_ pool: PoolReport) -> HealthFinding? {

@@ -25,6 +25,8 @@ struct PointCatalog {
     guard path.hasPrefix("/") else {
       throw ReplError(.invalid, subject: path, cause: "is not an absolute path", remedy: "give the path from / on")
     }
+    try engine.source.privateDirectories.requireOutside(
+      path, remedy: "name a path outside of it, on the same file system for a reflink")
     guard try !engine.pools.storage.exists(path) else {
       throw ReplError(.exists, subject: path, cause: "exists already", remedy: "name a file that does not")
     }

@@ -213,7 +213,8 @@ extension ReplicationEngine: ReplicationService {
       return AgentReport(
         clusterID: configuration.clusterID, node: configuration.node, version: configuration.version, pools: pools,
         pairs: pairs, peers: try pairService.peers(), volumes: volumes, activeMigrations: runs.activeCount,
-        health: HealthCheck.findings(pools: pools, pairs: pairs, volumes: volumes))
+        health: HealthCheck.findings(pools: pools, pairs: pairs, volumes: volumes)
+          + HealthCheck.findings(leftAlone: leftAlone))
     }
   }
 

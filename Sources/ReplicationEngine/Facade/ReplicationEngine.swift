@@ -26,6 +26,8 @@ public final class ReplicationEngine: Sendable {
   let repairs = RepairBoard()
   let documents = DocumentDesk()
   let documentGate = DocumentGate()
+  /// What the start found that is not as the agent left it.
+  let leftAlone: [SkippedEntry]
   let probes: PoolProbes
   private let trustEvents: TrustEvents
   private let server: PeerServer
@@ -55,6 +57,9 @@ public final class ReplicationEngine: Sendable {
     let storage = LinuxStorage()
     stateLock = try StateDirectory.claim(configuration.stateDirectory, storage: storage)
     database = try AgentDatabase.open(configuration.stateDirectory + "/agent.db")
+    for line in try database.write({ try UnreadableRows.setAside($0, at: clock.now()) }) {
+      logger.error("agent database: a row that cannot be read", metadata: ["what": "\(line)"])
+    }
     pools = try PoolSet.open(configuration, database: database, storage: storage)
     hub = EventHub()
     probes = PoolProbes(clock: clock, events: hub)
@@ -90,7 +95,13 @@ public final class ReplicationEngine: Sendable {
     for promotion in report.unfinished {
       logger.error("a promotion could not be finished: promote it again", metadata: ["volume": "\(promotion)"])
     }
-    try SnapshotKeeper(context: source).sweep()
+    let left =
+      report.skipped + (try SnapshotKeeper(context: source).sweep()) + pools.entries.flatMap { $0.pool.strays() }
+    leftAlone = Set(left).sorted { $0.path < $1.path }
+    for entry in leftAlone {
+      logger.warning(
+        "left alone: not as the agent left it", metadata: ["path": "\(entry.path)", "cause": "\(entry.cause)"])
+    }
     trustEvents = TrustEvents(database: database, hub: hub, node: configuration.node)
     let logs = ConnectionLogs(logger) { clock.ticks() }
     server = try PeerServer(

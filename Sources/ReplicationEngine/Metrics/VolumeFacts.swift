@@ -68,10 +68,12 @@ struct VolumeFacts {
         FROM snapshot GROUP BY volume, peer, state
         """)
     for row in rows {
-      let (volume, peer, state): (VolumeID, String, String) = (try row.value("volume"), row["peer"], row["state"])
+      let (volume, peer, state): (VolumeID, String, String) = (
+        try row.value("volume"), try row.value("peer"), try row.value("state")
+      )
       var held = snapshots[volume, default: [:]][peer] ?? Snapshots()
-      held.counts[state == SnapshotRecord.State.inDoubt.rawValue ? "in_doubt" : state] = row["count"]
-      if state == SnapshotRecord.State.sealed.rawValue { held.scrubbed = row["scrubbed"] }
+      held.counts[state == SnapshotRecord.State.inDoubt.rawValue ? "in_doubt" : state] = try row.value("count")
+      if state == SnapshotRecord.State.sealed.rawValue { held.scrubbed = try row.optional("scrubbed") }
       snapshots[volume, default: [:]][peer] = held
     }
     // The newest is that of the last generation: a clock may have been set back since the others.
@@ -79,8 +81,8 @@ struct VolumeFacts {
       database,
       sql: "SELECT volume, peer, takenAt, MAX(generation) FROM snapshot WHERE state = 'sealed' GROUP BY volume, peer")
     for row in newest {
-      let (volume, peer): (VolumeID, String) = (try row.value("volume"), row["peer"])
-      snapshots[volume, default: [:]][peer, default: Snapshots()].newestSealed = row["takenAt"]
+      let (volume, peer): (VolumeID, String) = (try row.value("volume"), try row.value("peer"))
+      snapshots[volume, default: [:]][peer, default: Snapshots()].newestSealed = try row.optional("takenAt")
     }
   }
 
@@ -92,10 +94,12 @@ struct VolumeFacts {
         FROM point GROUP BY cluster, volume, state
         """)
     for row in rows {
-      let (cluster, volume, state): (String, VolumeID, String) = (row["cluster"], try row.value("volume"), row["state"])
+      let (cluster, volume, state): (String, VolumeID, String) = (
+        try row.value("cluster"), try row.value("volume"), try row.value("state")
+      )
       var held = points[Self.key(volume, cluster)] ?? Points()
-      held.counts[state] = row["count"]
-      let proven: Timestamp? = row["proven"]
+      held.counts[state] = try row.value("count")
+      let proven: Timestamp? = try row.optional("proven")
       held.proven = [held.proven, proven].compactMap(\.self).max()
       points[Self.key(volume, cluster)] = held
     }

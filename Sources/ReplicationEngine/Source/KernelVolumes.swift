@@ -21,6 +21,11 @@ struct KernelVolumes: LiveVolumes {
     }
   }
 
+  func identity(of file: any StorageFile) throws(ReplError) -> DurableIdentity? {
+    guard let file = file as? LinuxFile else { return nil }
+    return try DurableIdentity(file)
+  }
+
   private struct EvidenceWatch: StillnessWatch {
     let evidence: StillnessEvidence
     var file: any StorageFile { evidence.file }

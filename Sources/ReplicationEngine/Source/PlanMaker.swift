@@ -24,9 +24,11 @@ struct PlanMaker {
     guard snapshot.size >= base.size else {
       return try full(reason: "the volume became smaller, from \(base.size) to \(snapshot.size) bytes")
     }
-    if snapshot.hasImage, base.hasImage, volume.distrustReason == nil { return try reflink(reading, seal) }
+    let fileSince = try context.database.read { try VolumeRecord.find($0, volume.id)?.fileSince ?? 0 }
+    let isSameFile = base.generation >= fileSince
+    if snapshot.hasImage, base.hasImage, volume.distrustReason == nil, isSameFile { return try reflink(reading, seal) }
     let reason =
-      volume.distrustReason
+      volume.distrustReason ?? (isSameFile ? nil : "another file took the place of the one the base is of")
       ?? (snapshot.hasImage ? "the base's snapshot is gone, its sums are kept" : "the volume cannot be cloned")
     let old = try openSums(reading)
     defer { try? old.close() }
@@ -136,7 +138,7 @@ struct PlanMaker {
     _ segments: [UInt64], volumeSize: UInt64, to path: String, _ storage: any Storage
   ) throws(ReplError) {
     let plan = try PlanFile(creating: path, volumeSize: volumeSize, storage: storage)
-    for segment in segments where segment * segmentSize < volumeSize {
+    for segment in segments where segment < segmentCount(ofVolume: volumeSize) {
       let end = min((segment + 1) * segmentSize, volumeSize)
       try plan.append(Extent(from: segment * segmentSize, to: end), .data)
     }
@@ -163,11 +165,14 @@ struct PeerSums {
   /// The sum of a segment; segments are asked for in ascending order.
   mutating func sum(of segment: UInt64) throws(ReplError) -> Fingerprint {
     if segment >= pageEnd {
-      let count = min(UInt64(SegmentSumsRequest.pageLimit), segmentCount - segment)
+      let count = min(UInt64(SegmentSumsRequest.pageLimit), segmentCount > segment ? segmentCount - segment : 1)
       let request = SegmentSumsRequest(
         volume: volume, point: point, firstSegment: segment, count: UInt32(clamping: count))
       let reply = try link.ask(.segmentSums(request)) {
         if case .segmentSums(let reply) = $0 { reply } else { nil }
+      }
+      do throws(WireError) { try reply.check(request) } catch {
+        throw error.asReplError(subject: "peer \(link.cluster)")
       }
       page = Dictionary(reply.sums.map { ($0.segment, $0.sum) }, uniquingKeysWith: { first, _ in first })
       pageEnd = segment + count

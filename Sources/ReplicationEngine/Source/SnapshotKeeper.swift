@@ -21,7 +21,8 @@ struct SnapshotKeeper: Sendable {
     let generation = try context.database.write { try VolumeRecord.countGeneration($0, volume) }
     guard let entry = volume.pool.flatMap({ context.pools.entry(named: $0) }) else {
       return try record(
-        volume, peer: peer, point: point, generation, still(volume, point, acceptShrink: acceptShrink))
+        volume, peer: peer, point: point, generation,
+        still(volume, point, generation: generation, acceptShrink: acceptShrink))
     }
     // What is dropped for room now may be what this snapshot needs.
     try? SpaceKeeper(context: context).relieve(entry)
@@ -30,6 +31,7 @@ struct SnapshotKeeper: Sendable {
     let paths = pool.snapshot(volume.id, point)
     let takenAt = context.clock.now()
     do throws(ReplError) {
+      try VolumeRecognition(context: context).requireSame(volume, live, generation: generation)
       try entry.pool.requirePresent()
       try context.pools.requireRoomForSnapshot(pool)
       let result = try context.snapshotter.take(
@@ -68,28 +70,49 @@ struct SnapshotKeeper: Sendable {
     try context.storage.synchronizeDirectory(snapshot.directory)
   }
 
-  /// Removes snapshot directories that no record names, and marks records whose image is gone.
-  func sweep() throws(ReplError) {
-    let volumes = try context.database.read { try VolumeRecord.all($0) }
+  /// Removes snapshot directories that no record names, and marks records whose image is gone. Returns what could not be
+  /// looked at or removed, and is left alone.
+  @discardableResult
+  func sweep() throws(ReplError) -> [SkippedEntry] {
+    var skipped: [SkippedEntry] = []
     var known: Set<String> = []
-    for volume in volumes {
+    for volume in try context.database.read({ try VolumeRecord.all($0) }) {
       for snapshot in try context.database.read({ try SnapshotRecord.all($0, volume: volume.id) }) {
-        // Without its sums a sealed twin is no base: contents are compared with the target's instead.
-        if snapshot.state != .taken, try !context.storage.exists(snapshot.segmentsPath) {
-          try forget(snapshot, of: volume)
-          continue
-        }
         known.insert(snapshot.directory)
-        let isThere = try context.storage.exists(snapshot.imagePath)
-        if isThere, !snapshot.hasImage { try removeImage(snapshot) }
-        guard snapshot.hasImage, !isThere else { continue }
-        _ = try context.database.write { try SnapshotRecord.loseImage($0, snapshot.point) }
+        do throws(ReplError) {
+          try settle(snapshot, of: volume)
+        } catch {
+          skipped.append(SkippedEntry(snapshot.directory, error.cause))
+        }
       }
     }
-    for root in context.pools.layouts.map(\.snapshots) + [digestRoot] {
-      for volume in (try? context.storage.list(root)) ?? [] {
-        for point in try context.storage.list("\(root)/\(volume)") where !known.contains("\(root)/\(volume)/\(point)") {
-          try context.storage.removeTree("\(root)/\(volume)/\(point)")
+    for root in context.pools.layouts.map(\.snapshots) + [digestRoot] { removeUnknown(below: root, known, &skipped) }
+    return skipped
+  }
+
+  /// Brings the record of a snapshot to what its files are.
+  private func settle(_ snapshot: SnapshotRecord, of volume: VolumeRecord) throws(ReplError) {
+    // Without its sums a sealed twin is no base: contents are compared with the target's instead.
+    if snapshot.state != .taken, try !context.storage.exists(snapshot.segmentsPath) {
+      try forget(snapshot, of: volume)
+      return try context.storage.removeTree(snapshot.directory)
+    }
+    let isThere = try context.storage.exists(snapshot.imagePath)
+    if isThere, !snapshot.hasImage { try removeImage(snapshot) }
+    guard snapshot.hasImage, !isThere else { return }
+    _ = try context.database.write { try SnapshotRecord.loseImage($0, snapshot.point) }
+  }
+
+  /// Only what has a name that the agent gives.
+  private func removeUnknown(below root: String, _ known: Set<String>, _ skipped: inout [SkippedEntry]) {
+    for volume in (try? context.storage.list(root)) ?? [] where VolumeID(volume) != nil {
+      for point in (try? context.storage.list("\(root)/\(volume)")) ?? [] where PointID(point) != nil {
+        let directory = "\(root)/\(volume)/\(point)"
+        guard !known.contains(directory) else { continue }
+        do throws(ReplError) {
+          try context.storage.removeTree(directory)
+        } catch {
+          skipped.append(SkippedEntry(directory, "cannot be removed: \(error.cause)"))
         }
       }
     }
@@ -142,11 +165,12 @@ struct SnapshotKeeper: Sendable {
 
   /// A volume that cannot be cloned has no image: its point in time is the session that reads it.
   private func still(
-    _ volume: VolumeRecord, _ point: PointID, acceptShrink: Bool
+    _ volume: VolumeRecord, _ point: PointID, generation: UInt64, acceptShrink: Bool
   ) throws(ReplError) -> Taken {
     let live = try context.live.open(volume)
+    defer { try? live.close() }
+    try VolumeRecognition(context: context).requireSame(volume, live, generation: generation)
     let size = try live.size()
-    try live.close()
     guard size >= volume.size || acceptShrink else {
       throw ReplError(
         .refused, subject: volume.path, cause: "shrank from \(volume.size) to \(size) bytes",

@@ -23,6 +23,12 @@ struct SourceContext: Sendable {
   var scrubPauses = ScrubPauses()
   var metrics = EngineMetrics.none
   var lastSessions = LastSessions()
+
+  /// Where nothing may lie that people name.
+  var privateDirectories: PrivateDirectories {
+    let state = ["/pki", "/digests"].map { configuration.stateDirectory + $0 }
+    return PrivateDirectories(pools.layouts.map(\.root) + state)
+  }
 }
 
 /// Opens live volumes. The kernel's implementation checks `allowedPaths` on the opened descriptor.
@@ -30,6 +36,8 @@ protocol LiveVolumes: Sendable {
   func open(_ volume: VolumeRecord) throws(ReplError) -> any StorageFile
   /// Begins to watch that nobody writes the volume.
   func watch(_ volume: VolumeRecord) throws(ReplError) -> any StillnessWatch
+  /// What an opened volume is recognised by; nil where files are not those of the kernel.
+  func identity(of file: any StorageFile) throws(ReplError) -> DurableIdentity?
 }
 
 /// Evidence that a volume holds still from its beginning to `finish`.

@@ -14,10 +14,11 @@ struct SourceVolumes: Sendable {
     }
     try requireFree(request.namespace, request.name)
     let pool = try pool(named: request.pool)
-    let directory = pool.layout.pool + "/volumes/" + request.namespace
+    let directory = pool.layout.volumes + "/" + request.namespace
     let path = "\(directory)/\(request.name).img"
-    try context.storage.makeDirectory(pool.layout.pool + "/volumes")
+    try context.storage.makeDirectory(pool.layout.volumes)
     try context.storage.makeDirectory(directory)
+    try requireNotPrivate(path)
     let file: any StorageFile
     do throws(ReplError) {
       file = try context.storage.open(path, .createNew)
@@ -30,8 +31,10 @@ struct SourceVolumes: Sendable {
       try file.truncate(to: request.size)
       try file.synchronize()
       try context.storage.synchronizeDirectory(directory)
+      let identity = try context.live.identity(of: file) ?? DurableIdentity(isDevice: false, marks: [:])
       try file.close()
-      return try record(request.namespace, request.name, path, pool, isDevice: false, request.size, allowFuzzy: false)
+      return try record(
+        request.namespace, request.name, path, pool, identity, request.size, allowFuzzy: false)
     } catch {
       try? context.storage.removeFile(path)
       throw error
@@ -51,18 +54,19 @@ struct SourceVolumes: Sendable {
         remedy: "give it one with `truncate -s SIZE`, or make a new volume with `replctl volume create`")
     }
     try requireNotOwned(live, allowed)
+    let identity = try recognisable(request.path)
     let home = try homePool(live, wanted: request.pool)
     return try record(
-      request.namespace, request.name, live.realPath, home, isDevice: live.kind == .device, live.size,
-      allowFuzzy: request.allowFuzzy)
+      request.namespace, request.name, request.path, home, identity, live.size, allowFuzzy: request.allowFuzzy)
   }
 
-  /// Takes a volume out of the agent; with `data` its live file goes too, unless something holds it open.
+  /// Takes a volume out of the agent; with `data` its live file goes too, unless something holds it open or another one
+  /// lies at its path. A block device is never erased.
   func delete(_ id: VolumeID, data: Bool) throws(ReplError) {
     guard let volume = try context.database.read({ try VolumeRecord.find($0, id) }) else {
       throw ReplError(.notFound, subject: "volume \(id)", cause: "is not a volume of this agent")
     }
-    if data { try requireUnused(volume) }
+    let file = data ? try deletable(volume) : nil
     let snapshots = try context.database.read { try SnapshotRecord.all($0, volume: id) }
     try context.database.write { database in
       try NoticeRecord.tell(database, of: id) { _ in .deleted }
@@ -72,9 +76,9 @@ struct SourceVolumes: Sendable {
       try ScrubPass.delete(database, .source, volume: id)
     }
     for snapshot in snapshots { try? context.storage.removeTree(snapshot.directory) }
-    guard data, !volume.isDevice else { return }
-    try context.storage.removeFile(volume.path)
-    try context.storage.synchronizeDirectory(parentDirectory(of: volume.path))
+    guard let file else { return }
+    try context.storage.removeFile(file)
+    try context.storage.synchronizeDirectory(parentDirectory(of: file))
   }
 
   // MARK: Checks
@@ -117,19 +121,51 @@ struct SourceVolumes: Sendable {
           remedy: "use that volume, or take it out first: its file stays with `replctl volume delete`")
       }
     }
-    for entry in context.pools.entries where live.realPath.hasPrefix(entry.layout.root + "/") {
-      throw ReplError(
-        .refused, subject: live.path, cause: "lies in the agent's own directory of pool \(entry.name)",
-        remedy: "replctl recovery-points clone makes a file of a point that can be imported")
-    }
+    try requireNotPrivate(live.path)
   }
 
-  private func requireUnused(_ volume: VolumeRecord) throws(ReplError) {
+  private func requireNotPrivate(_ path: String) throws(ReplError) {
+    try context.privateDirectories.requireOutside(
+      path, remedy: "replctl recovery-points clone makes a file of a point that can be imported")
+  }
+
+  /// The volume's file without symbolic links, if it may be deleted.
+  private func deletable(_ volume: VolumeRecord) throws(ReplError) -> String {
+    guard !volume.isDevice else {
+      throw ReplError(
+        .refused, subject: volume.label, cause: "is the block device \(volume.path), and devices are never erased",
+        remedy: "delete the volume without its data, then erase the device yourself (blkdiscard, wipefs)")
+    }
     let live = try LiveVolumeFile.inspect(
       volume.path, allowedPaths: context.configuration.allowedPaths, storage: kernel)
-    guard let holder = try VolumeHolders.find(live.identity).first else { return }
+    if let recorded = volume.identity, recorded.verdict(try identity(of: volume.path)) != .same {
+      throw ReplError(
+        .refused, subject: volume.path, cause: "is another file than that of \(volume.label)",
+        remedy: "delete the volume without its data, and this file yourself")
+    }
+    guard let holder = try VolumeHolders.find(live.identity).first else { return live.realPath }
     throw ReplError(
       .refused, subject: volume.label, cause: "is in use by \(holder)", remedy: "stop it, then delete the data")
+  }
+
+  private func identity(of path: String) throws(ReplError) -> DurableIdentity {
+    let file = try kernel.openAllowed(path, allowedPaths: context.configuration.allowedPaths)
+    defer { try? file.close() }
+    return try DurableIdentity(file)
+  }
+
+  /// What the file or device at a path will be recognised by. A name that the kernel may give to another disk is taken only
+  /// if something else tells.
+  private func recognisable(_ path: String) throws(ReplError) -> DurableIdentity {
+    let file = try kernel.openAllowed(path, allowedPaths: context.configuration.allowedPaths)
+    defer { try? file.close() }
+    let identity = try DurableIdentity(file)
+    guard !identity.isUnique, try DurableIdentity.isKernelName(path, of: file) else { return identity }
+    throw ReplError(
+      .refused, subject: path,
+      cause: "is a name that the kernel may give to another disk, and the device has no serial number or UUID to check",
+      remedy:
+        "name it by a link that follows the device, such as one in /dev/disk/by-id, /dev/disk/by-path or /dev/mapper")
   }
 
   // MARK: Pools
@@ -162,15 +198,15 @@ struct SourceVolumes: Sendable {
   }
 
   private func record(
-    _ namespace: String, _ name: String, _ path: String, _ pool: PoolSet.Entry?, isDevice: Bool, _ size: UInt64,
-    allowFuzzy: Bool
+    _ namespace: String, _ name: String, _ path: String, _ pool: PoolSet.Entry?, _ identity: DurableIdentity,
+    _ size: UInt64, allowFuzzy: Bool
   ) throws(ReplError) -> VolumeRecord {
     var generator = SystemRandomNumberGenerator()
     let record = VolumeRecord(
       id: .random(), namespace: namespace, name: name, path: path,
-      pool: pool.flatMap { $0.pool.supportsPoints ? $0.name : nil }, isDevice: isDevice, size: size,
+      pool: pool.flatMap { $0.pool.supportsPoints ? $0.name : nil }, isDevice: identity.isDevice, size: size,
       allowFuzzy: allowFuzzy, lineage: .random(), branch: Branch(epoch: 1, id: .random()), role: .source,
-      nextGeneration: 1, distrustReason: nil, fullReason: nil)
+      nextGeneration: 1, distrustReason: nil, fullReason: nil, identity: identity)
     let key = FingerprintKey.random(using: &generator)
     try context.database.write { database in
       try LineageKeys.save(database, record.lineage, key)

@@ -209,6 +209,7 @@ struct VolumeSession {
     if let watch { return watch.file }
     let watch = try context.live.watch(volume)
     self.watch = watch
+    try VolumeRecognition(context: context).requireSame(volume, watch.file, generation: snapshot.generation)
     return watch.file
   }
 
@@ -277,7 +278,10 @@ struct VolumeSession {
     let sum = try plan.baseSum + shipper.finishSums()
     try watch?.finish()
     // A volume that need not hold still must not have become smaller either.
-    if !snapshot.hasImage { try requireSize(image) }
+    if !snapshot.hasImage {
+      try requireSize(image)
+      try VolumeRecognition(context: context).requireStillSame(volume, plan.table)
+    }
     try plan.table.synchronize()
     try context.storage.synchronizeDirectory(snapshot.directory)
     return seal(sum, plan)
@@ -376,6 +380,7 @@ struct VolumeSession {
       pace: context.pace, still: still)
     try ship(shipper, reply, isEmpty: segments.isEmpty)
     try watch?.finish()
+    if !snapshot.hasImage { try VolumeRecognition(context: context).requireStillSame(volume, plan.table) }
   }
 
   private func mismatch(_ seal: Seal) -> ReplError {

@@ -80,7 +80,7 @@ enum CommittedGroup {
     let row = try Row.fetchOne(
       database, sql: "SELECT * FROM committedGroup WHERE grp = ? AND cluster = ?", arguments: [group, cluster])
     guard let row else { return nil }
-    var reader = ByteReader(Array(row["points"] as Data))
+    var reader = ByteReader(Array(try row.value("points") as Data))
     var points: [PointID] = []
     while let point: PointID = try? reader.readIdentifier() { points.append(point) }
     return CommitReply(sealedAt: try row.value("sealedAt"), points: points)

@@ -22,10 +22,16 @@ struct OrphanStaging: Sendable {
     try context.store(pool: volume.pool).discardStaging(of: source)
   }
 
-  /// For start-up, before sealed staging is looked at.
-  func discardAll() throws(ReplError) {
+  /// For start-up, before sealed staging is looked at. Returns what could not be discarded.
+  func discardAll() throws(ReplError) -> [SkippedEntry] {
+    var skipped: [SkippedEntry] = []
     for volume in try context.database.read({ try TargetVolumeRecord.all($0) }) where volume.deletedAt != nil {
-      try discard(try SourceVolume(cluster: volume.cluster, volume: volume.volume))
+      do throws(ReplError) {
+        try discard(try SourceVolume(cluster: volume.cluster, volume: volume.volume))
+      } catch {
+        skipped.append(SkippedEntry("staging of \(volume.label)", "\(error)"))
+      }
     }
+    return skipped
   }
 }

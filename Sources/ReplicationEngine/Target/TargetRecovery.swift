@@ -14,11 +14,13 @@ struct TargetRecovery: Sendable {
     var missing: [String] = []
     /// Promotions that could not be finished, as sentences.
     var unfinished: [String] = []
+    /// What could not be looked at or brought to an end, and is left alone.
+    var skipped: [SkippedEntry] = []
   }
 
   func run() throws(ReplError) -> Report {
     var report = Report()
-    try OrphanStaging(context: context).discardAll()
+    report.skipped = try OrphanStaging(context: context).discardAll()
     try adoptSealedStaging()
     try rollForward(&report)
     report.unfinished = try Promotion(context: context).finishAll()
@@ -26,6 +28,7 @@ struct TargetRecovery: Sendable {
       let found = try entry.pool.sweep(keeping: try contents(of: entry))
       report.unrecorded += found.unrecorded.map(\.directory)
       report.missing += found.missing.map(\.directory)
+      report.skipped += found.skipped
     }
     for point in try context.database.read({ try CatalogPoint.damaged($0) }) {
       context.repairs.want(from: point.cluster)
@@ -59,15 +62,24 @@ struct TargetRecovery: Sendable {
     let all = try context.database.read { try PreparedRecord.all($0) }
     let groups = Dictionary(grouping: all) { GroupKey(cluster: $0.cluster, group: $0.seal.group) }
     for (key, members) in groups.sorted(by: { $0.key.group < $1.key.group }) {
-      var present: [PreparedRecord] = []
-      for member in members where try filesArePresent(member) { present.append(member) }
-      for member in members where !present.contains(member) {
-        try context.database.write { try member.delete($0) }
+      do throws(ReplError) {
+        if try rollForward(key.group, members) { report.rolledForward.append(key.group) }
+      } catch {
+        report.skipped.append(SkippedEntry("group \(key.group) of \(key.cluster)", "stays prepared: \(error)"))
       }
-      guard GroupPublisher.isWhole(present) else { continue }
-      _ = try GroupPublisher(context: context).publish(key.group, present)
-      report.rolledForward.append(key.group)
     }
+  }
+
+  /// Whether the group is whole and is published now.
+  private func rollForward(_ group: GroupID, _ members: [PreparedRecord]) throws(ReplError) -> Bool {
+    var present: [PreparedRecord] = []
+    for member in members where try filesArePresent(member) { present.append(member) }
+    for member in members where !present.contains(member) {
+      try context.database.write { try member.delete($0) }
+    }
+    guard GroupPublisher.isWhole(present) else { return false }
+    _ = try GroupPublisher(context: context).publish(group, present)
+    return true
   }
 
   private struct GroupKey: Hashable {
@@ -98,7 +110,8 @@ struct TargetRecovery: Sendable {
     var contents = PoolContents()
     for snapshot in snapshots { contents.snapshots[snapshot.volume, default: []].insert(snapshot.point) }
     for volume in volumes {
-      let source = try SourceVolume(cluster: volume.cluster, volume: volume.volume)
+      // A peer's name that cannot be a directory's has no files.
+      guard let source = try? SourceVolume(cluster: volume.cluster, volume: volume.volume) else { continue }
       let points = try context.database.read {
         try CatalogPoint.all($0, cluster: volume.cluster, volume: volume.volume)
       }

@@ -45,14 +45,14 @@ extension PeerRecord {
   var pin: PinnedAuthority { PinnedAuthority(clusterID: cluster, caDER: authority) }
 
   init(row: Row) throws {
-    cluster = row["cluster"]
-    node = row["node"]
-    authority = Array(row["authority"] as Data)
-    host = row["host"]
-    port = UInt16(clamping: row["port"] as Int64)
-    trust = PeerTrust(seconds: row["trustSeconds"])
-    invited = row["invited"]
-    lastAddress = row["lastAddress"]
+    cluster = try row.value("cluster")
+    node = try row.value("node")
+    authority = Array(try row.value("authority") as Data)
+    host = try row.value("host")
+    port = UInt16(clamping: try row.value("port") as Int64)
+    trust = PeerTrust(seconds: try row.optional("trustSeconds"))
+    invited = try row.value("invited")
+    lastAddress = try row.value("lastAddress")
   }
 
   /// Pins the cluster's authority, or renews what is known of it.
@@ -135,12 +135,13 @@ struct PairRecord: Hashable, Sendable {
 extension PairRecord {
   init(row: Row) throws {
     reference = ObjectReference(
-      kind: "ClusterPair", namespace: row["namespace"], name: row["name"], uid: row["uid"])
-    peer = row["peer"]
-    host = row["host"]
-    port = UInt16(clamping: row["port"] as Int64)
-    mode = PairMode(rawValue: row["mode"]) ?? .default
-    tokenHash = Array(row["tokenHash"] as Data)
+      kind: "ClusterPair", namespace: try row.value("namespace"), name: try row.value("name"), uid: try row.value("uid")
+    )
+    peer = try row.value("peer")
+    host = try row.value("host")
+    port = UInt16(clamping: try row.value("port") as Int64)
+    mode = PairMode(rawValue: try row.value("mode")) ?? .default
+    tokenHash = Array(try row.value("tokenHash") as Data)
   }
 
   func save(_ database: Database) throws {

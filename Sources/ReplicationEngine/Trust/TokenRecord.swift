@@ -18,11 +18,11 @@ struct TokenRecord: Hashable, Sendable {
 
 extension TokenRecord {
   init(row: Row) throws {
-    secret = Array(row["secret"] as Data)
-    createdAt = row["createdAt"]
-    secondsLeft = row["secondsLeft"]
-    boundCluster = row["boundCluster"]
-    var reader = ByteReader(Array((row["clientKey"] as Data?) ?? Data()))
+    secret = Array(try row.value("secret") as Data)
+    createdAt = try row.value("createdAt")
+    secondsLeft = try row.value("secondsLeft")
+    boundCluster = try row.optional("boundCluster")
+    var reader = ByteReader(Array(try row.optional("clientKey") as Data? ?? Data()))
     let owner = try? (reader.readBlob(limit: 1024), reader.readString(limit: 1024))
     (ownerKey, ownerCluster) = (owner?.0, owner?.1)
   }

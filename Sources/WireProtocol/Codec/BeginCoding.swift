@@ -38,7 +38,7 @@ extension BeginSession: WireCodable {
   init(from reader: inout ByteReader) throws(DecodingFailure) {
     self.init(
       session: try reader.readIdentifier(), volume: try reader.readIdentifier(),
-      namespace: try reader.readName(limit: Self.nameLimit), name: try reader.readName(limit: Self.nameLimit),
+      namespace: try reader.readName(), name: try reader.readName(),
       lineage: try reader.readIdentifier(), key: try Self.readKey(&reader), branch: try reader.readBranch(),
       snapshot: try reader.readIdentifier(), generation: try reader.readCounter(), size: try reader.readSize(),
       takenAt: try reader.readInstant(), consistency: try reader.readCase("a consistency"),
@@ -98,7 +98,7 @@ extension BeginOutcome: WireCodable {
     switch tag {
     case 1: self = .base(try reader.readIdentifier())
     case 2: self = .compareWith(try reader.readIdentifier())
-    case 3: self = .full(reason: try reader.readString(limit: WireLimits.reason))
+    case 3: self = .full(reason: try reader.readText(limit: WireLimits.reason))
     case 4: self = .alreadySealed(try reader.readSeal())
     case 5: self = .prepared(try reader.readSeal())
     case 6: self = .proving(try reader.readSeal())
@@ -128,7 +128,7 @@ extension BeginReply: WireCodable {
 
   init(from reader: inout ByteReader) throws(DecodingFailure) {
     self.init(
-      outcome: try BeginOutcome(from: &reader), dataAddress: try reader.readString(limit: WireLimits.name),
+      outcome: try BeginOutcome(from: &reader), dataAddress: try reader.readHost(mayBeEmpty: true),
       dataPort: try reader.read(), maxChunk: try reader.read(),
       tickets: try reader.readList(limit: Self.ticketLimit, StreamTicket.init(from:)))
     guard WireLimits.chunkSizes.contains(maxChunk), maxChunk.nonzeroBitCount == 1 else {

@@ -28,7 +28,8 @@ extension DocumentPart: WireCodable {
 
   init(from reader: inout ByteReader) throws(DecodingFailure) {
     let exchange: ExchangeID = try reader.readIdentifier()
-    let topic = try reader.readName(limit: WireLimits.documentTopic)
+    let topic = try reader.readString(limit: WireLimits.documentTopic)
+    guard WireName.isObjectName(topic) else { throw reader.failure("a topic: lower-case letters, digits, '-' and '.'") }
     let part = try reader.readPart()
     self.init(exchange: exchange, topic: topic, total: part.total, index: part.index, bytes: part.bytes)
   }

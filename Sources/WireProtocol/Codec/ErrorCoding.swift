@@ -11,10 +11,10 @@ extension ReplError: WireCodable {
   /// A kind only a newer peer knows becomes `refused`: nothing is retried that was not understood.
   init(from reader: inout ByteReader) throws(DecodingFailure) {
     let number: UInt16 = try reader.read()
-    let subject = try reader.readString(limit: WireLimits.errorSubject)
-    let cause = try reader.readString(limit: WireLimits.errorCause)
+    let subject = try reader.readText(limit: WireLimits.errorSubject)
+    let cause = try reader.readText(limit: WireLimits.errorCause)
     let remedy = try reader.readOptional { reader throws(DecodingFailure) in
-      try reader.readString(limit: WireLimits.errorRemedy)
+      try reader.readText(limit: WireLimits.errorRemedy)
     }
     if let kind = Kind(rawValue: number) {
       self.init(kind, subject: subject, cause: cause, remedy: remedy)

@@ -21,8 +21,8 @@ extension Hello: WireCodable {
       return
     }
     self.init(
-      major: major, minor: minor, features: try reader.read(), clusterID: try reader.readName(),
-      node: try reader.readName(), software: try reader.readString(limit: WireLimits.software),
+      major: major, minor: minor, features: try reader.read(), clusterID: try reader.readClusterID(),
+      node: try reader.readHost(), software: try reader.readText(limit: WireLimits.software),
       maxChunk: try reader.read(), codecs: try reader.read())
   }
 }
@@ -57,7 +57,8 @@ extension PointSummary: WireCodable {
 
   func encode(into writer: inout ByteWriter, damageLimit: Int) {
     writer.write(point)
-    writer.write(generation)
+    // Of a point that a version before took with a larger one.
+    writer.write(min(generation, WireLimits.counter))
     writer.write(size)
     writer.write(fingerprint)
     writer.write(takenAt)

@@ -17,7 +17,7 @@ extension VolumeNotice: WireCodable {
     let tag: UInt8 = try reader.read()
     switch tag {
     case 1: content = .deleted
-    case 2: content = .doubted(after: try reader.read(), reason: try reader.readString(limit: WireLimits.reason))
+    case 2: content = .doubted(after: try reader.readCounter(), reason: try reader.readText(limit: WireLimits.reason))
     default: throw reader.failure("a notice of 1 or 2, found \(tag)")
     }
   }

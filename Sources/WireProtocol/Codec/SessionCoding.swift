@@ -49,9 +49,9 @@ extension ResumeExtentsReply: WireCodable {
       extents: try reader.readList(limit: ResumeExtentsRequest.pageLimit) { reader throws(DecodingFailure) in
         try reader.readExtent()
       })
-    guard zip(extents, extents.dropFirst()).allSatisfy({ $0.end <= $1.offset }) else {
-      throw reader.failure("extents ascending and disjoint")
-    }
+    guard zip(extents, extents.dropFirst()).allSatisfy({ $0.end <= $1.offset }),
+      extents.dropLast().allSatisfy({ $0.length % blockSize == 0 })
+    else { throw reader.failure("extents ascending, disjoint and of whole blocks") }
   }
 }
 

@@ -26,7 +26,7 @@ extension ByteReader {
   /// A generation, an epoch or another number that is counted on from.
   mutating func readCounter() throws(DecodingFailure) -> UInt64 {
     let value: UInt64 = try read()
-    guard value <= WireLimits.counter else { throw failure("at most 2^62, found \(value)") }
+    guard value <= WireLimits.counter else { throw failure("at most 2^53, found \(value)") }
     return value
   }
 
@@ -37,11 +37,32 @@ extension ByteReader {
     return value
   }
 
-  /// A name of at least one byte.
-  mutating func readName(limit: Int = WireLimits.name) throws(DecodingFailure) -> String {
-    let text = try readString(limit: limit)
-    guard !text.isEmpty else { throw failure("a name, found an empty one") }
+  /// A cluster id: safe as a file name.
+  mutating func readClusterID() throws(DecodingFailure) -> String {
+    let text = try readString(limit: WireLimits.clusterID)
+    guard WireName.isClusterID(text) else { throw failure("a cluster id") }
     return text
+  }
+
+  /// The name of a node or, maybe empty, an address.
+  mutating func readHost(mayBeEmpty: Bool = false) throws(DecodingFailure) -> String {
+    let text = try readString(limit: WireLimits.name)
+    guard WireName.isHost(text) || (mayBeEmpty && text.isEmpty) else {
+      throw failure("the name of a node or an address")
+    }
+    return text
+  }
+
+  /// The name of a namespace or a volume.
+  mutating func readName() throws(DecodingFailure) -> String {
+    let text = try readString(limit: WireLimits.name)
+    guard WireName.isObjectName(text) else { throw failure("lower-case letters, digits, '-' and '.'") }
+    return text
+  }
+
+  /// Text for people. It reaches terminals and journals: control characters are shown as a sign of their own.
+  mutating func readText(limit: Int) throws(DecodingFailure) -> String {
+    WireName.printable(try readString(limit: limit))
   }
 
   /// A value of an enumeration with numbers.
@@ -57,25 +78,24 @@ extension ByteReader {
     Branch(epoch: try readCounter(), id: try readIdentifier())
   }
 
-  /// A seal whose numbers are within the protocol's limits and whose members are in order.
+  /// A seal whose counters are within the protocol's limits and whose members are in order.
   mutating func readSeal() throws(DecodingFailure) -> Seal {
     let seal = try Seal(from: &self)
-    let counters = [seal.generation, seal.branch.epoch]
-    let sizes = [seal.size] + seal.members.map(\.size)
-    guard counters.allSatisfy({ $0 <= WireLimits.counter }), sizes.allSatisfy({ $0 <= WireLimits.volumeSize }),
-      (0...WireLimits.instant).contains(seal.takenAt.nanoseconds),
-      seal.nonZeroBlocks <= (seal.size + blockSize - 1) / blockSize
-    else { throw failure("a seal with numbers within the limits") }
+    guard [seal.generation, seal.branch.epoch].allSatisfy({ $0 <= WireLimits.counter }) else {
+      throw failure("a generation and an epoch of at most 2^53")
+    }
     guard zip(seal.members, seal.members.dropFirst()).allSatisfy({ $0.volume < $1.volume }) else {
       throw failure("members ascending by volume id")
     }
     return seal
   }
 
-  /// A byte range that is not empty and ends within the largest volume.
+  /// A byte range that is not empty, begins at a block boundary and ends within the largest volume.
   mutating func readExtent() throws(DecodingFailure) -> Extent {
     let extent = Extent(offset: try readSize(), length: try readSize())
-    guard extent.length > 0, extent.end <= WireLimits.volumeSize else { throw failure("a byte range of a volume") }
+    guard extent.length > 0, extent.offset % blockSize == 0, extent.end <= WireLimits.volumeSize else {
+      throw failure("a byte range of a volume, of whole blocks")
+    }
     return extent
   }
 

@@ -28,7 +28,6 @@ public struct BaseCandidate: Hashable, Sendable {
 /// Opens, or opens again, the session of one volume. The same session id and snapshot resume.
 public struct BeginSession: Hashable, Sendable {
   public static let candidateLimit = 64
-  public static let nameLimit = 253
   public var session: SessionID
   public var volume: VolumeID
   public var namespace: String

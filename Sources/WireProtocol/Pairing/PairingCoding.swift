@@ -20,8 +20,8 @@ extension PairHello: WireCodable {
     }
     let token = Array(try reader.readRaw(PairingTokenID.byteCount, "token id"))
     self.init(
-      major: major, minor: minor, token: PairingTokenID(bytes: token) ?? .none, clusterID: try reader.readName(),
-      node: try reader.readName(), software: try reader.readString(limit: WireLimits.software),
+      major: major, minor: minor, token: PairingTokenID(bytes: token) ?? .none, clusterID: try reader.readClusterID(),
+      node: try reader.readHost(), software: try reader.readText(limit: WireLimits.software),
       controlPort: try reader.read())
   }
 }

@@ -162,8 +162,8 @@ import Testing
     }
     var durable = ExtentSet()
     for _ in 0..<random.below(60) {
-      let start = UInt64(random.below(Int(end) + 1))
-      durable.insert(Extent(offset: start, length: UInt64(1 + random.below(1 << 21))))
+      let start = UInt64(random.below(Int(end / blockSize) + 1)) * blockSize
+      durable.insert(Extent(offset: start, length: UInt64(1 + random.below(512)) * blockSize))
     }
     let cursor = try cursor(scratch.file("plan"), extents, size: end, durable: durable)
     var lastSegment: UInt64?

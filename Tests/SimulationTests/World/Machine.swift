@@ -75,6 +75,8 @@ struct SimulatedVolumes: LiveVolumes {
     Watch(file: try open(volume), stillness: stillness)
   }
 
+  func identity(of file: any StorageFile) throws(ReplError) -> DurableIdentity? { nil }
+
   private struct Watch: StillnessWatch {
     let file: any StorageFile
     let stillness: Stillness

@@ -9,7 +9,7 @@ struct RandomMessages {
 
   mutating func id<Tag>() -> Identifier<Tag> { .random(using: &random) }
   mutating func sum() -> Fingerprint { Fingerprint(low: random.next(), high: random.next()) }
-  mutating func counter() -> UInt64 { random.next() >> UInt64(2 + random.below(60)) }
+  mutating func counter() -> UInt64 { random.next() >> UInt64(11 + random.below(50)) }
   mutating func size() -> UInt64 { random.next() >> UInt64(1 + random.below(60)) }
   mutating func instant() -> Timestamp { Timestamp(nanoseconds: Int64(random.next() >> 2)) }
   mutating func optional<Value>(_ value: Value) -> Value? { random.chance(50) ? value : nil }
@@ -18,7 +18,7 @@ struct RandomMessages {
   }
 
   mutating func text(_ limit: Int) -> String {
-    let letters = ["a", "Z", "0", "-", ".", "ü", "漢", "🙂", " ", "\0"]
+    let letters = ["a", "Z", "0", "-", ".", "ü", "漢", "🙂", " ", "\n"]
     var text = ""
     for _ in 0..<random.below(20) {
       let next = letters[random.below(letters.count)]
@@ -27,7 +27,16 @@ struct RandomMessages {
     return text
   }
 
-  mutating func name() -> String { "n" + text(200) }
+  mutating func name() -> String { letters("abcxyz019-.", 200) }
+  mutating func clusterID() -> String { letters("abcXYZ019-._", 60) }
+  mutating func host() -> String { letters("abcXYZ019-._:%", 200) }
+
+  /// At least two of the letters, a letter or digit at both ends.
+  private mutating func letters(_ allowed: String, _ limit: Int) -> String {
+    let allowed = Array(allowed)
+    let inner = (0..<random.below(limit - 1)).map { _ in allowed[random.below(allowed.count)] }
+    return "n" + String(inner) + "0"
+  }
   mutating func branch() -> Branch { Branch(epoch: counter(), id: id()) }
 
   mutating func segments(_ limit: Int) -> [UInt64] {
@@ -63,8 +72,8 @@ struct RandomMessages {
 
   mutating func hello() -> Hello {
     Hello(
-      major: Hello.protocolMajor, minor: UInt16(random.below(65536)), features: random.next(), clusterID: name(),
-      node: name(),
+      major: Hello.protocolMajor, minor: UInt16(random.below(65536)), features: random.next(), clusterID: clusterID(),
+      node: host(),
       software: text(100), maxChunk: UInt32(random.below(1 << 30)), codecs: UInt32(random.below(1 << 30)))
   }
 
@@ -95,7 +104,7 @@ struct RandomMessages {
   mutating func beginReply() -> BeginReply {
     let tickets = (0..<random.below(9)).compactMap { _ in StreamTicket(bytes: random.bytes(32)) }
     return BeginReply(
-      outcome: outcome(), dataAddress: text(100), dataPort: UInt16(random.below(65536)),
+      outcome: outcome(), dataAddress: random.chance(30) ? "" : host(), dataPort: UInt16(random.below(65536)),
       maxChunk: 65536 << UInt32(random.below(5)), tickets: tickets)
   }
 
@@ -143,7 +152,7 @@ struct RandomMessages {
       .volumeNotice(
         VolumeNotice(
           volume: id(),
-          content: random.chance(30) ? .deleted : .doubted(after: random.next(), reason: text(WireLimits.reason))))
+          content: random.chance(30) ? .deleted : .doubted(after: counter(), reason: text(WireLimits.reason))))
     }
   }
 
@@ -187,7 +196,7 @@ struct RandomMessages {
   private mutating func documentPart() -> DocumentPart {
     let part = part()
     return DocumentPart(
-      exchange: id(), topic: "t" + text(60), total: part.total, index: part.index, bytes: part.bytes)
+      exchange: id(), topic: letters("abc019-.", 60), total: part.total, index: part.index, bytes: part.bytes)
   }
 
   private mutating func answerPart() -> AnswerPart {
