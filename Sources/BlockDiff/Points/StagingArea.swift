@@ -33,12 +33,16 @@ public final class StagingArea: Sendable {
   public let store: PointStore
   /// What failed of the base while the area was proven.
   public let baseWitness = ReadWitness()
+  /// The image that this area was cloned from; nil for an empty start.
+  let baseImage: ImageStamp?
   let paths: PointPaths
   let image: any StorageFile
   private let clock: ElapsedClock
   private let state: Mutex<State>
   /// Held while progress is recorded: one record at a time.
   private let ledger: Mutex<Ledger>
+  /// Keeps everybody else from these files, as long as anybody may still write through this area.
+  private let lock: any StorageLock
 
   private struct State {
     var pending = Pending()
@@ -57,8 +61,10 @@ public final class StagingArea: Sendable {
 
   init(
     identity: StagingIdentity, source: SourceVolume, origin: Origin, store: PointStore, image: any StorageFile,
-    ledger: Ledger, clock: ElapsedClock
+    ledger: Ledger, clock: ElapsedClock, lock: any StorageLock, baseImage: ImageStamp?
   ) {
+    self.lock = lock
+    self.baseImage = baseImage
     self.identity = identity
     self.source = source
     self.origin = origin
@@ -114,6 +120,7 @@ public final class StagingArea: Sendable {
   /// Lets go of the files and keeps the area for a later session.
   public func close() throws(ReplError) {
     guard shut() else { return }
+    defer { lock.release() }
     do throws(ReplError) {
       try image.close()
       try ledger.withLock { (ledger) throws(ReplError) in try ledger.close() }
@@ -122,7 +129,9 @@ public final class StagingArea: Sendable {
 
   /// Deletes the area. Nothing is synced.
   public func discard() throws(ReplError) {
-    if shut() { try? image.close() }
+    let isQuiet = shut()
+    if isQuiet { try? image.close() }
+    defer { if isQuiet { lock.release() } }
     try store.discard(paths.directory)
   }
 
@@ -146,6 +155,7 @@ public final class StagingArea: Sendable {
       $0.prepared = record
       $0.isClosed = true
     }
+    lock.release()
   }
 
   func closeLedger() throws(ReplError) {
@@ -219,11 +229,12 @@ public final class StagingArea: Sendable {
 
   /// Remembers the first error and takes the area out of the way at once, so that no later session resumes it.
   private func fail(_ error: ReplError) -> ReplError {
-    let isFirst = state.withLock { state in
+    let (isFirst, isQuiet) = state.withLock { state in
       defer { if state.failure == nil { state.failure = error } }
-      return state.failure == nil
+      return (state.failure == nil, state.writesInFlight == 0)
     }
     if isFirst { try? store.discard(paths.directory) }
+    if isQuiet { lock.release() }
     return error
   }
 

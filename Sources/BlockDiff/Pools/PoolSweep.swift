@@ -62,8 +62,8 @@ extension Pool {
 
   private func sweepReady(_ known: PoolContents, _ report: inout SweepReport) throws(ReplError) {
     for name in try storage.listIfPresent(layout.ready) {
-      if let source = SourceVolume(directoryName: name), let base = try points.readyClone(for: source),
-        known.points[source]?.contains(base) == true
+      if let source = SourceVolume(directoryName: name), let ready = try points.readyClone(for: source),
+        known.points[source]?.contains(ready.point) == true
       {
         continue
       }

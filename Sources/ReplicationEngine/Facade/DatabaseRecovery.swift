@@ -36,7 +36,10 @@ public struct DatabaseRecovery: Sendable {
   private struct Found: Sendable {
     var pool: String
     var record: BlockDiff.PointRecord
-    var isTouched: Bool
+    /// What shows that its image was touched.
+    var difference: String?
+    /// What was found wrong with images of its volume.
+    var findings: [Finding]
   }
 
   private func read(_ entry: PoolSet.Entry, _ report: inout Report) throws(ReplError) -> [Found] {
@@ -45,9 +48,14 @@ public struct DatabaseRecovery: Sendable {
     var found: [Found] = []
     for source in try store.sources() {
       let (sealed, damaged) = try store.points(of: source)
+      let findings = try store.findings(of: source)
       for point in sealed {
         found.append(
-          Found(pool: entry.name, record: point.record, isTouched: try store.checkStamp(point) != nil))
+          Found(
+            pool: entry.name, record: point.record, difference: try store.checkStamp(point), findings: findings))
+      }
+      if !findings.isEmpty {
+        report.lines.append("doubtful: \(source): \(findings.count) findings; the next start reads what they are about")
       }
       for point in damaged { report.lines.append("left out: \(point.paths.directory): \(point.error.cause)") }
     }
@@ -85,7 +93,7 @@ public struct DatabaseRecovery: Sendable {
         }
         try PromotionRecord(source: source, mark: mark).save(database)
         try TargetVolumeRecord.setRole(database, source, .promoted)
-        if mark.isLive { try CatalogPoint.setState(database, source, mark.point, .promoted) }
+        if mark.isLive { try CatalogPoint.setPromoted(database, source, mark.point) }
         return true
       }
       report.lines.append(
@@ -106,10 +114,14 @@ public struct DatabaseRecovery: Sendable {
       else { return }
       let known = try TargetVolumeRecord.find(database, cluster: source.cluster, volume: source.volume)
       if known.map({ $0.branch.epoch <= volume.branch.epoch }) ?? true { try volume.save(database) }
-      try CatalogPoint(
+      var point = CatalogPoint(
         cluster: source.cluster, seal: record.seal, pool: found.pool, sealedAt: record.sealedAt,
-        provenAt: record.provenAt, state: found.isTouched ? .suspect : .sealed, confirmed: false, damaged: []
-      ).insert(database)
+        provenAt: record.provenAt, state: .sealed, confirmed: false, damaged: [])
+      point.suspicion = found.difference
+      for finding in found.findings { point.hold(finding) }
+      if !point.isTrusted { point.state = .suspect }
+      try point.insert(database)
+      for finding in found.findings { try FindingRecord.insert(database, finding.id, source, pool: found.pool) }
     }
   }
 }

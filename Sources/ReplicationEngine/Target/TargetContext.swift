@@ -20,6 +20,8 @@ struct TargetContext: Sendable {
   var clockSteps: ClockStepWatch
   var metrics = EngineMetrics.none
   var scrubPauses = ScrubPauses()
+  /// Volumes whose doubtful segments could not be read just now.
+  var doubtPauses = ScrubPauses()
 
   /// The points of a pool by its name; `notFound` when the configuration has no such pool any more.
   func store(pool name: String) throws(ReplError) -> PointStore {

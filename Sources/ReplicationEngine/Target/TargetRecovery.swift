@@ -18,6 +18,11 @@ struct TargetRecovery: Sendable {
 
   func run() throws(ReplError) -> Report {
     var report = Report()
+    for entry in context.pools.entries where entry.pool.supportsPoints {
+      // A repair that a crash left sealed makes the point another image: before anything is judged by it.
+      try entry.pool.points.finishRepairs()
+      try DamageBook(context: context).applyUnrecorded(in: entry)
+    }
     try OrphanStaging(context: context).discardAll()
     try adoptSealedStaging()
     try rollForward(&report)
@@ -47,8 +52,19 @@ struct TargetRecovery: Sendable {
         }
         // Without an authority record the database is not the one that knew of it: `recover` decides.
         guard known.0 == nil, known.1 != nil else { continue }
-        let prepared = PreparedRecord(cluster: source.cluster, pool: entry.name, seal: record.seal)
-        try context.database.write { try prepared.insert($0) }
+        // What was cloned from an image that was repaired since, or is not trusted at all, is shipped again.
+        let base = try context.database.read { database in
+          try record.seal.base.flatMap { try CatalogPoint.find(database, source, $0) }
+        }
+        guard base?.suspicion == nil, try entry.pool.points.isBaseUnchanged(ofPrepared: source) else {
+          try entry.pool.points.discardStaging(of: source)
+          continue
+        }
+        var prepared = PreparedRecord(cluster: source.cluster, pool: entry.name, seal: record.seal)
+        if let base {
+          prepared.doubtful = base.doubtful.union(SegmentSet(base.damaged)).clamped(toVolume: record.seal.size)
+        }
+        try context.database.write { [prepared] in try prepared.insert($0) }
       }
     }
   }
@@ -65,8 +81,13 @@ struct TargetRecovery: Sendable {
         try context.database.write { try member.delete($0) }
       }
       guard GroupPublisher.isWhole(present) else { continue }
-      _ = try GroupPublisher(context: context).publish(key.group, present)
-      report.rolledForward.append(key.group)
+      do throws(ReplError) {
+        _ = try GroupPublisher(context: context).publish(key.group, present)
+        report.rolledForward.append(key.group)
+      } catch {
+        // A member was let go for damage: its source begins again, and the others wait for it.
+        guard error.kind == .refused else { throw error }
+      }
     }
   }
 

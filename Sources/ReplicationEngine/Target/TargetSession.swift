@@ -18,6 +18,8 @@ final class TargetSession: Sendable {
     var order: ReceiverSession
     var staging: StagingArea?
     var repair: RepairSlot?
+    /// The base when staging was opened on it.
+    var base: CatalogPoint?
     /// Counts the begins of this session: streams of an earlier one are over.
     var round = 0
     var isEnded = false
@@ -53,6 +55,9 @@ final class TargetSession: Sendable {
 
   var label: String { "session \(begin.session) of \(volume.label)" }
   var isRepair: Bool { begin.kind == .repair }
+
+  /// The base as it was when staging was opened on it; nil without one.
+  var base: CatalogPoint? { state.withLock { $0.base } }
 
   /// What a stream's ticket is good for.
   var grant: StreamTicketBook.Grant {
@@ -131,6 +136,10 @@ final class TargetSession: Sendable {
     // After a mismatch what is staged cannot be relied on: all of the plan is sent again.
     if let staging = open.0, open.1 == nil || open.1 == start, staging.identity == identity(start) { return 0 }
     try? open.0?.close()
+    // Before the files are looked at: a repair in between makes it another image than the one recorded here.
+    let base = try start.base.flatMap { (id) throws(ReplError) in
+      try context.database.read { try CatalogPoint.find($0, source, id) }
+    }
     let staging = try StagingArea.open(identity(start), for: source, in: store, clock: context.elapsed)
     let durable: UInt64
     do throws(ReplError) {
@@ -143,6 +152,7 @@ final class TargetSession: Sendable {
     let isKept = state.withLock { state in
       guard !state.isEnded else { return false }
       state.staging = staging
+      state.base = base
       return true
     }
     guard isKept else {
@@ -154,7 +164,7 @@ final class TargetSession: Sendable {
 
   private func startRepair() throws(ReplError) -> UInt64 {
     let point = try store.point(begin.snapshot, of: source)
-    let slot = try RepairSlot(of: point, in: store, board: context.repairs, label: label)
+    let slot = try RepairSlot(of: point, in: store, context: context, label: label)
     let isKept = state.withLock { state in
       guard !state.isEnded else { return false }
       state.repair = slot
@@ -259,6 +269,7 @@ final class TargetSession: Sendable {
   /// The first mismatch says where; the second ends the session, and what was staged is thrown away.
   private func mismatch(_ staging: StagingArea) throws(ReplError) -> SealReply {
     guard !state.withLock({ $0.order.nextMismatchIsFinal }) else {
+      try suspectBase(staging)
       proofDone(equal: false)
       end(discard: true)
       return .mismatch(sums: [], final: true)
@@ -273,6 +284,22 @@ final class TargetSession: Sendable {
     }
     proofDone(equal: false)
     return .mismatch(sums: sums, final: false)
+  }
+
+  /// After a second mismatch nobody knows which side's base is wrong: ours is not used until it was read whole, and what
+  /// the session touched is read in every image that may share it.
+  private func suspectBase(_ staging: StagingArea) throws(ReplError) {
+    guard let base = staging.identity.base else { return }
+    let reason = "point \(begin.snapshot), which was built on it, did not match its source twice"
+    let book = DamageBook(context: context)
+    try book.suspect(base, of: source, because: reason)
+    var touched = ExtentSet()
+    var stream = staging.touchedSegments()
+    while let extent = try stream.next() { touched.appendSorted(extent) }
+    try book.doubt(SegmentSet(touching: touched), of: source, because: reason)
+    context.events.post(
+      namespace: volume.namespace, volume: volume.name, warning: true, "SealMismatch",
+      "point \(begin.snapshot) did not match its source twice; base \(base) is suspect until a full read proves it")
   }
 
   /// Leaves the phase of sealing; an end that came meanwhile is made up for.

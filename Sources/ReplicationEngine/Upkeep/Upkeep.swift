@@ -26,6 +26,9 @@ final class Upkeep: Sendable {
     let scrubs = try WorkerThread(name: "scrub") { [self, weak engine] in
       every(1) { engine?.scrubOnce { self.isStopped } }
     }
+    let doubts = try WorkerThread(name: "doubts") { [self, weak engine] in
+      every(1) { engine?.resolveDoubts { self.isStopped } }
+    }
     let space = try WorkerThread(name: "space") { [self, weak engine] in
       every(10) {
         guard let engine else { return }
@@ -41,7 +44,7 @@ final class Upkeep: Sendable {
     let promotions = try WorkerThread(name: "promotion") { [self, weak engine] in
       every(Self.promotionInterval) { engine?.finishPromotions() }
     }
-    threads.withLock { $0 = [ticks, heartbeats, scrubs, space, retention, promotions] }
+    threads.withLock { $0 = [ticks, heartbeats, scrubs, doubts, space, retention, promotions] }
     for entry in engine.pools.entries {
       // Not waited for at the end: a file system that hangs would hold up the stop.
       _ = try WorkerThread(name: "probe") { [self, weak engine] in
