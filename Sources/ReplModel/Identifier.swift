@@ -88,6 +88,7 @@ public enum GroupTag {}
 public enum SessionTag {}
 public enum PoolTag {}
 public enum ExchangeTag {}
+public enum FindingTag {}
 
 /// A volume on the node that owns it. A volume re-created under an old name has a new one.
 public typealias VolumeID = Identifier<VolumeTag>
@@ -105,3 +106,5 @@ public typealias SessionID = Identifier<SessionTag>
 public typealias PoolID = Identifier<PoolTag>
 /// One document of a control plane and its answer.
 public typealias ExchangeID = Identifier<ExchangeTag>
+/// Something found wrong with images of a volume, kept beside them until it is settled.
+public typealias FindingID = Identifier<FindingTag>

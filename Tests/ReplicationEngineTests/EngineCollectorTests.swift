@@ -100,7 +100,7 @@ import WireProtocol
     #expect(page.value("repl_agent_volume_distrusted", ["volume": "db"]) == 0)
     #expect(page.value("repl_agent_volume_size_bytes", ["volume": "db"]) == 4096)
 
-    try engine.database.write { try VolumeRecord.setDistrust($0, id, "a scrub found something") }
+    try engine.database.write { try VolumeRecord.distrust($0, id, peer: "west", because: "a scrub found something") }
     page = try await self.page()
     #expect(page.value("repl_agent_volume_distrusted", ["volume": "db"]) == 1)
     #expect(page.samples("repl_agent_scrub_age_seconds").isEmpty, "the last scrub was not clean")

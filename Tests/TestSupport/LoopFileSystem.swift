@@ -57,6 +57,36 @@ public final class LoopFileSystem: @unchecked Sendable {
 
   deinit { close() }
 
+  /// SEEK_DATA, which the C library shows only to those who ask for GNU extensions.
+  private static let seekData: Int32 = 3
+
+  /// Flips a bit of the medium in every block that holds exactly these 4096 bytes, below the file system: under all files
+  /// that share the block. Returns how many there were.
+  public func rot(_ block: [UInt8]) throws -> Int {
+    try Self.run(["sync", "-f", path])
+    let disk = open(folder + "/image", O_RDWR | O_CLOEXEC)
+    guard disk >= 0 else { throw Failure(description: "cannot open the image") }
+    defer { _ = Glibc.close(disk) }
+    var page = [UInt8](repeating: 0, count: 1 << 20)
+    var (position, found): (off_t, Int) = (0, 0)
+    while case let data = lseek(disk, position, Self.seekData), data >= 0 {
+      position = data / off_t(page.count) * off_t(page.count)
+      let count = pread(disk, &page, page.count, position)
+      guard count > 0 else { break }
+      for start in stride(from: 0, through: count - block.count, by: block.count)
+      where page[start] == block[0] && page[start..<start + block.count].elementsEqual(block) {
+        var byte = block[100] ^ 1
+        guard pwrite(disk, &byte, 1, position + off_t(start + 100)) == 1 else {
+          throw Failure(description: "cannot write to the image")
+        }
+        found += 1
+      }
+      position += off_t(page.count)
+    }
+    guard fsync(disk) == 0 else { throw Failure(description: "cannot synchronize the image") }
+    return found
+  }
+
   /// Unmounts, detaches and removes everything.
   public func close() {
     guard isOpen else { return }

@@ -72,6 +72,8 @@ public final class RecordingStorage: Storage {
     try gate.pass(StorageOperation(.space, path))
     return try base.space(at: path)
   }
+
+  public func lock(_ path: String) throws(ReplError) -> any StorageLock { try base.lock(path) }
 }
 
 /// A file of a ``RecordingStorage``.

@@ -18,8 +18,10 @@ public final class SimulatedDisk: Storage {
     var counted: UInt64 = 0
     var allocated: UInt64 = 0
     var nextPhysical: UInt64 = 1 << 20
-    /// Crashes so far: open files belong to one.
+    /// Crashes so far: open files and locks belong to one.
     var epoch = 0
+    /// Paths of locks that are held, and who holds them.
+    var locks: [String: ObjectIdentifier] = [:]
   }
 
   /// Counts, logs, fails and stops operations.
@@ -57,6 +59,7 @@ public final class SimulatedDisk: Storage {
     state.withLock {
       $0.tree = $0.tree.crashed(using: &copy)
       $0.epoch += 1
+      $0.locks = [:]
     }
     generator = copy
     gate.reset()
@@ -275,6 +278,39 @@ public final class SimulatedDisk: Storage {
       return FileSystemSpace(total: total, available: total - min(total, state.counted))
     }
   }
+}
+
+extension SimulatedDisk {
+  /// Makes no file: a crash leaves nothing of a lock.
+  public func lock(_ path: String) throws(ReplError) -> any StorageLock {
+    let lock = SimulatedLock(self, path)
+    try locked { (state) throws(ReplError) in
+      guard state.locks[path] == nil else {
+        throw ReplError(.transient, subject: path, cause: "is held by work that has not ended")
+      }
+      state.locks[path] = ObjectIdentifier(lock)
+    }
+    return lock
+  }
+
+  fileprivate func release(_ lock: ObjectIdentifier, _ path: String) {
+    state.withLock { if $0.locks[path] == lock { $0.locks[path] = nil } }
+  }
+}
+
+/// A held lock of a ``SimulatedDisk``.
+private final class SimulatedLock: StorageLock {
+  private let disk: SimulatedDisk
+  private let path: String
+
+  init(_ disk: SimulatedDisk, _ path: String) {
+    self.disk = disk
+    self.path = path
+  }
+
+  deinit { release() }
+
+  func release() { disk.release(ObjectIdentifier(self), path) }
 }
 
 /// Carries a value out of a lock whose holder knows that it is not touched without it.

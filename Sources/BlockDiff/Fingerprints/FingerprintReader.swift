@@ -26,6 +26,8 @@ public struct FingerprintReader {
     self.readsMedium = readsMedium
     walk = FingerprintWalk(key: key)
     cursor = DataCursor(file)
+    // All at once: the kernel keeps a large folio of which only a part is let go, and would answer from it for ever.
+    if readsMedium { file.dropCache(Extent(offset: 0, length: size)) }
   }
 
   /// The sum of a range; `extent` begins at a block boundary, and ends at one or at or beyond the volume's end.

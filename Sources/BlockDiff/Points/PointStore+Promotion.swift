@@ -87,7 +87,7 @@ extension PointStore {
 
   private func cloneLive(_ point: RecoveryPoint, at path: String) throws(ReplError) {
     do throws(ReplError) {
-      if try takeReadyImage(of: point.id, for: point.source, to: path) { return }
+      if try takeReadyImage(of: point, to: path) { return }
     } catch {
       // The volumes may lie in a btrfs subvolume of their own: there a rename is refused and a clone is not.
       guard error.kind == .refused else { throw error }

@@ -46,8 +46,29 @@ extension PointStore {
     return try self.point(point, of: source)
   }
 
-  /// Deletes the staging area of a volume, prepared or not.
+  /// Deletes the staging area of a volume, prepared or not; `transient` while somebody has it open.
   public func discardStaging(of source: SourceVolume) throws(ReplError) {
+    guard try storage.exists(layout.staging(source).directory) else { return }
+    let lock = try lockStaging(of: source)
+    defer { lock.release() }
     try discard(layout.staging(source).directory)
+  }
+
+  /// One owner at a time may open, make or discard the staging area of a volume.
+  func lockStaging(of source: SourceVolume) throws(ReplError) -> any StorageLock {
+    try storage.lock(layout.stagingLock(source))
+  }
+
+  /// Whether the point that a prepared staging area was cloned from is still that image; true for a full copy. What is
+  /// staged on an image that was repaired since may hold the damage.
+  public func isBaseUnchanged(ofPrepared source: SourceVolume) throws(ReplError) -> Bool {
+    guard case .staging(let identity, let image) = try StagingHeader.read(layout.staging(source).header, in: storage),
+      let base = identity.base
+    else { return true }
+    do throws(ReplError) {
+      return try point(base, of: source).record.stamp == image
+    } catch  where error.kind == .notFound || error.kind == .damaged {
+      return false
+    } catch { throw error }
   }
 }

@@ -4,15 +4,19 @@ extension StagingArea {
   /// Takes up the staging area of a volume if it has exactly this identity, else discards what is there and makes a
   /// new one: from the clone made ahead if that is of this very base, by cloning the base, or empty.
   ///
-  /// Durable on return. Throws `notFound` or `damaged` if the base is not there or is not what was sealed, and `exists`
-  /// if the point is prepared already.
+  /// Durable on return. Throws `notFound` or `damaged` if the base is not there or is not what was sealed, `exists` if
+  /// the point is prepared already, and `transient` while somebody still has the area open: a session that hangs in the
+  /// kernel keeps it.
   public static func open(
     _ identity: StagingIdentity, for source: SourceVolume, in store: PointStore, clock: ElapsedClock = .system
   ) throws(ReplError) -> StagingArea {
     guard (identity.base == nil) == (identity.kind == .full) else {
       throw ReplError(.bug, subject: "\(source)", cause: "a full session has no base, every other one has")
     }
-    let maker = StagingMaker(identity: identity, source: source, store: store, clock: clock)
+    let lock = try store.lockStaging(of: source)
+    let base = try identity.base.map { (id) throws(ReplError) in try store.point(id, of: source) }
+    let maker = StagingMaker(
+      identity: identity, source: source, store: store, clock: clock, base: base, lock: lock)
     if try store.preparedPoint(of: source)?.seal.point == identity.point {
       throw ReplError(
         .exists, subject: "point \(identity.point) of \(source)", cause: "is sealed already and not yet published")
@@ -29,12 +33,17 @@ private struct StagingMaker {
   let source: SourceVolume
   let store: PointStore
   let clock: ElapsedClock
+  /// The base as it is now.
+  let base: RecoveryPoint?
+  let lock: any StorageLock
   var storage: any Storage { store.storage }
   var paths: PointPaths { store.layout.staging(source) }
 
-  /// The area that is there, if it is for this very identity and whole.
+  private var header: StagingHeader { .staging(identity, of: base?.record.stamp) }
+
+  /// The area that is there, if it is for this very identity, cloned from the base as it is now, and whole.
   func resume() throws(ReplError) -> StagingArea? {
-    guard try StagingHeader.read(paths.header, in: storage) == .staging(identity) else { return nil }
+    guard try StagingHeader.read(paths.header, in: storage) == header else { return nil }
     do throws(ReplError) {
       // Before anything is touched: whoever writes here has the lock.
       let claim = try storage.open(paths.image, .read)
@@ -67,7 +76,7 @@ private struct StagingMaker {
       let ledger = try Ledger.create(
         paths.ledger, binding: identity.digest, volumeSize: identity.size, in: storage)
       // Last, because it vouches for the rest; syncs the directory too.
-      try StagingHeader.staging(identity).write(to: paths.header, in: storage)
+      try header.write(to: paths.header, in: storage)
       try storage.synchronizeDirectory(store.layout.staging)
       return try area(image, ledger, origin)
     } catch {
@@ -77,17 +86,16 @@ private struct StagingMaker {
   }
 
   private func makeImage() throws(ReplError) -> (any StorageFile, StagingArea.Origin) {
-    guard let id = identity.base else {
+    guard let base else {
       try storage.makeDirectory(paths.directory)
       return (try storage.open(paths.image, .createNew), .empty)
     }
-    let base = try store.point(id, of: source)
     if let difference = try store.checkStamp(base) {
       throw ReplError(
-        .damaged, subject: "recovery point \(id)", cause: difference,
+        .damaged, subject: "recovery point \(base.id)", cause: difference,
         remedy: "verify the point; until then it is not a base")
     }
-    if try store.takeReadyClone(of: id, for: source, to: paths.directory) {
+    if try store.takeReadyClone(of: base, to: paths.directory) {
       return (try storage.open(paths.image, .readWrite), .readyClone)
     }
     try storage.makeDirectory(paths.directory)
@@ -103,6 +111,7 @@ private struct StagingMaker {
   ) throws(ReplError) -> StagingArea {
     try image.lockExclusively()
     return StagingArea(
-      identity: identity, source: source, origin: origin, store: store, image: image, ledger: ledger, clock: clock)
+      identity: identity, source: source, origin: origin, store: store, image: image, ledger: ledger, clock: clock,
+      lock: lock, baseImage: base?.record.stamp)
   }
 }

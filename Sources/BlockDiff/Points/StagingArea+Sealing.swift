@@ -46,12 +46,25 @@ extension StagingArea {
     let base = try identity.base.map { (id) throws(ReplError) in
       try baseWitness.watch { () throws(ReplError) in try store.point(id, of: source) }
     }
+    // What was cloned before a repair may hold the damage where nothing was written since.
+    guard base?.record.stamp == baseImage else {
+      throw ReplError(
+        .transient, subject: "point \(identity.point) of \(source)", cause: "its base was repaired meanwhile",
+        remedy: "begin the session again: it starts from the repaired point")
+    }
     if request.seal.proof == .delta, let base, base.record.keyID != request.key.id {
       throw ReplError(
         .keyNeeded, subject: "\(source)", cause: "the base was sealed with another fingerprint key",
         remedy: "the source begins again with a full copy")
     }
-    let actual = try recompute(request, base, pace)
+    let actual: BlockSum
+    do throws(ReplError) {
+      actual = try recompute(request, base, pace)
+    } catch {
+      guard error.kind == .io, baseWitness.failure == nil else { throw error }
+      // An area that cannot be read back is made anew: resumed it would fail at the same place for ever.
+      return try step { () throws(ReplError) in throw error }
+    }
     guard actual == request.seal.sum else {
       letIn()
       return .mismatch(actual: actual)
@@ -88,19 +101,46 @@ extension StagingArea {
     // From the base's table each time: an earlier try that found a mismatch leaves nothing behind.
     try repeatableStep { () throws(ReplError) in try store.storage.removeFile(paths.segments) }
     if let base, request.seal.proof == .delta { return try walkChanges(request.key, base, pace) }
+    return try readWhole(request, base, pace)
+  }
+
+  private func readWhole(
+    _ request: SealRequest, _ base: RecoveryPoint?, _ pace: @escaping Pace
+  ) throws(ReplError) -> BlockSum {
     let table = try repeatableStep { () throws(ReplError) in
       try SegmentTable.create(
         paths.segments, volumeSize: identity.size, keyID: request.key.id, in: store.storage)
     }
     var editor = SegmentTableEditor(table)
-    let sum = try FingerprintScan.sum(
-      of: image, size: identity.size, key: request.key, readsMedium: true, pace: pace
-    ) { (index, sum) throws(ReplError) in try editor.set(segment: index, sum) }
+    var done: UInt64 = 0
+    let sum: BlockSum
+    do throws(ReplError) {
+      sum = try FingerprintScan.sum(
+        of: image, size: identity.size, key: request.key, readsMedium: true, pace: pace
+      ) { (index, sum) throws(ReplError) in
+        try editor.set(segment: index, sum)
+        done = (index + 1) * segmentSize
+      }
+    } catch {
+      if error.kind == .io, let base { try readSegment(of: base, from: done) }
+      throw error
+    }
     try repeatableStep { () throws(ReplError) in
       try editor.flush()
       try table.close()
     }
     return sum
+  }
+
+  /// Reads the first segment of the base with data at or after `offset`: where the area could not be read, the witness
+  /// learns whether the block is the base's own.
+  private func readSegment(of base: RecoveryPoint, from offset: UInt64) throws(ReplError) {
+    let sealed = WitnessedFile(try store.storage.open(base.paths.image, .read), baseWitness)
+    defer { try? sealed.close() }
+    guard let data = try sealed.nextData(from: offset) else { return }
+    let start = data.offset / segmentSize * segmentSize
+    let length = min(segmentSize, base.record.seal.size - min(start, base.record.seal.size))
+    _ = try sealed.read(into: AlignedBuffer(count: Int(segmentSize)).prefix(Int(length)), at: start)
   }
 
   private func walkChanges(
@@ -144,8 +184,8 @@ extension StagingArea {
       planDigest: identity.planDigest)
     try finisher.writeSeal(record)
     try closeLedger()
+    // The header stays until the point is published: it says which image of the base was cloned.
     try storage.removeFile(paths.ledger)
-    try storage.removeFile(paths.header)
     try storage.synchronizeDirectory(paths.directory)
     return record
   }

@@ -37,6 +37,8 @@ public final class StagingArea: Sendable {
   public let store: PointStore
   /// What failed of the base while the area was proven.
   public let baseWitness = ReadWitness()
+  /// The image that this area was cloned from; nil for an empty start.
+  let baseImage: ImageStamp?
   let paths: PointPaths
   let image: any StorageFile
   private let clock: ElapsedClock
@@ -44,6 +46,8 @@ public final class StagingArea: Sendable {
   private let gate = WriterGate()
   /// Held while progress is recorded: one record at a time.
   private let ledger: Mutex<Ledger>
+  /// Keeps everybody else from these files, as long as anybody may still write through this area.
+  private let lock: any StorageLock
 
   private struct State {
     var pending = Pending()
@@ -61,8 +65,10 @@ public final class StagingArea: Sendable {
 
   init(
     identity: StagingIdentity, source: SourceVolume, origin: Origin, store: PointStore, image: any StorageFile,
-    ledger: Ledger, clock: ElapsedClock
+    ledger: Ledger, clock: ElapsedClock, lock: any StorageLock, baseImage: ImageStamp?
   ) {
+    self.lock = lock
+    self.baseImage = baseImage
     self.identity = identity
     self.source = source
     self.origin = origin
@@ -140,6 +146,7 @@ public final class StagingArea: Sendable {
   public func close() throws(ReplError) {
     try shutOut()
     guard markClosed() else { return }
+    defer { lock.release() }
     do throws(ReplError) {
       try image.close()
       try ledger.withLock { (ledger) throws(ReplError) in try ledger.close() }
@@ -151,6 +158,7 @@ public final class StagingArea: Sendable {
     let isQuiet = gate.shut(drainedWithin: Self.drainTime)
     // What a write in flight changes then has no name any more; its descriptor closes with the last of its users.
     if markClosed(), isQuiet { try? image.close() }
+    defer { if isQuiet { lock.release() } }
     try store.discard(paths.directory)
   }
 
@@ -188,6 +196,7 @@ public final class StagingArea: Sendable {
       $0.prepared = record
       $0.isClosed = true
     }
+    lock.release()
   }
 
   func closeLedger() throws(ReplError) {
@@ -215,7 +224,7 @@ public final class StagingArea: Sendable {
         cause: "a chunk at \(extent) lies beyond the end of the volume at \(identity.size) bytes")
     }
     try enter(generation)
-    defer { gate.leave() }
+    defer { leave() }
     try checkUsable()
     do throws(ReplError) {
       try body()
@@ -268,6 +277,11 @@ public final class StagingArea: Sendable {
       .transient, subject: "\(source)", cause: "the session that wrote here is over", remedy: "begin it again")
   }
 
+  private func leave() {
+    gate.leave()
+    if failure != nil, gate.isEmpty { lock.release() }
+  }
+
   private func checkUsable() throws(ReplError) {
     let refusal: ReplError? = state.withLock { state in
       if let failure = state.failure { return failure }
@@ -286,6 +300,7 @@ public final class StagingArea: Sendable {
       return state.failure == nil
     }
     if isFirst { try? store.discard(paths.directory) }
+    if gate.isEmpty { lock.release() }
     return error
   }
 

@@ -59,24 +59,27 @@ public struct StagingIdentity: Hashable, Sendable {
 
 /// The `header` file of a directory under `staging`, `ready` or `repair`: written last, so that it vouches for the rest.
 enum StagingHeader: Hashable, Sendable {
-  case staging(StagingIdentity)
-  /// A clone of `base` that nothing was written into.
-  case ready(base: PointID)
+  /// `of` is the image that was cloned, nil for an empty start: a base that was repaired since is another image.
+  case staging(StagingIdentity, of: ImageStamp?)
+  /// A clone of the image `of` of `base` that nothing was written into.
+  case ready(base: PointID, of: ImageStamp)
   /// A clone of the point, being repaired.
   case repair(point: PointID)
 
-  static let envelope = Envelope(magic: "RPLSTAGE", version: 1, what: "staging header")
+  static let envelope = Envelope(magic: "RPLSTAGE", version: 2, what: "staging header")
   static let sizeLimit = 4096
 
   func write(to path: String, in storage: any Storage) throws(ReplError) {
     var writer = ByteWriter()
     switch self {
-    case .staging(let identity):
+    case .staging(let identity, let image):
       writer.write(UInt8(1))
       identity.encode(into: &writer)
-    case .ready(let base):
+      writer.writeOptional(image) { $1.encode(into: &$0) }
+    case .ready(let base, let image):
       writer.write(UInt8(2))
       writer.write(base)
+      image.encode(into: &writer)
     case .repair(let point):
       writer.write(UInt8(3))
       writer.write(point)
@@ -99,8 +102,11 @@ enum StagingHeader: Hashable, Sendable {
   private static func decode(_ reader: inout ByteReader) throws(DecodingFailure) -> StagingHeader {
     let kind: UInt8 = try reader.read()
     return switch kind {
-    case 1: .staging(try StagingIdentity(from: &reader))
-    case 2: .ready(base: try reader.readIdentifier())
+    case 1:
+      .staging(
+        try StagingIdentity(from: &reader),
+        of: try reader.readOptional { (reader) throws(DecodingFailure) in try ImageStamp(from: &reader) })
+    case 2: .ready(base: try reader.readIdentifier(), of: try ImageStamp(from: &reader))
     case 3: .repair(point: try reader.readIdentifier())
     default: throw reader.failure("a kind of header, found \(kind)")
     }

@@ -35,6 +35,9 @@ final class WriterGate: @unchecked Sendable {
   /// What a writer that begins now enters with.
   var generation: UInt64 { locked { $0.generation } }
 
+  /// Whether nobody is inside at this moment.
+  var isEmpty: Bool { locked { $0.inside == 0 } }
+
   /// Lets a writer in that must ``leave()``; nil stands for one that was never shut out. False once the gate has been
   /// shut since the writer's generation.
   func enter(_ generation: UInt64?) -> Bool {

@@ -14,7 +14,8 @@ extension Pool {
       (layout.directories + [layout.superblock, layout.lock]).map { $0.dropFirst(layout.root.count + 1) })
     census.look(in: layout.root) { known.contains($0[...]) || $0.hasSuffix(".new") || $0 == "probe" }
     for (directory, isKnown) in kinds {
-      for name in census.look(in: directory, isKnown) { census.lookInPoint(directory + "/" + name) }
+      let names = census.look(in: directory) { isKnown($0) || (directory == layout.staging && $0.hasSuffix(".lock")) }
+      for name in names where isKnown(name) { census.lookInPoint(directory + "/" + name) }
     }
     for volume in census.look(in: layout.snapshots, { VolumeID($0) != nil }) {
       let directory = layout.snapshots + "/" + volume
@@ -63,6 +64,7 @@ extension Pool {
     mutating func lookAtPoints(_ directory: String) {
       let names = look(in: directory) {
         PointID($0) != nil || $0 == "promotion" || $0.hasSuffix(".key") || $0.hasSuffix(".new")
+          || $0.hasPrefix(PointStore.findingPrefix)
       }
       for name in names where PointID(name) != nil { lookInPoint(directory + "/" + name) }
     }

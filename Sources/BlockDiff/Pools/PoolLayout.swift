@@ -28,6 +28,9 @@ public struct PoolLayout: Hashable, Sendable {
     PointPaths(directory: staging + "/" + source.directoryName)
   }
 
+  /// Held by whoever has the staging area of a volume open.
+  func stagingLock(_ source: SourceVolume) -> String { staging + "/\(source.directoryName).lock" }
+
   public func ready(_ source: SourceVolume) -> PointPaths {
     PointPaths(directory: ready + "/" + source.directoryName)
   }

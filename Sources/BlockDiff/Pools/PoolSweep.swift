@@ -72,7 +72,9 @@ extension Pool {
   private func sweepReady(_ known: PoolContents, _ report: inout SweepReport) throws(ReplError) {
     for name in try storage.listIfPresent(layout.ready) {
       guard let source = SourceVolume(directoryName: name) else { continue }
-      if let base = try? points.readyClone(for: source), known.points[source]?.contains(base) == true { continue }
+      if let ready = try? points.readyClone(for: source), known.points[source]?.contains(ready.point) == true {
+        continue
+      }
       remove(layout.ready + "/" + name, &report)
     }
   }

@@ -86,10 +86,34 @@ public struct LinuxStorage: Storage {
 
   public func device(of path: String) -> String? { MountTable.device(of: path) }
 
+  public func lock(_ path: String) throws(ReplError) -> any StorageLock {
+    let descriptor = try checkedErrno(.init("open the lock", path)) {
+      Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    }
+    let lock = LinuxLock(descriptor)
+    guard flock(descriptor, LOCK_EX | LOCK_NB) != 0 else { return lock }
+    let code = errno
+    guard code == EWOULDBLOCK else { throw SystemCallError.make(code, .init("lock", path)) }
+    throw ReplError(
+      .transient, subject: path, cause: "is held by work that has not ended",
+      remedy: "try again; if it stays so, look for a disk that does not answer")
+  }
+
   public func space(at path: String) throws(ReplError) -> FileSystemSpace {
     var info = statvfs()
     try checkedErrno(.init("ask for the space", path)) { statvfs(path, &info) }
     let unit = UInt64(info.f_frsize)
     return FileSystemSpace(total: UInt64(info.f_blocks) * unit, available: UInt64(info.f_bavail) * unit)
   }
+}
+
+/// `flock`: it belongs to the open file, so that a second open of this process does not share it.
+private final class LinuxLock: StorageLock {
+  private let descriptor: Int32
+
+  init(_ descriptor: Int32) { self.descriptor = descriptor }
+
+  deinit { _ = close(descriptor) }
+
+  func release() { _ = flock(descriptor, LOCK_UN) }
 }

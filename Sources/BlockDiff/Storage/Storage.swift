@@ -127,6 +127,15 @@ public protocol Storage: Sendable {
   func space(at path: String) throws(ReplError) -> FileSystemSpace
   /// What people know the disk by that a path lies on, such as `/dev/sdb1`; nil where nobody can tell.
   func device(of path: String) -> String?
+  /// Takes the lock file at `path`, making it if it is not there, without waiting; `transient` while somebody else holds
+  /// it, in this process or another one.
+  func lock(_ path: String) throws(ReplError) -> any StorageLock
+}
+
+/// A held lock: released by ``release()``, with the object, and with the process, however that ends.
+public protocol StorageLock: AnyObject, Sendable {
+  /// Releasing it again does nothing.
+  func release()
 }
 
 extension Storage {

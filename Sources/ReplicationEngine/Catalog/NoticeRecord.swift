@@ -29,14 +29,20 @@ extension NoticeRecord {
     }
   }
 
-  /// Keeps it; one of the same kind about the same volume is replaced.
+  private var generation: Int64? {
+    if case .doubted(let generation, _) = notice.content { Int64(clamping: generation) } else { nil }
+  }
+  private var reason: String? { if case .doubted(_, let reason) = notice.content { reason } else { nil } }
+
+  /// Keeps it. One of the same kind about the same volume is replaced, and doubt reaches back as far as either did.
   func insert(_ database: Database) throws {
-    var generation: UInt64?
-    var reason: String?
-    if case .doubted(let last, let text) = notice.content { (generation, reason) = (last, text) }
     try database.execute(
-      sql: "INSERT OR REPLACE INTO notice (peer, volume, kind, generation, reason) VALUES (?,?,?,?,?)",
-      arguments: [peer, notice.volume, kind.rawValue, generation.map { Int64(clamping: $0) }, reason])
+      sql: """
+        INSERT INTO notice (peer, volume, kind, generation, reason) VALUES (?,?,?,?,?)
+        ON CONFLICT (peer, volume, kind) DO UPDATE SET generation = MIN(generation, excluded.generation),
+          reason = excluded.reason
+        """,
+      arguments: [peer, notice.volume, kind.rawValue, generation, reason])
   }
 
   static func all(_ database: Database, peer: String) throws -> [NoticeRecord] {
@@ -44,10 +50,11 @@ extension NoticeRecord {
       .map(NoticeRecord.init(row:))
   }
 
+  /// It was answered. What it has become meanwhile is still to be told.
   func delete(_ database: Database) throws {
     try database.execute(
-      sql: "DELETE FROM notice WHERE peer = ? AND volume = ? AND kind = ?",
-      arguments: [peer, notice.volume, kind.rawValue])
+      sql: "DELETE FROM notice WHERE peer = ? AND volume = ? AND kind = ? AND generation IS ? AND reason IS ?",
+      arguments: [peer, notice.volume, kind.rawValue, generation, reason])
   }
 
   /// Keeps one for every peer that holds, or may hold, points of a volume, or what a broken session of it staged.
@@ -76,7 +83,10 @@ enum CleanScrub {
 
   static func record(_ database: Database, volume: VolumeID, peer: String, generation: UInt64) throws {
     try database.execute(
-      sql: "INSERT OR REPLACE INTO cleanScrub (volume, peer, generation) VALUES (?,?,?)",
+      sql: """
+        INSERT INTO cleanScrub (volume, peer, generation) VALUES (?,?,?)
+        ON CONFLICT (volume, peer) DO UPDATE SET generation = MAX(generation, excluded.generation)
+        """,
       arguments: [volume, peer, Int64(clamping: generation)])
   }
 }

@@ -33,6 +33,13 @@ extension PromotionRecord {
       ])
   }
 
+  /// The live file is there. One that was taken back meanwhile stays so.
+  func setLive(_ database: Database) throws {
+    try database.execute(
+      sql: "UPDATE promotion SET isLive = 1 WHERE cluster = ? AND volume = ? AND point = ?",
+      arguments: [source.cluster, source.volume, mark.point])
+  }
+
   static func find(_ database: Database, _ source: SourceVolume) throws -> PromotionRecord? {
     try Row.fetchOne(
       database, sql: "SELECT * FROM promotion WHERE cluster = ? AND volume = ?",

@@ -44,6 +44,7 @@ extension RunRecord {
       sql: """
         INSERT INTO run (uid, request, peer, grp, state, report, createdAt) VALUES (?,?,?,?,?,?,?)
         ON CONFLICT (uid) DO UPDATE SET state = excluded.state, report = excluded.report
+          WHERE run.state IN ('pending', 'running')
         """,
       arguments: [
         uid, try JSONEncoder().encode(request), peer, group, state.rawValue, try JSONEncoder().encode(report),

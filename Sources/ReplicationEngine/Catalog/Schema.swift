@@ -11,7 +11,7 @@ enum Schema {
     }
     if found < 2 { try database.execute(sql: promotion + notices) }
     if found < 3 { try database.execute(sql: scrubs + pools) }
-    if found < 4 { try database.execute(sql: generationsForTimes + trustStates + identities) }
+    if found < 4 { try database.execute(sql: generationsForTimes + trustStates + identities + damage) }
     try database.execute(sql: "PRAGMA user_version = \(AgentDatabase.schemaVersion)")
   }
 
@@ -76,6 +76,28 @@ enum Schema {
     UPDATE volume SET nextGeneration = 1 + COALESCE((SELECT MAX(generation) FROM snapshot
       WHERE snapshot.volume = volume.id AND generation < 4503599627370496), 0) WHERE nextGeneration > 4503599627370496;
     CREATE TABLE unreadable (tbl TEXT NOT NULL, content TEXT NOT NULL, cause TEXT NOT NULL, foundAt INTEGER NOT NULL);
+    """
+
+  /// Since version 4: what is held against each image by itself. What version 3 found suspect is read whole once more.
+  private static let damage = """
+    ALTER TABLE point ADD COLUMN doubtful BLOB;
+    ALTER TABLE point ADD COLUMN suspicion TEXT;
+    ALTER TABLE point ADD COLUMN repairs INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE point ADD COLUMN findings INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE point ADD COLUMN readAt INTEGER;
+    ALTER TABLE prepared ADD COLUMN doubtful BLOB;
+    ALTER TABLE prepared ADD COLUMN findings INTEGER NOT NULL DEFAULT 0;
+    UPDATE point SET suspicion = 'it was found suspect by an earlier version' WHERE state = 'suspect' AND doubt IS NULL;
+    CREATE INDEX pointDoubtful ON point (cluster, volume) WHERE doubtful IS NOT NULL;
+    CREATE INDEX pointDamaged ON point (cluster, volume) WHERE damaged IS NOT NULL;
+    CREATE TABLE finding (
+      id TEXT PRIMARY KEY, cluster TEXT NOT NULL, volume TEXT NOT NULL, pool TEXT NOT NULL);
+    CREATE TABLE distrust (
+      volume TEXT NOT NULL, peer TEXT NOT NULL, reason TEXT NOT NULL, findings INTEGER NOT NULL,
+      PRIMARY KEY (volume, peer));
+    INSERT INTO distrust (volume, peer, reason, findings)
+      SELECT DISTINCT volume.id, snapshot.peer, volume.distrustReason, 1
+      FROM volume JOIN snapshot ON snapshot.volume = volume.id WHERE volume.distrustReason IS NOT NULL;
     """
 
   static let version1 = source + target + trust

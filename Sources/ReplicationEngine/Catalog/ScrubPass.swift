@@ -69,6 +69,19 @@ extension ScrubPass {
       ])
   }
 
+  /// Brings a pass that is there up to date: the volume may be gone by now. One owner, the scrub's thread.
+  func update(_ database: Database) throws {
+    try database.execute(
+      sql: """
+        UPDATE scrubPass SET startedAt = ?, next = ?, firstPoint = ?, firstGeneration = ?, cleanAt = ?
+        WHERE side = ? AND cluster = ? AND volume = ?
+        """,
+      arguments: [
+        startedAt, next.map { Int64(clamping: $0) }, firstPoint, Int64(clamping: firstGeneration), cleanAt,
+        key.side.rawValue, key.cluster, key.volume,
+      ])
+  }
+
   static func find(_ database: Database, _ key: Key) throws -> ScrubPass? {
     try Row.fetchOne(
       database, sql: "SELECT * FROM scrubPass WHERE side = ? AND cluster = ? AND volume = ?",

@@ -110,6 +110,12 @@ extension SnapshotRecord {
     try database.execute(sql: "UPDATE snapshot SET scrubbedAt = ? WHERE point = ?", arguments: [now, point])
   }
 
+  /// False when it is no longer one that was never sent.
+  static func deleteUnsent(_ database: Database, _ point: PointID) throws -> Bool {
+    try database.execute(sql: "DELETE FROM snapshot WHERE point = ? AND state = 'taken'", arguments: [point])
+    return database.changesCount > 0
+  }
+
   static func delete(_ database: Database, _ point: PointID) throws {
     try database.execute(sql: "DELETE FROM snapshot WHERE point = ?", arguments: [point])
   }

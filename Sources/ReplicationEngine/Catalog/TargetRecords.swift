@@ -50,6 +50,13 @@ extension TargetVolumeRecord {
       ])
   }
 
+  /// Brings namespace and name up to date and touches nothing else.
+  func setName(_ database: Database) throws {
+    try database.execute(
+      sql: "UPDATE targetVolume SET namespace = ?, name = ? WHERE cluster = ? AND volume = ?",
+      arguments: [namespace, name, cluster, volume])
+  }
+
   static func setRole(_ database: Database, _ source: SourceVolume, _ role: VolumeRole) throws {
     try database.execute(
       sql: "UPDATE targetVolume SET role = ? WHERE cluster = ? AND volume = ?",
@@ -101,10 +108,18 @@ struct CatalogPoint: Hashable, Sendable {
   var state: PointState
   /// Whether the source has recorded the seal: until then the point before is kept.
   var confirmed: Bool
-  /// Segments a scrub found damaged.
+  /// Segments that were read and are not what was sealed, or cannot be read; at most ``PointSummary/damageLimit``.
   var damaged: [UInt64]
   /// Why its source doubts it although it is what was sealed; reading it does not clear that.
   var doubt: String?
+  /// Segments that are damaged in another image of the volume: not trusted here until they were read here.
+  var doubtful = SegmentSet()
+  /// Why it is not trusted anywhere until it was read whole.
+  var suspicion: String?
+  /// How often the image was replaced by a repaired one: each time it is another image.
+  var repairs = 0
+  /// How often something was held against it: what is read clean settles only what was held before the reading.
+  var findings = 0
 
   var point: PointID { seal.point }
   var volume: VolumeID { seal.volume }
@@ -122,17 +137,25 @@ extension CatalogPoint {
     confirmed = try row.value("confirmed")
     damaged = (try row.optional("damaged") as Data?).map(SegmentList.decode) ?? []
     doubt = try row.optional("doubt")
+    doubtful = try row.segments("doubtful")
+    suspicion = try row.optional("suspicion")
+    repairs = try row.value("repairs")
+    findings = try row.value("findings")
   }
 
+  /// A point that is there already stays as it is: what is known of it changes by the transitions of
+  /// `PointTransitions.swift`, each of which writes the columns it owns.
   func insert(_ database: Database) throws {
     try database.execute(
       sql: """
-        INSERT OR REPLACE INTO point (cluster, volume, point, generation, pool, seal, sealedAt, provenAt, state,
-          confirmed, damaged, doubt) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)
+        INSERT INTO point (cluster, volume, point, generation, pool, seal, sealedAt, provenAt, state, confirmed, damaged,
+          doubt, doubtful, suspicion, repairs, findings) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+        ON CONFLICT (cluster, volume, point) DO NOTHING
         """,
       arguments: [
         cluster, volume, point, Int64(seal.generation), pool, Data(seal.encoded), sealedAt, provenAt, state.name,
-        confirmed, damaged.isEmpty ? nil : SegmentList.encode(damaged), doubt,
+        confirmed, damaged.isEmpty ? nil : SegmentList.encode(damaged), doubt, doubtful.column, suspicion, repairs,
+        findings,
       ])
   }
 
@@ -159,21 +182,6 @@ extension CatalogPoint {
       database, sql: "SELECT * FROM point WHERE cluster = ? AND volume = ? AND point = ?",
       arguments: [cluster, volume, point]
     ).map(CatalogPoint.init(row:))
-  }
-
-  /// Notes that a sealed point was read whole and found right; one that has become something else meanwhile stays as it is.
-  static func setProven(_ database: Database, _ point: CatalogPoint, at now: Timestamp) throws {
-    try database.execute(
-      sql: "UPDATE point SET provenAt = ? WHERE cluster = ? AND volume = ? AND point = ? AND state = ?",
-      arguments: [now, point.cluster, point.volume, point.point, PointState.sealed.name])
-  }
-
-  static func setState(
-    _ database: Database, _ source: SourceVolume, _ point: PointID, _ state: PointState
-  ) throws {
-    try database.execute(
-      sql: "UPDATE point SET state = ? WHERE cluster = ? AND volume = ? AND point = ?",
-      arguments: [state.name, source.cluster, source.volume, point])
   }
 
   static func newestSealed(_ database: Database, cluster: String, volume: VolumeID) throws -> CatalogPoint? {
@@ -211,9 +219,15 @@ extension CatalogPoint {
       database, sql: "SELECT volume FROM point WHERE cluster = ? AND point = ?", arguments: [cluster, point])
   }
 
-  func delete(_ database: Database) throws {
+  /// False for a point that stays: of a volume that has been promoted meanwhile none goes, nor one whose state is another
+  /// by now.
+  func delete(_ database: Database) throws -> Bool {
     try database.execute(
-      sql: "DELETE FROM point WHERE cluster = ? AND volume = ? AND point = ?", arguments: [cluster, volume, point])
+      sql: """
+        DELETE FROM point WHERE cluster = ? AND volume = ? AND point = ? AND state = ? AND NOT EXISTS (
+          SELECT 1 FROM promotion WHERE promotion.cluster = point.cluster AND promotion.volume = point.volume)
+        """, arguments: [cluster, volume, point, state.name])
+    return database.changesCount > 0
   }
 }
 
@@ -222,6 +236,10 @@ struct PreparedRecord: Hashable, Sendable {
   var cluster: String
   var pool: String
   var seal: Seal
+  /// As of a point.
+  var doubtful = SegmentSet()
+  /// As of a point.
+  var findings = 0
 }
 
 extension PreparedRecord {
@@ -229,12 +247,23 @@ extension PreparedRecord {
     cluster = try row.value("cluster")
     pool = try row.value("pool")
     seal = try row.seal("seal")
+    doubtful = try row.segments("doubtful")
+    findings = row["findings"]
   }
 
+  /// Replaces a member of another session; the same one stays as it is.
   func insert(_ database: Database) throws {
     try database.execute(
-      sql: "INSERT OR REPLACE INTO prepared (grp, cluster, volume, point, pool, seal) VALUES (?,?,?,?,?,?)",
-      arguments: [seal.group, cluster, seal.volume, seal.point, pool, Data(seal.encoded)])
+      sql: "DELETE FROM prepared WHERE cluster = ? AND volume = ? AND point <> ?",
+      arguments: [cluster, seal.volume, seal.point])
+    try database.execute(
+      sql: """
+        INSERT INTO prepared (grp, cluster, volume, point, pool, seal, doubtful, findings) VALUES (?,?,?,?,?,?,?,?)
+        ON CONFLICT (cluster, volume) DO NOTHING
+        """,
+      arguments: [
+        seal.group, cluster, seal.volume, seal.point, pool, Data(seal.encoded), doubtful.column, findings,
+      ])
   }
 
   static func all(_ database: Database) throws -> [PreparedRecord] {
@@ -254,9 +283,24 @@ extension PreparedRecord {
     ).map(PreparedRecord.init(row:))
   }
 
+  /// Another member of the volume, prepared meanwhile, stays.
   func delete(_ database: Database) throws {
     try database.execute(
-      sql: "DELETE FROM prepared WHERE cluster = ? AND volume = ?", arguments: [cluster, seal.volume])
+      sql: "DELETE FROM prepared WHERE cluster = ? AND volume = ? AND point = ?",
+      arguments: [cluster, seal.volume, seal.point])
+  }
+}
+
+extension SegmentSet {
+  /// As a column: nil for none.
+  var column: Data? { isEmpty ? nil : Data(encoded) }
+}
+
+extension Row {
+  /// A column of segments. One that cannot be read stands for all segments: nothing is trusted for its loss.
+  func segments(_ column: String) throws -> SegmentSet {
+    guard let data = Data.fromDatabaseValue(self[column]) else { return SegmentSet() }
+    return SegmentSet(encoded: Array(data)) ?? SegmentSet(allOf: UInt64(Int64.max))
   }
 }
 

@@ -87,9 +87,42 @@ extension VolumeRecord {
     return try encoder.encode(identity)
   }
 
-  /// Sets why the volume's change source is not trusted; nil trusts it again.
-  static func setDistrust(_ database: Database, _ id: VolumeID, _ reason: String?) throws {
-    try database.execute(sql: "UPDATE volume SET distrustReason = ? WHERE id = ?", arguments: [reason, id])
+  /// The volume's change source is not trusted until a whole scrub of a twin for this peer is clean.
+  static func distrust(_ database: Database, _ id: VolumeID, peer: String, because reason: String) throws {
+    try database.execute(
+      sql: """
+        INSERT INTO distrust (volume, peer, reason, findings) VALUES (?,?,?,1)
+        ON CONFLICT (volume, peer) DO UPDATE SET reason = excluded.reason, findings = findings + 1
+        """, arguments: [id, peer, reason])
+    try settleDistrust(database, id)
+  }
+
+  /// How often something was found in twins for a peer, for ``trust(_:_:peer:seen:)``.
+  static func findings(_ database: Database, _ id: VolumeID, peer: String) throws -> Int {
+    try Int.fetchOne(
+      database, sql: "SELECT findings FROM distrust WHERE volume = ? AND peer = ?", arguments: [id, peer]) ?? 0
+  }
+
+  /// A whole scrub of a twin for this peer was clean. What was found meanwhile stays, and what was found for other peers
+  /// as long as they have a twin that can be scrubbed.
+  ///
+  /// - Parameter seen: ``findings(_:_:peer:)`` before the scrub.
+  static func trust(_ database: Database, _ id: VolumeID, peer: String, seen: Int) throws {
+    try database.execute(
+      sql: """
+        DELETE FROM distrust WHERE volume = :id AND ((peer = :peer AND findings = :seen) OR (peer <> :peer AND NOT EXISTS (
+          SELECT 1 FROM snapshot WHERE snapshot.volume = :id AND snapshot.peer = distrust.peer AND state = 'sealed'
+            AND hasImage = 1)))
+        """, arguments: ["id": id, "peer": peer, "seen": seen])
+    try settleDistrust(database, id)
+  }
+
+  private static func settleDistrust(_ database: Database, _ id: VolumeID) throws {
+    try database.execute(
+      sql: """
+        UPDATE volume SET distrustReason = (SELECT reason FROM distrust WHERE volume = :id ORDER BY peer LIMIT 1)
+        WHERE id = :id
+        """, arguments: ["id": id])
   }
 
   /// Sets why the volume's next session copies everything; nil when it need not.

@@ -36,10 +36,18 @@ public struct DatabaseRecovery: Sendable {
     return report
   }
 
+  /// What shows that a point's image was touched. One that cannot be looked at is not to be trusted.
+  private static func difference(of point: RecoveryPoint, in store: PointStore) -> String? {
+    do throws(ReplError) { return try store.checkStamp(point) } catch { return "it cannot be looked at: \(error)" }
+  }
+
   private struct Found: Sendable {
     var pool: String
     var record: BlockDiff.PointRecord
-    var isTouched: Bool
+    /// What shows that its image was touched.
+    var difference: String?
+    /// What was found wrong with images of its volume.
+    var findings: [Finding]
   }
 
   private func read(_ entry: PoolSet.Entry, _ report: inout Report) throws(ReplError) -> [Found] {
@@ -48,10 +56,15 @@ public struct DatabaseRecovery: Sendable {
     var found: [Found] = []
     for source in try store.sources() {
       let (sealed, damaged) = try store.points(of: source)
+      let findings = try store.findings(of: source)
       for point in sealed {
-        // An image that cannot be looked at is not to be trusted.
-        let isTouched = (try? store.checkStamp(point) != nil) ?? true
-        found.append(Found(pool: entry.name, record: point.record, isTouched: isTouched))
+        found.append(
+          Found(
+            pool: entry.name, record: point.record, difference: Self.difference(of: point, in: store),
+            findings: findings))
+      }
+      if !findings.isEmpty {
+        report.lines.append("doubtful: \(source): \(findings.count) findings; the next start reads what they are about")
       }
       for point in damaged { report.lines.append("left out: \(point.paths.directory): \(point.error.cause)") }
     }
@@ -94,7 +107,7 @@ public struct DatabaseRecovery: Sendable {
         }
         try PromotionRecord(source: source, mark: mark).save(database)
         try TargetVolumeRecord.setRole(database, source, .promoted)
-        if mark.isLive { try CatalogPoint.setState(database, source, mark.point, .promoted) }
+        if mark.isLive { try CatalogPoint.setPromoted(database, source, mark.point) }
         return true
       }
       report.lines.append(
@@ -115,10 +128,14 @@ public struct DatabaseRecovery: Sendable {
       else { return }
       let known = try TargetVolumeRecord.find(database, cluster: source.cluster, volume: source.volume)
       if known.map({ $0.branch.epoch <= volume.branch.epoch }) ?? true { try volume.save(database) }
-      try CatalogPoint(
+      var point = CatalogPoint(
         cluster: source.cluster, seal: record.seal, pool: found.pool, sealedAt: record.sealedAt,
-        provenAt: record.provenAt, state: found.isTouched ? .suspect : .sealed, confirmed: false, damaged: []
-      ).insert(database)
+        provenAt: record.provenAt, state: .sealed, confirmed: false, damaged: [])
+      point.suspicion = found.difference
+      for finding in found.findings { point.hold(finding) }
+      if !point.isTrusted { point.state = .suspect }
+      try point.insert(database)
+      for finding in found.findings { try FindingRecord.insert(database, finding.id, source, pool: found.pool) }
     }
   }
 }

@@ -88,7 +88,9 @@ struct PointCatalog {
   ) throws(ReplError) -> CatalogPoint? {
     guard !points.isEmpty else { return nil }
     try requireOneCluster(points, namespace, name)
-    let usable = points.first { [.sealed, .promoted].contains($0.state) && $0.seal.consistency != .fuzzy }
+    let usable = points.first {
+      [.sealed, .promoted].contains($0.state) && $0.isTrusted && $0.seal.consistency != .fuzzy
+    }
     guard let usable else { throw noDefault(namespace, name) }
     return usable
   }
@@ -127,15 +129,15 @@ struct PointCatalog {
     _ point: CatalogPoint, _ store: PointStore, _ source: SourceVolume
   ) throws(ReplError) -> String {
     guard point.state == .sealed else { return point.state.name }
-    let isTouched: Bool
+    let difference: String?
     do throws(ReplError) {
-      isTouched = try store.checkStamp(try store.point(point.point, of: source)) != nil
+      difference = try store.checkStamp(try store.point(point.point, of: source))
     } catch {
       guard [.notFound, .damaged].contains(error.kind) else { throw error }
-      isTouched = true
+      difference = error.cause
     }
-    guard isTouched else { return point.state.name }
-    try database.write { try CatalogPoint.setState($0, source, point.point, .suspect) }
+    guard let difference else { return point.state.name }
+    try DamageBook(context: engine.target.context).suspect(point.point, of: source, because: difference)
     return PointState.suspect.name
   }
 

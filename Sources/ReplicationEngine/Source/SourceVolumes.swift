@@ -73,6 +73,7 @@ struct SourceVolumes: Sendable {
       for snapshot in snapshots { try SnapshotRecord.delete(database, snapshot.point) }
       try database.execute(sql: "DELETE FROM volume WHERE id = ?", arguments: [id])
       try database.execute(sql: "DELETE FROM cleanScrub WHERE volume = ?", arguments: [id])
+      try database.execute(sql: "DELETE FROM distrust WHERE volume = ?", arguments: [id])
       try ScrubPass.delete(database, .source, volume: id)
     }
     for snapshot in snapshots { try? context.storage.removeTree(snapshot.directory) }

@@ -17,7 +17,9 @@ struct BaseChoice: Sendable {
     }
     // The peer knows a point only after it recorded it: naming one as a candidate confirms it.
     for candidate in begin.candidates {
-      guard let point = points.first(where: { $0.point == candidate.point }), point.state == .sealed else { continue }
+      guard let point = points.first(where: { $0.point == candidate.point }),
+        point.state == .sealed || point.isOnlyDoubtful
+      else { continue }
       if !point.confirmed {
         _ = try context.database.write {
           try CatalogPoint.confirm($0, cluster: source.cluster, point: candidate.point)
@@ -29,12 +31,13 @@ struct BaseChoice: Sendable {
           "point \(point.point) has another seal at the source: it is not used as a base")
         continue
       }
-      if try isIntact(point) { return .base(point.point) }
+      if try isTrusted(point), try isIntact(point) { return .base(point.point) }
     }
     // Contents are read on both sides then, so a point that is only doubted by its source will do.
-    let comparable = points.filter { $0.state == .sealed } + points.filter { $0.state == .suspect && $0.doubt != nil }
-    for point in comparable where point.seal.lineage == begin.lineage && point.damaged.isEmpty {
-      if try isIntact(point) { return .compareWith(point.point) }
+    for point in points.filter({ $0.state == .sealed || $0.isOnlyDoubtful }) + points.filter(isDoubtedOnlyByItsSource)
+    where point.seal.lineage == begin.lineage {
+      let isUsable = isDoubtedOnlyByItsSource(point) ? true : try isTrusted(point)
+      if isUsable, try isIntact(point) { return .compareWith(point.point) }
     }
     return .full(reason: points.isEmpty ? "first copy of the volume" : "no intact point of the volume is held here")
   }
@@ -74,6 +77,26 @@ struct BaseChoice: Sendable {
     return nil
   }
 
+  private func isDoubtedOnlyByItsSource(_ point: CatalogPoint) -> Bool {
+    point.state == .suspect && point.doubt != nil && point.damaged.isEmpty && point.doubtful.isEmpty
+      && point.suspicion == nil
+  }
+
+  /// Whether nothing is held against the point as it is now. Few doubtful segments are read at once: else the session
+  /// would copy everything.
+  private func isTrusted(_ point: CatalogPoint) throws(ReplError) -> Bool {
+    let now = try context.database.read { try CatalogPoint.find($0, source, point.point) }
+    guard let now else { return false }
+    if now.state == .sealed { return true }
+    do throws(ReplError) {
+      return try DoubtReader(context: context).isClean(now)
+    } catch {
+      guard error.kind != .cancelled else { throw error }
+      context.metrics.storageError(error)
+      return false
+    }
+  }
+
   /// Whether nobody touched the point's image; what was touched is suspect from now on.
   private func isIntact(_ point: CatalogPoint) throws(ReplError) -> Bool {
     let difference: String?
@@ -86,10 +109,7 @@ struct BaseChoice: Sendable {
       difference = "\(error.subject): \(error.cause)"
     }
     guard let difference else { return true }
-    try context.database.write { try CatalogPoint.setState($0, source, point.point, .suspect) }
-    context.events.post(
-      ObjectReference(kind: "RecoveryPoint", namespace: "", name: point.point.description, uid: ""), warning: true,
-      "PointSuspect", "point \(point.point) is suspect: \(difference); verify it by reading")
+    try DamageBook(context: context).suspect(point.point, of: source, because: difference)
     return false
   }
 }

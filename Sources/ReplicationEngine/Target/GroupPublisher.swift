@@ -12,35 +12,83 @@ struct GroupPublisher: Sendable {
   /// them is a point, and start-up does the same again.
   func publish(_ group: GroupID, _ prepared: [PreparedRecord]) throws(ReplError) -> CommitReply {
     try requireWhole(group, prepared)
+    try requireClean(group, prepared)
     for member in prepared {
       try context.store(pool: member.pool).publish(member.seal.point, of: try member.source())
     }
     let now = context.clock.now()
     let reply = CommitReply(sealedAt: now, points: prepared.map(\.seal.point))
     guard let cluster = prepared.first?.cluster else { return reply }
-    try context.database.write { database in
-      for member in prepared {
-        try Self.point(of: member, sealedAt: now, database).insert(database)
-        try member.delete(database)
+    do throws(ReplError) {
+      try context.database.write { database in
+        for member in prepared {
+          try Self.point(of: member, sealedAt: now, database).insert(database)
+          try member.delete(database)
+        }
+        try CommittedGroup.insert(database, group, cluster: cluster, reply)
       }
-      try CommittedGroup.insert(database, group, cluster: cluster, reply)
+    } catch {
+      try withdraw(prepared)
+      throw error
     }
     return reply
   }
 
-  /// A delta is as good as its base: on one that has become suspect since, the point is suspect too until it is read.
+  /// The point that a member becomes, with what is held against it at this moment: nothing that is doubtful is published
+  /// as `sealed`. A delta is as good as its base: on one that has become suspect since, the point is suspect too.
   private static func point(of member: PreparedRecord, sealedAt now: Timestamp, _ database: Database) throws
     -> CatalogPoint
   {
+    let current = try PreparedRecord.find(database, cluster: member.cluster, volume: member.seal.volume)
+    guard let current, current.seal == member.seal else { throw letGo(member) }
     var point = CatalogPoint(
       cluster: member.cluster, seal: member.seal, pool: member.pool, sealedAt: now,
       provenAt: member.seal.proof == .full ? now : nil, state: .sealed, confirmed: false, damaged: [])
-    guard member.seal.proof == .delta, let id = member.seal.base,
-      let base = try CatalogPoint.find(database, cluster: member.cluster, volume: member.seal.volume, point: id),
-      base.state == .suspect
-    else { return point }
-    (point.state, point.doubt) = (.suspect, base.doubt)
+    (point.doubtful, point.findings) = (current.doubtful, current.findings)
+    if member.seal.proof == .delta, let id = member.seal.base,
+      let base = try CatalogPoint.find(database, cluster: member.cluster, volume: member.seal.volume, point: id)
+    {
+      point.doubt = base.doubt
+      if base.suspicion != nil { point.suspicion = "its base \(id) became suspect while it was sealed" }
+    }
+    if !point.isTrusted { (point.state, point.provenAt) = (.suspect, nil) }
     return point
+  }
+
+  /// Reads what has become doubtful in members since they were proven, so that a group is told to be sealed only if it is.
+  private func requireClean(_ group: GroupID, _ prepared: [PreparedRecord]) throws(ReplError) {
+    for member in prepared where !member.doubtful.isEmpty && member.doubtful.count <= DoubtReader.waitLimit {
+      let now = try context.database.read {
+        try PreparedRecord.find($0, cluster: member.cluster, volume: member.seal.volume)
+      }
+      guard let now, now.seal == member.seal else { throw Self.letGo(member) }
+      _ = try DoubtReader(context: context).isClean(now, pace: { (_) in })
+      let rest = try context.database.read {
+        try PreparedRecord.find($0, cluster: member.cluster, volume: member.seal.volume)
+      }
+      guard rest?.seal == member.seal else { throw Self.letGo(member) }
+    }
+  }
+
+  private static func letGo(_ member: PreparedRecord) -> ReplError {
+    ReplError(
+      .refused, subject: "point \(member.seal.point)", cause: "shares blocks with a point that was found damaged",
+      remedy: "migrate again: it is shipped anew")
+  }
+
+  /// Files that were renamed for points that did not come to be: a seal without a record must not be taken for a point.
+  private func withdraw(_ prepared: [PreparedRecord]) throws(ReplError) {
+    for member in prepared {
+      let source = try member.source()
+      let (point, rest) = try context.database.read { database in
+        (
+          try CatalogPoint.find(database, source, member.seal.point),
+          try PreparedRecord.find(database, cluster: source.cluster, volume: source.volume)
+        )
+      }
+      guard point == nil, rest?.seal != member.seal else { continue }
+      try context.store(pool: member.pool).delete(member.seal.point, of: source)
+    }
   }
 
   private func requireWhole(_ group: GroupID, _ prepared: [PreparedRecord]) throws(ReplError) {

@@ -23,20 +23,13 @@ struct NoticeKeeper: Sendable {
 
   private func doubt(_ volume: VolumeID, _ peer: String, after generation: UInt64, reason: String) throws(ReplError) {
     let text = reason.isEmpty ? "the source may have missed changes" : reason
-    let doubted = try context.database.write { database in
-      let points = try CatalogPoint.all(database, cluster: peer, volume: volume).filter {
-        $0.state == .sealed && $0.seal.proof == .delta && $0.seal.generation > generation
+    let source = try SourceVolume(cluster: peer, volume: volume)
+    let doubted = try context.database.read { database in
+      try CatalogPoint.all(database, cluster: peer, volume: volume).filter {
+        $0.doubt == nil && $0.seal.proof == .delta && $0.seal.generation > generation
       }
-      for var point in points {
-        (point.state, point.doubt) = (.suspect, text)
-        try point.insert(database)
-      }
-      return points
     }
-    guard !doubted.isEmpty else { return }
-    context.events.post(
-      ObjectReference(kind: "Volume", namespace: "", name: volume.description, uid: ""), warning: true,
-      "PointsSuspect", "\(doubted.count) points of volume \(volume) of \(peer) are suspect: \(text)")
+    try DamageBook(context: context).doubtSealed(doubted.map(\.point), of: source, because: text)
   }
 }
 
@@ -66,5 +59,6 @@ extension TargetVolumeRecord {
     try database.execute(
       sql: "UPDATE point SET state = 'sealed' WHERE cluster = ? AND volume = ? AND state = 'orphaned'",
       arguments: [cluster, volume])
+    try CatalogPoint.settleState(database, cluster, volume)
   }
 }

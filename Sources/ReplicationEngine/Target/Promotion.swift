@@ -26,6 +26,9 @@ struct Promotion: Sendable {
     for wanted in group { intents.append(try plan(wanted.source, point: wanted.point)) }
     try context.database.write { [intents] database in
       for intent in intents where intent.isNew {
+        // What was found since it was checked counts.
+        let held = try CatalogPoint.find(database, intent.record.source, intent.record.mark.point)
+        try Self.requireTrusted(held, intent.record.mark.point)
         try intent.record.save(database)
         try TargetVolumeRecord.setRole(database, intent.record.source, .promoted)
       }
@@ -78,7 +81,7 @@ struct Promotion: Sendable {
       try CatalogPoint.find(
         $0, cluster: record.source.cluster, volume: record.source.volume, point: record.mark.point)
     }
-    guard let held else { throw missing(record.mark.point) }
+    guard let held else { throw Self.missing(record.mark.point) }
     let store = try context.store(pool: held.pool)
     try store.write(record.mark, of: record.source)
     try store.makeLive(try store.point(record.mark.point, of: record.source), at: record.mark.path)
@@ -86,8 +89,8 @@ struct Promotion: Sendable {
     done.mark.isLive = true
     try store.write(done.mark, of: record.source)
     try context.database.write { [done] database in
-      try done.save(database)
-      try CatalogPoint.setState(database, record.source, record.mark.point, .promoted)
+      try done.setLive(database)
+      try CatalogPoint.setPromoted(database, record.source, record.mark.point)
     }
     context.events.post(
       ObjectReference(kind: "RecoveryPoint", namespace: "", name: record.mark.point.description, uid: ""), "Promoted",
@@ -124,21 +127,28 @@ struct Promotion: Sendable {
   private func requirePromotable(
     _ held: CatalogPoint?, _ point: PointID, _ source: SourceVolume
   ) throws(ReplError) {
+    let held = try Self.requireTrusted(held, point)
+    let store = try context.store(pool: held.pool)
+    if let difference = try store.checkStamp(try store.point(point, of: source)) {
+      throw ReplError(
+        .refused, subject: "recovery point \(point)", cause: "is suspect: \(difference)", remedy: Self.remedy)
+    }
+  }
+
+  private static let remedy = "verify it by reading, or promote another point"
+
+  @discardableResult
+  private static func requireTrusted(_ held: CatalogPoint?, _ point: PointID) throws(ReplError) -> CatalogPoint {
     guard let held else { throw missing(point) }
-    let remedy = "verify it by reading, or promote another point"
-    guard held.state == .sealed, held.damaged.isEmpty else {
+    guard held.state == .sealed, held.isTrusted else {
       throw ReplError(
         .refused, subject: "recovery point \(point)",
         cause: held.damaged.isEmpty ? "is \(held.state.name)" : "is damaged", remedy: remedy)
     }
-    let store = try context.store(pool: held.pool)
-    if let difference = try store.checkStamp(try store.point(point, of: source)) {
-      throw ReplError(
-        .refused, subject: "recovery point \(point)", cause: "is suspect: \(difference)", remedy: remedy)
-    }
+    return held
   }
 
-  private func missing(_ point: PointID) -> ReplError {
+  private static func missing(_ point: PointID) -> ReplError {
     ReplError(.notFound, subject: "recovery point \(point)", cause: "is not held here")
   }
 

@@ -7,27 +7,27 @@ import Synchronization
 /// Holds the point's claim on the board from beginning to end, so that nobody else rewrites the same point.
 final class RepairSlot: Sendable {
   private let label: String
-  private let point: PointID
-  private let board: RepairBoard
+  private let point: RecoveryPoint
+  private let context: TargetContext
   private let area: Mutex<RepairArea?>
 
   /// Clones the damaged point.
   ///
   /// - Throws: `transient` while another repair of the same point is under way.
-  init(of point: RecoveryPoint, in store: PointStore, board: RepairBoard, label: String) throws(ReplError) {
-    guard board.claim(point.id) else {
+  init(of point: RecoveryPoint, in store: PointStore, context: TargetContext, label: String) throws(ReplError) {
+    guard context.repairs.claim(point.id) else {
       throw ReplError(
         .transient, subject: label, cause: "point \(point.id) is being repaired already", remedy: "try again later")
     }
     do throws(ReplError) {
       area = Mutex(try RepairArea(of: point, in: store))
     } catch {
-      board.release(point.id)
+      context.repairs.release(point.id)
       throw error
     }
     self.label = label
-    self.point = point.id
-    self.board = board
+    self.point = point
+    self.context = context
   }
 
   func write(_ raw: UnsafeRawBufferPointer, at offset: UInt64) throws(ReplError) {
@@ -38,18 +38,28 @@ final class RepairSlot: Sendable {
     try area.withLock { (area) throws(ReplError) in try Self.open(area, label).writeZeros(extent) }
   }
 
-  /// Reads the image whole and puts it in the place of the damaged one if it adds up to the seal; returns whether.
+  /// Reads the image whole and puts it in the place of the damaged one if it adds up to the seal; returns whether. What is
+  /// held against the point ends with that, as far as it was before the reading; what is held against others does not.
   func finish(key: FingerprintKey, now: Timestamp, pace: @escaping Pace) throws(ReplError) -> Bool {
     guard let area = take() else { throw Self.ended(label) }
-    defer { board.release(point) }
-    return try area.finish(key: key, now: now, pace: pace) == nil
+    defer { context.repairs.release(point.id) }
+    let (source, id) = (point.source, point.id)
+    let seen = try context.database.read { try CatalogPoint.find($0, source, id) }
+    guard try area.finish(key: key, now: now, pace: pace) == nil else { return false }
+    guard let seen else { return true }
+    try context.database.write {
+      try CatalogPoint.noteWholeReading($0, seen, damaged: SegmentSet(), isRenewed: true, at: now)
+    }
+    DamageBook(context: context).settle(source)
+    try context.repairs.review(source.cluster, in: context.database)
+    return true
   }
 
   /// Throws away what was written; the damaged point stays. Does nothing while ``finish(key:now:)`` is at work.
   func discard() {
     guard let area = take() else { return }
     try? area.discard()
-    board.release(point)
+    context.repairs.release(point.id)
   }
 
   private func take() -> RepairArea? {

@@ -26,6 +26,8 @@ struct TargetContext: Sendable {
   var spawn: @Sendable (@escaping @Sendable () -> Void) throws(ReplError) -> Void = { (work) throws(ReplError) in
     _ = try WorkerThread(name: "work", work)
   }
+  /// Volumes whose doubtful segments could not be read just now.
+  var doubtPauses = ScrubPauses()
 
   /// The points of a pool by its name; `notFound` when the configuration has no such pool any more.
   func store(pool name: String) throws(ReplError) -> PointStore {

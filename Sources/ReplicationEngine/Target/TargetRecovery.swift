@@ -20,7 +20,16 @@ struct TargetRecovery: Sendable {
 
   func run() throws(ReplError) -> Report {
     var report = Report()
-    report.skipped = try OrphanStaging(context: context).discardAll()
+    for entry in context.pools.entries where entry.pool.supportsPoints {
+      do throws(ReplError) {
+        // A repair that a crash left sealed makes the point another image: before anything is judged by it.
+        report.skipped += try entry.pool.points.finishRepairs()
+        try DamageBook(context: context).applyUnrecorded(in: entry)
+      } catch {
+        report.skipped.append(SkippedEntry(entry.layout.pool, "what was found in it is not applied: \(error)"))
+      }
+    }
+    report.skipped += try OrphanStaging(context: context).discardAll()
     try adoptSealedStaging()
     try rollForward(&report)
     report.unfinished = try Promotion(context: context).finishAll()
@@ -50,8 +59,19 @@ struct TargetRecovery: Sendable {
         }
         // Without an authority record the database is not the one that knew of it: `recover` decides.
         guard known.0 == nil, known.1 != nil else { continue }
-        let prepared = PreparedRecord(cluster: source.cluster, pool: entry.name, seal: record.seal)
-        try context.database.write { try prepared.insert($0) }
+        // What was cloned from an image that was repaired since, or is not trusted at all, is shipped again.
+        let base = try context.database.read { database in
+          try record.seal.base.flatMap { try CatalogPoint.find(database, source, $0) }
+        }
+        guard base?.suspicion == nil, try entry.pool.points.isBaseUnchanged(ofPrepared: source) else {
+          try entry.pool.points.discardStaging(of: source)
+          continue
+        }
+        var prepared = PreparedRecord(cluster: source.cluster, pool: entry.name, seal: record.seal)
+        if let base {
+          prepared.doubtful = base.doubtful.union(SegmentSet(base.damaged)).clamped(toVolume: record.seal.size)
+        }
+        try context.database.write { [prepared] in try prepared.insert($0) }
       }
     }
   }

@@ -42,6 +42,8 @@ extension TargetService {
         // Without waiting: a session that has begun meanwhile clones for itself.
         try? turns.take([source], within: .zero) { () throws(ReplError) in
           let store = try context.store(pool: member.pool)
+          let record = try context.database.read { try CatalogPoint.find($0, source, member.seal.point) }
+          guard record?.state == .sealed else { return }
           try store.prepareReadyClone(of: try store.point(member.seal.point, of: source))
         }
       }

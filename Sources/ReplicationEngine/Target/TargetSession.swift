@@ -22,6 +22,8 @@ final class TargetSession: Sendable {
     var order: ReceiverSession
     var staging: StagingArea?
     var repair: RepairSlot?
+    /// The base when staging was opened on it.
+    var base: CatalogPoint?
     /// Counts the begins of this session: streams of an earlier one are over.
     var round = 0
     var isEnded = false
@@ -71,6 +73,9 @@ final class TargetSession: Sendable {
 
   var label: String { "session \(begin.session) of \(volume.label)" }
   var isRepair: Bool { begin.kind == .repair }
+
+  /// The base as it was when staging was opened on it; nil without one.
+  var base: CatalogPoint? { state.withLock { $0.base } }
 
   /// What a stream's ticket is good for.
   var grant: StreamTicketBook.Grant {
@@ -181,6 +186,10 @@ final class TargetSession: Sendable {
       return before == nil ? try open.durableByteCount() : 0
     }
     try open?.close()
+    // Before the files are looked at: a repair in between makes it another image than the one recorded here.
+    let base = try start.base.flatMap { (id) throws(ReplError) in
+      try context.database.read { try CatalogPoint.find($0, source, id) }
+    }
     let staging = try openStaging(start)
     let durable: UInt64
     do throws(ReplError) {
@@ -193,6 +202,7 @@ final class TargetSession: Sendable {
     let isKept = state.withLock { state in
       guard !state.isEnded else { return false }
       state.staging = staging
+      state.base = base
       return true
     }
     guard isKept else {
@@ -223,7 +233,7 @@ final class TargetSession: Sendable {
     if state.withLock({ $0.repair != nil }) { return 0 }
     let point = try store.point(begin.snapshot, of: source)
     let slot = try withRoom { () throws(ReplError) in
-      try RepairSlot(of: point, in: store, board: context.repairs, label: label)
+      try RepairSlot(of: point, in: store, context: context, label: label)
     }
     let isKept = state.withLock { state in
       guard !state.isEnded else { return false }
@@ -407,6 +417,7 @@ final class TargetSession: Sendable {
   /// The first mismatch says where; the second ends the session, and what was staged is thrown away.
   private func mismatch(_ staging: StagingArea, _ work: Work) throws(ReplError) -> SealReply {
     guard !state.withLock({ $0.order.nextMismatchIsFinal }) else {
+      try suspectBase(staging)
       accept(equal: false)
       state.withLock { ($0.isEnded, $0.discardsAtEnd) = (true, true) }
       return .mismatch(sums: [], final: true)
@@ -422,6 +433,22 @@ final class TargetSession: Sendable {
     }
     accept(equal: false)
     return .mismatch(sums: sums, final: false)
+  }
+
+  /// After a second mismatch nobody knows which side's base is wrong: ours is not used until it was read whole, and what
+  /// the session touched is read in every image that may share it.
+  private func suspectBase(_ staging: StagingArea) throws(ReplError) {
+    guard let base = staging.identity.base else { return }
+    let reason = "point \(begin.snapshot), which was built on it, did not match its source twice"
+    let book = DamageBook(context: context)
+    try book.suspect(base, of: source, because: reason)
+    var touched = ExtentSet()
+    var stream = staging.touchedSegments()
+    while let extent = try stream.next() { touched.appendSorted(extent) }
+    try book.doubt(SegmentSet(touching: touched), of: source, because: reason)
+    context.events.post(
+      namespace: volume.namespace, volume: volume.name, warning: true, "SealMismatch",
+      "point \(begin.snapshot) did not match its source twice; base \(base) is suspect until a full read proves it")
   }
 
   private func accept(equal: Bool) {

@@ -22,7 +22,7 @@ struct TargetVolumes: Sendable {
     guard record.namespace != begin.namespace || record.name != begin.name else { return record }
     record.namespace = begin.namespace
     record.name = begin.name
-    try context.database.write { [record] in try record.save($0) }
+    try context.database.write { [record] in try record.setName($0) }
     return record
   }
 

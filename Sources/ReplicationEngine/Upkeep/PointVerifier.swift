@@ -21,27 +21,42 @@ struct PointVerifier: Sendable {
       return VerifyReply(seal: record.seal, computed: nil, bytesRead: 0, damagedSegments: [], state: record.state)
     }
     let store = try context.store(pool: record.pool)
-    let point = try store.point(id, of: source)
-    guard point.record.seal == record.seal else {
-      throw ReplError(
-        .damaged, subject: "recovery point \(id)", cause: "its seal on disk is not the one in the database")
-    }
+    let point = try files(of: record, source, store)
     let key = try store.keys(of: source).key(of: record.seal.lineage)
     let result = try store.verify(point, key: key, pace: pace)
     context.metrics.scrubbing(.target).increment(by: Int64(clamping: result.bytesRead))
     let damaged = segments(of: result, size: record.seal.size)
     let needsNewFiles = result.matchesSeal && (result.stampDifference != nil || result.isTableDamaged)
-    let isRenewed = needsNewFiles ? try renew(point, key, store, pace) : true
-    // Proven, but with a stamp that tells of a touch: it would be suspect again at the next look.
-    if result.matchesSeal, !isRenewed {
-      return VerifyReply(
-        seal: record.seal, computed: result.actual.fingerprint, bytesRead: result.bytesRead, damagedSegments: [],
-        state: record.state)
+    let isRenewed = needsNewFiles ? try renew(point, key, store, pace) : false
+    // Proven, but with a stamp that tells of a touch, and somebody else repairs it: it would be suspect at the next look.
+    if !needsNewFiles || isRenewed {
+      try note(damaged, of: record, source, isRenewed: isRenewed)
+    } else {
+      try context.database.write { try CatalogPoint.setRead($0, record, at: context.clock.now()) }
     }
-    let state = try note(result, damaged, of: record, source)
+    let now = try context.database.read { try CatalogPoint.find($0, source, id) }
     return VerifyReply(
-      seal: record.seal, computed: result.actual.fingerprint, bytesRead: result.bytesRead, damagedSegments: damaged,
-      state: state)
+      seal: record.seal, computed: result.actual.fingerprint, bytesRead: result.bytesRead,
+      damagedSegments: damaged.numbers(limit: PointSummary.damageLimit), state: now?.state ?? record.state)
+  }
+
+  /// What lies on the disk of a point. Files that are gone, or are not the point's, make it suspect.
+  private func files(
+    of record: CatalogPoint, _ source: SourceVolume, _ store: PointStore
+  ) throws(ReplError) -> RecoveryPoint {
+    do throws(ReplError) {
+      let point = try store.point(record.point, of: source)
+      guard point.record.seal == record.seal else {
+        throw ReplError(
+          .damaged, subject: "recovery point \(record.point)",
+          cause: "its seal on disk is not the one in the database")
+      }
+      return point
+    } catch {
+      guard [.notFound, .damaged].contains(error.kind) else { throw error }
+      try DamageBook(context: context).suspect(record.point, of: source, because: error.cause)
+      throw error
+    }
   }
 
   /// A point whose bytes are right and whose stamp or segment table is not: a repair of no segments gives it both anew.
@@ -55,46 +70,25 @@ struct PointVerifier: Sendable {
   }
 
   /// Where it differs; everywhere if the walk could not tell.
-  private func segments(of result: Verification, size: UInt64) -> [UInt64] {
-    if result.matchesSeal { return [] }
-    let whole = [Extent(offset: 0, length: size)]
-    var segments: [UInt64] = []
-    for extent in result.damaged.isEmpty ? whole : result.damaged.extents {
-      for segment in extent.offset / segmentSize..<(extent.end + segmentSize - 1) / segmentSize {
-        segments.append(segment)
-        if segments.count == PointSummary.damageLimit { return segments }
-      }
-    }
-    return segments
+  private func segments(of result: Verification, size: UInt64) -> SegmentSet {
+    if result.matchesSeal { return SegmentSet() }
+    return result.damaged.isEmpty ? SegmentSet(allOf: size) : SegmentSet(touching: result.damaged)
   }
 
-  /// A point that was read and found equal is proven, suspect or not, unless its source doubts what it sealed; one that
-  /// differs is suspect, with where.
+  /// A point that was read and found equal is proven, as far as nothing was held against it meanwhile and its source does
+  /// not doubt what it sealed; one that differs is suspect, with where, and so is what shares its blocks.
   private func note(
-    _ result: Verification, _ damaged: [UInt64], of point: CatalogPoint, _ source: SourceVolume
-  ) throws(ReplError) -> PointState {
-    var updated = point
-    updated.damaged = damaged
-    if result.matchesSeal {
-      updated.provenAt = context.clock.now()
-      if point.state == .suspect, point.doubt == nil { updated.state = .sealed }
-    } else if point.state == .sealed {
-      updated.state = .suspect
+    _ damaged: SegmentSet, of seen: CatalogPoint, _ source: SourceVolume, isRenewed: Bool
+  ) throws(ReplError) {
+    let book = DamageBook(context: context)
+    if !damaged.isEmpty {
+      try book.found(
+        damaged, in: seen.point, of: source, seen: seen.version, because: "\(damaged.count) segments differ")
     }
-    try context.database.write { [updated] in
-      // The point may have been pruned meanwhile: then there is nothing to note.
-      guard try CatalogPoint.find($0, cluster: source.cluster, volume: source.volume, point: point.point) != nil else {
-        return
-      }
-      try updated.insert($0)
+    try context.database.write { [now = context.clock.now()] in
+      try CatalogPoint.noteWholeReading($0, seen, damaged: damaged, isRenewed: isRenewed, at: now)
     }
-    try context.repairs.review(point.cluster, in: context.database)
-    if !result.matchesSeal {
-      context.metrics.mismatch(.target, segments: damaged.count)
-      context.events.post(
-        ObjectReference(kind: "RecoveryPoint", namespace: "", name: point.point.description, uid: ""), warning: true,
-        "PointDamaged", "point \(point.point) is not what was sealed: \(damaged.count) segments differ")
-    }
-    return updated.state
+    book.settle(source)
+    try context.repairs.review(source.cluster, in: context.database)
   }
 }

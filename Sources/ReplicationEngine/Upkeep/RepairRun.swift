@@ -14,18 +14,26 @@ struct RepairRun: Sendable {
     defer { context.repairFailures.end(link.cluster) }
     let volumes = (try? context.database.read { try VolumeRecord.all($0) }) ?? []
     for volume in volumes where !context.activity.isBusy(volume.id) {
-      // Without an answer there is nothing to do for the other volumes either.
-      guard (try? repair(volume)) != nil else { return }
+      let twins = (try? twins(of: volume)) ?? []
+      guard !twins.isEmpty else { continue }
+      // Without an answer there is nothing to do for the other volumes either; a refusal is about this one.
+      guard
+        let reply = try? link.request(
+          .inventory(InventoryRequest(volume: volume.id)), timeout: RequestTimeout.short)
+      else { return }
+      guard case .inventory(let inventory) = reply else { continue }
+      try? repair(volume, twins, inventory)
     }
   }
 
-  private func repair(_ volume: VolumeRecord) throws(ReplError) {
-    let twins = try context.database.read { try SnapshotRecord.all($0, volume: volume.id, peer: self.link.cluster) }
+  private func twins(of volume: VolumeRecord) throws(ReplError) -> [SnapshotRecord] {
+    try context.database.read { try SnapshotRecord.all($0, volume: volume.id, peer: self.link.cluster) }
       .filter { $0.state == .sealed && $0.hasImage }
-    guard !twins.isEmpty else { return }
-    let inventory = try link.ask(.inventory(InventoryRequest(volume: volume.id))) {
-      if case .inventory(let reply) = $0 { reply } else { nil }
-    }
+  }
+
+  private func repair(
+    _ volume: VolumeRecord, _ twins: [SnapshotRecord], _ inventory: InventoryReply
+  ) throws(ReplError) {
     for point in inventory.points where !point.damagedSegments.isEmpty {
       guard let twin = twins.first(where: { $0.point == point.point }), let seal = twin.seal,
         seal.fingerprint == point.fingerprint, context.repairFailures.mayTry(point.point)

@@ -21,6 +21,8 @@ struct RetentionRun: Sendable {
   /// Prunes by policy. Failures are left for the next time: nothing depends on a point being gone.
   func prune(_ source: SourceVolume) {
     guard !isPinned(source), let points = try? points(of: source) else { return }
+    // Which of them are good is not known before that was read.
+    guard points.allSatisfy(\.doubtful.isEmpty) else { return }
     let policy = context.configuration.retention
     let doomed = policy.pointsToDelete(candidates(points), secondsSinceClockStep: secondsOfDoubt(policy))
     delete(points.filter { doomed.contains($0.point) }, of: source, because: .retention)
@@ -102,10 +104,12 @@ struct RetentionRun: Sendable {
     _ points: [CatalogPoint], of source: SourceVolume, because reason: EngineMetrics.Removal
   ) -> Bool {
     for point in points {
-      guard (try? context.database.write({ try point.delete($0) })) != nil else { return false }
+      guard let isGone = try? context.database.write({ try point.delete($0) }) else { return false }
+      guard isGone else { continue }
       context.metrics.pointRemoved(reason)
       try? context.store(pool: point.pool).delete(point.point, of: source)
     }
+    DamageBook(context: context).settle(source)
     return true
   }
 }

@@ -15,6 +15,22 @@ extension ReplicationEngine {
       // One slice of each side in turn.
       isDue = slice { () throws(ReplError) in try SourceScrub(context: source).slice(pace: pace) }
       isDue = slice { () throws(ReplError) in try TargetScrub(context: target.context).slice(pace: pace) } || isDue
+      isDue = slice { () throws(ReplError) in try TargetScrub(context: target.context).suspect(pace: pace) } || isDue
+    }
+  }
+
+  /// Reads what is doubtful, so that it is soon known what is damaged and what is not.
+  func resolveDoubts(isStopped: @escaping @Sendable () -> Bool) {
+    let limiter = RateLimiter(bytesPerSecond: configuration.scrubRate)
+    let pace: Pace = { (bytes) throws(ReplError) in
+      if isStopped() { throw ReplError(.cancelled, subject: "doubts", cause: "the agent is stopping") }
+      limiter.spend(bytes)
+    }
+    do throws(ReplError) {
+      try DoubtReader(context: target.context).run(pace: pace)
+    } catch {
+      guard error.kind != .cancelled else { return }
+      logger.error("doubtful segments are not read", metadata: ["reason": "\(error)"])
     }
   }
 

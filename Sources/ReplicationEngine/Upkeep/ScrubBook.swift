@@ -48,7 +48,7 @@ struct ScrubBook: Sendable {
     }
   }
 
-  func save(_ pass: ScrubPass) throws(ReplError) { try database.write { try pass.save($0) } }
+  func save(_ pass: ScrubPass) throws(ReplError) { try database.write { try pass.update($0) } }
 }
 
 /// Volumes whose scrub failed, left alone for a while so that the others get their turn.

@@ -84,7 +84,7 @@ struct SourceScrub: Sendable {
     pass.end(isClean: true)
     let now = context.clock.now()
     try context.database.write { [pass] database in
-      try pass.save(database)
+      try pass.update(database)
       // Each segment was clean on the first twin or a later one: nothing was missed up to the first.
       try CleanScrub.record(database, volume: twin.volume, peer: twin.peer, generation: pass.firstGeneration)
       if pass.firstPoint == twin.point { try SnapshotRecord.setScrubbed(database, twin.point, now) }

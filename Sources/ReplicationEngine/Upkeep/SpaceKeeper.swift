@@ -26,15 +26,29 @@ struct SpaceKeeper: Sendable {
     for step in relief.steps(for: space, marks: marks) {
       switch step {
       case .dropUnsent(let point):
-        try drop(point, in: held)
-        context.metrics.space(.dropUnsent, pool: entry.name)
+        guard let item = held.first(where: { $0.snapshot.point == point }) else { continue }
+        trying(item) { () throws(ReplError) in
+          if try drop(item) { context.metrics.space(.dropUnsent, pool: entry.name) }
+        }
       case .dropPinnedBaseKeepingSums(let point):
         // Images share blocks with each other: what the steps before gave back counts, not what was foreseen.
         guard marks.level(of: try context.storage.space(at: layout.pool)) == .floor else { return }
-        try dropImage(point, in: held)
-        context.metrics.space(.dropBase, pool: entry.name)
+        guard let item = held.first(where: { $0.snapshot.point == point }) else { continue }
+        trying(item) { () throws(ReplError) in
+          if try dropImage(item) { context.metrics.space(.dropBase, pool: entry.name) }
+        }
       case .stopSnapshots, .dropReleasedQuarantine: continue
       }
+    }
+  }
+
+  /// One snapshot that fails keeps no other one from making room; it is told of once.
+  private func trying(_ item: Held, _ body: () throws(ReplError) -> Void) {
+    do throws(ReplError) { try body() } catch {
+      context.metrics.storageError(error)
+      guard context.spaceLevels.isFirstFailure(of: item.snapshot.point) else { return }
+      post(
+        item, "SpaceReliefSkipped", "snapshot \(item.snapshot.point) could not make room and was passed over: \(error)")
     }
   }
 
@@ -67,11 +81,21 @@ struct SpaceKeeper: Sendable {
     return idle.isEmpty ? sealed : idle
   }
 
+  /// One whose map cannot be read is of unknown size; one whose image is gone frees nothing, and is recorded as lost.
   private func candidates(_ held: [Held]) throws(ReplError) -> [SpaceCandidate] {
     var candidates: [SpaceCandidate] = []
     for item in held {
-      let bytes = try exclusiveBytes(item.snapshot.imagePath)
-      candidates.append(SpaceCandidate(point: item.snapshot.point, exclusiveBytes: bytes))
+      do throws(ReplError) {
+        let bytes = try exclusiveBytes(item.snapshot.imagePath)
+        candidates.append(SpaceCandidate(point: item.snapshot.point, exclusiveBytes: bytes))
+      } catch {
+        guard error.kind == .notFound else {
+          candidates.append(SpaceCandidate(point: item.snapshot.point))
+          continue
+        }
+        guard try context.database.write({ try SnapshotRecord.loseImage($0, item.snapshot.point) }) else { continue }
+        post(item, "BaseLost", "the image of snapshot \(item.snapshot.point) is gone: it is of no use as a base")
+      }
     }
     return candidates
   }
@@ -99,22 +123,24 @@ struct SpaceKeeper: Sendable {
 
   // MARK: Steps
 
-  private func drop(_ point: PointID, in held: [Held]) throws(ReplError) {
-    guard let item = held.first(where: { $0.snapshot.point == point }) else { return }
-    try SnapshotKeeper(context: context).drop(item.snapshot)
+  /// False when it is no longer what it was: a run has taken it up meanwhile.
+  private func drop(_ item: Held) throws(ReplError) -> Bool {
+    let point = item.snapshot.point
+    guard try context.database.write({ try SnapshotRecord.deleteUnsent($0, point) }) else { return false }
+    try context.storage.removeTree(item.snapshot.directory)
     post(item, "SnapshotDropped", "snapshot \(point) was dropped for lack of room: it had not been sent")
+    return true
   }
 
   /// The record goes first: a crash leaves an image that no plan uses, and the next start finds it.
-  private func dropImage(_ point: PointID, in held: [Held]) throws(ReplError) {
-    guard let item = held.first(where: { $0.snapshot.point == point }) else { return }
-    try context.database.write {
-      try $0.execute(sql: "UPDATE snapshot SET hasImage = 0 WHERE point = ?", arguments: [point])
-    }
+  private func dropImage(_ item: Held) throws(ReplError) -> Bool {
+    let point = item.snapshot.point
+    guard try context.database.write({ try SnapshotRecord.loseImage($0, point) }) else { return false }
     try SnapshotKeeper(context: context).removeImage(item.snapshot)
     post(
       item, "BaseDropped",
       "the image of base \(point) was dropped for lack of room; its sums are kept, the next migration compares them")
+    return true
   }
 
   private func post(_ held: Held, _ reason: String, _ message: String) {
@@ -138,6 +164,10 @@ struct SpaceKeeper: Sendable {
 /// The level every pool was last seen at, so that only changes are told. Any thread may call.
 final class SpaceLevels: Sendable {
   private let levels = Mutex<[String: SpaceLevel]>([:])
+  private let failed = Mutex<Set<PointID>>([])
+
+  /// Whether a snapshot fails to make room for the first time while this agent runs.
+  func isFirstFailure(of point: PointID) -> Bool { failed.withLock { $0.insert(point).inserted } }
 
   /// Notes the level and returns the one of last time; a pool never seen counts as one with room.
   func change(of pool: String, to level: SpaceLevel) -> SpaceLevel {

@@ -29,6 +29,28 @@ struct TargetScrub: Sendable {
     return true
   }
 
+  /// Reads a suspect point whole whose turn it is: one whose reason is gone is sealed again, one that was touched gets new
+  /// files. At once when it has become suspect, then once in the period. False if there is none.
+  func suspect(pace: @escaping Pace) throws(ReplError) -> Bool {
+    let now = context.clock.now()
+    let due = Timestamp(nanoseconds: now.nanoseconds - Int64(clamping: Int128(context.configuration.scrubPeriod * 1e9)))
+    guard let point = try context.database.read({ try CatalogPoint.suspectToRead($0, before: due) }) else {
+      return false
+    }
+    let source = try SourceVolume(cluster: point.cluster, volume: point.volume)
+    do throws(ReplError) {
+      _ = try PointVerifier(context: context).verify(source, point.point, quick: false, pace: pace)
+    } catch {
+      if error.kind == .cancelled { throw error }
+      // What cannot be read has had its turn: the others get theirs.
+      try context.database.write { try CatalogPoint.setRead($0, point, at: now) }
+      throw error
+    }
+    // One that was repaired or found anew while it was read is looked at again in its time.
+    try context.database.write { try CatalogPoint.setRead($0, point, at: context.clock.now()) }
+    return true
+  }
+
   private func newestPoints() throws(ReplError) -> [ScrubPass.Key: CatalogPoint] {
     try context.database.read { database in
       var newest: [ScrubPass.Key: CatalogPoint] = [:]
@@ -80,7 +102,7 @@ struct TargetScrub: Sendable {
     pass.end(isClean: true)
     let now = context.clock.now()
     try context.database.write { [pass] database in
-      try pass.save(database)
+      try pass.update(database)
       // Of a point that came while the pass was under way not everything was read as its own.
       if pass.firstPoint == point.point { try CatalogPoint.setProven(database, point, at: now) }
     }

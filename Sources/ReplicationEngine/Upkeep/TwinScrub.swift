@@ -14,6 +14,7 @@ struct TwinScrub: Sendable {
     guard let volume = try context.database.read({ try VolumeRecord.find($0, snapshot.volume) }),
       let key = try context.database.read({ try LineageKeys.find($0, volume.lineage) })
     else { return false }
+    let seen = try context.database.read { try VolumeRecord.findings($0, volume.id, peer: snapshot.peer) }
     let differing = try compare(snapshot, key, context.metrics.counted(.source, pace))
     guard differing.isEmpty else {
       try distrust(volume, snapshot, differing, foundBy: "a scrub")
@@ -22,7 +23,7 @@ struct TwinScrub: Sendable {
     let now = context.clock.now()
     try context.database.write { database in
       try SnapshotRecord.setScrubbed(database, snapshot.point, now)
-      try VolumeRecord.setDistrust(database, volume.id, nil)
+      try VolumeRecord.trust(database, volume.id, peer: snapshot.peer, seen: seen)
       try CleanScrub.record(database, volume: volume.id, peer: snapshot.peer, generation: snapshot.generation)
     }
     return true
@@ -39,7 +40,7 @@ struct TwinScrub: Sendable {
       try SnapshotRecord.setScrubbed(database, snapshot.point, now)
       let reason =
         "\(finder) found \(differing.count) segments of snapshot \(snapshot.point) that differ from its sums"
-      try VolumeRecord.setDistrust(database, volume.id, reason)
+      try VolumeRecord.distrust(database, volume.id, peer: snapshot.peer, because: reason)
       try NoticeRecord.tell(database, of: volume.id) { peer in
         let clean = try CleanScrub.find(database, volume.id, peer: peer) ?? 0
         return .doubted(after: clean, reason: reason)

@@ -28,6 +28,9 @@ final class Upkeep: Sendable {
     let scrubs = try WorkerThread(name: "scrub") { [self, weak engine] in
       every(1) { engine?.scrubOnce { self.isStopped } }
     }
+    let doubts = try WorkerThread(name: "doubts") { [self, weak engine] in
+      every(1) { engine?.resolveDoubts { self.isStopped } }
+    }
     let space = try WorkerThread(name: "space") { [self, weak engine] in
       every(10) {
         guard let engine else { return }
@@ -46,7 +49,7 @@ final class Upkeep: Sendable {
     let trust = try WorkerThread(name: "trust") { [self, weak engine] in
       every(Self.trustInterval) { engine?.tendTrust() }
     }
-    threads.withLock { $0 = [ticks, heartbeats, scrubs, space, retention, promotions, trust] }
+    threads.withLock { $0 = [ticks, heartbeats, scrubs, doubts, space, retention, promotions, trust] }
     for entry in engine.pools.entries {
       // Not waited for at the end: a file system that hangs would hold up the stop.
       _ = try WorkerThread(name: "probe") { [self, weak engine] in

@@ -103,7 +103,7 @@ import Testing
     let hasNew = listed.sealed.contains { $0.id == scenario.point }
     #expect(hasBase || hasNew, place)
     if let ready = try store.readyClone(for: source) {
-      let truth = ready == scenario.base.id ? scenario.old : scenario.new
+      let truth = ready.point == scenario.base.id ? scenario.old : scenario.new
       #expect(disk.contents(store.layout.ready(source).image) == truth, place)
     }
     guard !hasNew else { return }

@@ -88,7 +88,7 @@ import WireProtocol
     let source = try SourceVolume(cluster: "source", volume: world.volumes[0].id)
     world.onRequest = { request in
       guard case .commitGroup = request else { return }
-      try? world.target.database.write { try CatalogPoint.setState($0, source, base.point, .suspect) }
+      try? DamageBook(context: world.targetContext).suspect(base.point, of: source, because: "of this test")
     }
     try world.live(steps: 1)
     #expect(try world.migrate()?.state == .succeeded)

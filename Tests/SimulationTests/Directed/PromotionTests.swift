@@ -49,7 +49,7 @@ extension TargetService {
   func promote() throws {
     let (world, source, point) = try Self.sealed()
     let store = try world.targetContext.store(pool: "main")
-    #expect(try store.readyClone(for: source) == point.point)
+    #expect(try store.readyClone(for: source)?.point == point.point)
     try world.service.promote(source, point: point.point)
     #expect(try Self.isLive(world, source, point))
     #expect(try Self.role(world, source) == .promoted)
@@ -151,7 +151,7 @@ extension TargetService {
   func refused() throws {
     let (world, source, point) = try Self.sealed()
     #expect(throws: ReplError.self) { try world.service.promote(source, point: PointID(high: 9, low: 9)) }
-    try world.target.database.write { try CatalogPoint.setState($0, source, point.point, .suspect) }
+    try DamageBook(context: world.targetContext).suspect(point.point, of: source, because: "of this test")
     #expect(throws: ReplError.self) { try world.service.promote(source, point: point.point) }
     let other = try SourceVolume(cluster: "elsewhere", volume: source.volume)
     let error = #expect(throws: ReplError.self) { try world.service.promote(other, point: point.point) }
