@@ -189,9 +189,11 @@ final class PeerConnection: PeerLink {
     let connection = try TLSConnection.connect(host: host, port: begin.dataPort, settings: data, sessions: tickets)
     do throws(ReplError) {
       try streams.add(connection)
-      return try DataStreamSender(
+      let sender = try DataStreamSender(
         connection: connection, session: session, ticket: ticket, maxChunk: min(maxChunk, begin.maxChunk),
         codecs: codecs)
+      streams.keep(sender, on: connection)
+      return sender
     } catch {
       connection.cancel()
       throw error

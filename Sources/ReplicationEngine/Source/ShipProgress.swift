@@ -11,6 +11,8 @@ final class ShipProgress: Sendable {
     var changed: UInt64 = 0
     /// Bytes on data streams that are finished.
     var wire: UInt64 = 0
+    /// Most bytes that the target said it had durable: what an attempt is judged by.
+    var durable: UInt64 = 0
   }
 
   /// Where the bytes of all sessions with the peer are counted; nil: nowhere.
@@ -37,6 +39,9 @@ final class ShipProgress: Sendable {
       $0.changed = 0
     }
   }
+
+  /// What the target has durable at the beginning of an attempt.
+  func note(durable: UInt64) { counts.withLock { $0.durable = max($0.durable, durable) } }
 
   /// The target has all of it: nothing of the plan is left to be worked off.
   func complete() { counts.withLock { $0.done = $0.planned } }

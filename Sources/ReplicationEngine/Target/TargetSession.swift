@@ -2,6 +2,7 @@ import BlockDiff
 import ReplModel
 import Synchronization
 import WireProtocol
+import WireTransport
 
 /// What both ends of a control connection agreed on for the data streams of their sessions.
 struct StreamAgreement: Hashable, Sendable {
@@ -34,6 +35,7 @@ final class TargetSession: Sendable {
   let agreement: StreamAgreement
   private let context: TargetContext
   private let state: Mutex<State>
+  private let isRecording = Atomic<Bool>(false)
 
   init(
     peer: String, source: SourceVolume, begin: BeginSession, outcome: BeginOutcome, volume: TargetVolumeRecord,
@@ -329,8 +331,15 @@ final class TargetSession: Sendable {
   func tick() {
     let staging = state.withLock { $0.isEnded || $0.order.phase == .sealing ? nil : $0.staging }
     // What failed once stays failed, and was counted then.
-    guard let staging, staging.failure == nil else { return }
-    do throws(ReplError) { try staging.recordProgressIfDue() } catch { context.metrics.storageError(error) }
+    guard let staging, staging.failure == nil, staging.isRecordDue,
+      !isRecording.exchange(true, ordering: .acquiring)
+    else { return }
+    let work: @Sendable () -> Void = { [self] in
+      defer { isRecording.store(false, ordering: .releasing) }
+      do throws(ReplError) { try staging.recordProgressIfDue() } catch { context.metrics.storageError(error) }
+    }
+    // A slow disk holds up this volume only. Without a thread to be had the caller's own does it.
+    do throws(ReplError) { _ = try WorkerThread(name: "record", work) } catch { work() }
   }
 }
 

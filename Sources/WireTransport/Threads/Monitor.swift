@@ -3,12 +3,12 @@ import Glibc
 /// State that threads change under a lock and wait on: a mutex and a condition variable in one.
 ///
 /// `@unchecked Sendable`: `state` is touched only while `mutex` is held.
-final class Monitor<State>: @unchecked Sendable {
+public final class Monitor<State>: @unchecked Sendable {
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
   private var state: State
 
-  init(_ state: State) {
+  public init(_ state: State) {
     self.state = state
     pthread_mutex_init(mutex, nil)
     var attributes = pthread_condattr_t()
@@ -26,7 +26,7 @@ final class Monitor<State>: @unchecked Sendable {
   }
 
   /// Changes the state and wakes whoever waits for it to change.
-  func change<Result>(_ body: (inout State) -> Result) -> Result {
+  public func change<Result>(_ body: (inout State) -> Result) -> Result {
     pthread_mutex_lock(mutex)
     defer {
       pthread_cond_broadcast(condition)
@@ -36,14 +36,14 @@ final class Monitor<State>: @unchecked Sendable {
   }
 
   /// Reads the state without waking anybody.
-  func look<Result>(_ body: (State) -> Result) -> Result {
+  public func look<Result>(_ body: (State) -> Result) -> Result {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
     return body(state)
   }
 
   /// Waits until `body` gives a value; nil when the deadline passes first.
-  func wait<Result>(until deadline: Deadline = .never, _ body: (inout State) -> Result?) -> Result? {
+  public func wait<Result>(until deadline: Deadline = .never, _ body: (inout State) -> Result?) -> Result? {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
     var limit = deadline.timespec
