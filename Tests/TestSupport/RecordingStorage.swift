@@ -6,21 +6,28 @@ public final class RecordingStorage: Storage {
   public let base: any Storage
   public let gate: OperationGate
 
-  public init(_ base: any Storage, gate: OperationGate = OperationGate()) {
+  /// Called with the path before the data of a file is synced, on the thread that syncs it.
+  private let beforeSync: @Sendable (String) -> Void
+
+  public init(
+    _ base: any Storage, gate: OperationGate = OperationGate(),
+    beforeSync: @escaping @Sendable (String) -> Void = { _ in }
+  ) {
     self.base = base
     self.gate = gate
+    self.beforeSync = beforeSync
   }
 
   public func open(_ path: String, _ mode: OpenMode) throws(ReplError) -> any StorageFile {
     let creates = if case .createNew = mode { true } else { false }
     try gate.pass(StorageOperation(creates ? .create : .open, path))
-    return RecordedFile(try base.open(path, mode), gate)
+    return RecordedFile(try base.open(path, mode), gate, beforeSync)
   }
 
   public func clone(_ source: any StorageFile, to path: String) throws(ReplError) -> any StorageFile {
     try gate.pass(StorageOperation(.clone, path, from: source.path))
     let inner = (source as? RecordedFile)?.base ?? source
-    return RecordedFile(try base.clone(inner, to: path), gate)
+    return RecordedFile(try base.clone(inner, to: path), gate, beforeSync)
   }
 
   public func rename(_ path: String, to newPath: String) throws(ReplError) {
@@ -80,11 +87,13 @@ public final class RecordingStorage: Storage {
 final class RecordedFile: StorageFile {
   let base: any StorageFile
   private let gate: OperationGate
+  private let beforeSync: @Sendable (String) -> Void
   var path: String { base.path }
 
-  init(_ base: any StorageFile, _ gate: OperationGate) {
+  init(_ base: any StorageFile, _ gate: OperationGate, _ beforeSync: @escaping @Sendable (String) -> Void) {
     self.base = base
     self.gate = gate
+    self.beforeSync = beforeSync
   }
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(ReplError) -> Int {
@@ -114,6 +123,7 @@ final class RecordedFile: StorageFile {
 
   func synchronizeData() throws(ReplError) {
     try pass(.synchronizeData)
+    beforeSync(path)
     try base.synchronizeData()
   }
 

@@ -106,6 +106,13 @@ struct DataFrameTests {
     #expect(try decoded(attach) == .attach(session: Samples.session, ticket: ticket))
   }
 
+  @Test("a sign of life is an optional frame, so that any peer of this protocol reads past it")
+  func keepAlive() throws {
+    let bytes = encoded(.keepAlive)
+    #expect(bytes.count == 48 && bytes[2] == 8 && bytes[3] == 1)
+    #expect(try decodedHead(bytes) == DataFrameHead(content: .skip(type: 8), payloadLength: 0))
+  }
+
   @Test func closeCarriesAReasonAndABoundedError() throws {
     let long = String(repeating: "x", count: 9000)
     let bytes = encoded(.close(ReplError(.noSpace, subject: long, cause: long, remedy: long)))

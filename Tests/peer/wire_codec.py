@@ -391,7 +391,7 @@ def read_sums(r, limit):
 # ------------------------------------------------------------------------------------------------------- data frames
 
 DATA_TYPES = {"attach": 1, "attached": 2, "chunk": 3, "zeroRun": 4, "streamEnd": 5, "streamEndAcknowledged": 6,
-              "close": 7}
+              "close": 7, "keepAlive": 8}
 DATA_NAMES = {value: name for name, value in DATA_TYPES.items()}
 HEAD = 48
 

@@ -22,7 +22,8 @@ public final class StagingArea: Sendable {
     case empty
   }
 
-  /// Most bytes that may be written and not yet recorded.
+  /// Most bytes that may be written and not yet recorded, those whose record is under way included. A record begins at half
+  /// of it, so that writing goes on while it is made.
   public static let unrecordedLimit: UInt64 = 64 << 20
   /// Longest time between a write and its record, in nanoseconds.
   public static let unrecordedTime: UInt64 = 1_000_000_000
@@ -44,19 +45,25 @@ public final class StagingArea: Sendable {
   private let clock: ElapsedClock
   private let state: Mutex<State>
   private let gate = WriterGate()
-  /// Held while progress is recorded: one record at a time.
+  /// Held while progress is recorded, the sync of the image included: who takes it waits for the record under way.
+  private let recording = Mutex(())
+  /// What was recorded last; never held while anything is synced. Changed by whoever holds ``recording``.
   private let ledger: Mutex<Ledger>
   /// Keeps everybody else from these files, as long as anybody may still write through this area.
   private let lock: any StorageLock
 
-  private struct State {
+  fileprivate struct State {
     var pending = Pending()
+    /// Bytes of the record under way.
+    var syncing: UInt64 = 0
+    /// Bytes of the writes under way.
+    var bytesInFlight: UInt64 = 0
     var failure: ReplError?
     var isClosed = false
     var prepared: PointRecord?
   }
 
-  private struct Pending {
+  fileprivate struct Pending {
     var extents = ExtentSet()
     var bytes: UInt64 = 0
     /// When the first of them was written, by the elapsed clock.
@@ -90,7 +97,7 @@ public final class StagingArea: Sendable {
   public var prepared: PointRecord? { state.withLock { $0.prepared } }
 
   /// Bytes written and not yet recorded.
-  public var unrecordedBytes: UInt64 { state.withLock { $0.pending.bytes } }
+  public var unrecordedBytes: UInt64 { state.withLock { $0.pending.bytes + $0.syncing } }
 
   /// Writes bytes of the snapshot; records progress when that is due.
   ///
@@ -128,7 +135,7 @@ public final class StagingArea: Sendable {
 
   /// Makes everything written so far durable, then says so in the ledger: in that order.
   public func recordProgress() throws(ReplError) {
-    try ledger.withLock { (ledger) throws(ReplError) in try record(into: &ledger) }
+    try recording.withLock { (_) throws(ReplError) in try record() }
   }
 
   /// What is durable, for resuming. Ascending and coalesced.
@@ -148,8 +155,10 @@ public final class StagingArea: Sendable {
     guard markClosed() else { return }
     defer { lock.release() }
     do throws(ReplError) {
-      try image.close()
-      try ledger.withLock { (ledger) throws(ReplError) in try ledger.close() }
+      try recording.withLock { (_) throws(ReplError) in
+        try image.close()
+        try closeLedger()
+      }
     } catch { throw fail(error) }
   }
 
@@ -157,7 +166,7 @@ public final class StagingArea: Sendable {
   public func discard() throws(ReplError) {
     let isQuiet = gate.shut(drainedWithin: Self.drainTime)
     // What a write in flight changes then has no name any more; its descriptor closes with the last of its users.
-    if markClosed(), isQuiet { try? image.close() }
+    if markClosed(), isQuiet { recording.withLockIfAvailable { _ in try? image.close() } }
     defer { if isQuiet { lock.release() } }
     try store.discard(paths.directory)
   }
@@ -209,7 +218,7 @@ public final class StagingArea: Sendable {
     let now = clock.now()
     return state.withLock { state in
       guard !state.pending.extents.isEmpty else { return false }
-      return state.pending.bytes >= Self.unrecordedLimit || now - state.pending.since >= Self.unrecordedTime
+      return state.pending.bytes >= Self.unrecordedLimit / 2 || now - state.pending.since >= Self.unrecordedTime
         || state.pending.extents.extents.count >= Self.unrecordedExtents
     }
   }
@@ -225,15 +234,17 @@ public final class StagingArea: Sendable {
     }
     try enter(generation)
     defer { leave() }
-    try checkUsable()
+    try claim(cost)
     do throws(ReplError) {
       try body()
     } catch {
+      state.withLock { $0.bytesInFlight -= cost }
       // Of a write without room nothing is claimed: it comes again, to the same place.
       throw error.kind == .noSpace ? error : fail(error)
     }
     let now = clock.now()
     state.withLock { state in
+      state.bytesInFlight -= cost
       if state.pending.extents.isEmpty { state.pending.since = now }
       // Only now: what is listed here has been written, so that the next fdatasync covers it.
       state.pending.extents.insert(extent)
@@ -241,16 +252,34 @@ public final class StagingArea: Sendable {
     }
     guard isRecordDue else { return }
     // If another thread records already, this one goes on writing.
-    _ = try ledger.withLockIfAvailable { (ledger) throws(ReplError) in try record(into: &ledger) }
+    _ = try recording.withLockIfAvailable { (_) throws(ReplError) in try record() }
   }
 
-  private func record(into ledger: inout Ledger) throws(ReplError) {
+  /// Waits until a write of that many bytes does not make too much unrecorded.
+  private func claim(_ cost: UInt64) throws(ReplError) {
+    while true {
+      let (refusal, mayWrite) = state.withLock { state -> (ReplError?, Bool) in
+        if let refusal = unusable(state) { return (refusal, false) }
+        guard state.hasRoom(for: cost) else { return (nil, false) }
+        state.bytesInFlight += cost
+        return (nil, true)
+      }
+      if let refusal { throw refusal }
+      if mayWrite { return }
+      // Waits for the record under way, and makes the next one.
+      try recordProgress()
+    }
+  }
+
+  private func record() throws(ReplError) {
     try checkUsable()
     let batch = state.withLock { state in
+      state.syncing = state.pending.bytes
       defer { state.pending = Pending() }
       return state.pending.extents
     }
     guard !batch.isEmpty else { return }
+    var ledger = self.ledger.withLock { $0 }
     var isSynced = false
     do throws(ReplError) {
       try image.synchronizeData()
@@ -264,9 +293,12 @@ public final class StagingArea: Sendable {
           state.pending.extents.insert(extent)
           state.pending.bytes += extent.length
         }
+        state.syncing = 0
       }
       throw error
     }
+    self.ledger.withLock { [ledger] in $0 = ledger }
+    state.withLock { $0.syncing = 0 }
   }
 
   private func enter(_ generation: UInt64?) throws(ReplError) {
@@ -283,14 +315,14 @@ public final class StagingArea: Sendable {
   }
 
   private func checkUsable() throws(ReplError) {
-    let refusal: ReplError? = state.withLock { state in
-      if let failure = state.failure { return failure }
-      guard !state.isClosed else {
-        return ReplError(.bug, subject: paths.directory, cause: "is used after it was closed or sealed")
-      }
-      return nil
-    }
-    if let refusal { throw refusal }
+    if let refusal = state.withLock({ unusable($0) }) { throw refusal }
+  }
+
+  /// Why nothing can be done with the area any more; nil while something can.
+  private func unusable(_ state: State) -> ReplError? {
+    if let failure = state.failure { return failure }
+    guard state.isClosed else { return nil }
+    return ReplError(.bug, subject: paths.directory, cause: "is used after it was closed or sealed")
   }
 
   /// Remembers the first error and takes the area out of the way at once, so that no later session resumes it.
@@ -310,6 +342,14 @@ public final class StagingArea: Sendable {
       defer { state.isClosed = true }
       return !state.isClosed
     }
+  }
+}
+
+extension StagingArea.State {
+  /// Whether another write may begin. Where nothing can be recorded, since all there is is still being written, it may.
+  fileprivate func hasRoom(for cost: UInt64) -> Bool {
+    let recordable = pending.bytes + syncing
+    return recordable == 0 || recordable + bytesInFlight + cost <= StagingArea.unrecordedLimit
   }
 }
 

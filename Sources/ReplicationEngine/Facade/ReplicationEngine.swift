@@ -73,7 +73,7 @@ public final class ReplicationEngine: Sendable {
       live: KernelVolumes(storage: storage, allowedPaths: configuration.allowedPaths),
       snapshotter: ReflinkSnapshotter(storage: storage), pools: pools, clock: clock, events: hub,
       pace: { metrics.waited(nanoseconds: gate.spend($0)) }, threads: DedicatedThreads(name: "stream"),
-      metrics: metrics)
+      places: SessionPlaces(capacity: configuration.effectiveVolumes), metrics: metrics)
     target = TargetService(
       context: TargetContext(
         configuration: configuration, database: database, storage: storage, pools: pools, clock: clock,

@@ -5,6 +5,11 @@ import WireTransport
 
 /// The runs under way. A run whose volumes another run works on waits for it. Any thread may call.
 final class RunBoard: Sendable {
+  /// Most runs under way; each has a thread.
+  static let activeLimit = 64
+  /// Most of them for one peer, so that one which does not answer leaves room for the others'.
+  static let activeLimitOfPeer = 16
+
   private struct State {
     var active: [String: GroupRun] = [:]
     var waiting: [RunRecord] = []
@@ -49,7 +54,7 @@ final class RunBoard: Sendable {
       if let run = state.active[uid] { return run.report(state: .running, reason: "") }
       guard let waiting = state.waiting.first(where: { $0.uid == uid }) else { return nil }
       var report = waiting.report
-      report.reason = "waiting for another migration of the same volumes"
+      report.reason = "waiting for other migrations"
       return report
     }
   }
@@ -113,8 +118,12 @@ final class RunBoard: Sendable {
     state.withLock { state in
       guard !state.isStopped else { return nil }
       var busy = Set(state.active.values.flatMap(\.record.request.volumes))
+      guard state.active.count < Self.activeLimit else { return nil }
       for (index, record) in state.waiting.enumerated() {
-        if busy.isDisjoint(with: record.request.volumes) { return state.waiting.remove(at: index) }
+        let ofPeer = state.active.values.count { $0.record.peer == record.peer }
+        if ofPeer < Self.activeLimitOfPeer, busy.isDisjoint(with: record.request.volumes) {
+          return state.waiting.remove(at: index)
+        }
         busy.formUnion(record.request.volumes)
       }
       return nil

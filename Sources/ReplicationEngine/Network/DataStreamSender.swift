@@ -7,8 +7,8 @@ import WireTransport
 
 /// The source's end of one data stream: digest, compression, framing, TLS. Used by one thread, except `cancel`.
 ///
-/// `@unchecked Sendable`: the encoder, buffers and counters belong to the one thread that ships; only `cancel` and
-/// `bytesOnWire`, which are safe by themselves, are called from elsewhere.
+/// `@unchecked Sendable`: the encoder, buffers and counters belong to the one thread that ships; only `cancel`,
+/// `keepAlive` and `bytesOnWire`, which are safe by themselves, are called from elsewhere.
 final class DataStreamSender: ChunkLink, @unchecked Sendable {
   private let connection: TLSConnection
   private let encoder: ChunkEncoder
@@ -18,6 +18,11 @@ final class DataStreamSender: ChunkLink, @unchecked Sendable {
   private var chunks: UInt64 = 0
   private var zeroRuns: UInt64 = 0
   private let sent = Atomic<UInt64>(0)
+  /// By the monotonic clock, in nanoseconds.
+  private let lastSent = Atomic<UInt64>(MonotonicClock.now())
+  private let isSending = Atomic<Bool>(false)
+  /// Nanoseconds without a frame after which one is sent to show that this end lives.
+  static let silence: UInt64 = 30_000_000_000
 
   /// Shows the ticket and waits until the target took it.
   init(
@@ -34,6 +39,18 @@ final class DataStreamSender: ChunkLink, @unchecked Sendable {
   var bytesOnWire: UInt64 { sent.load(ordering: .relaxed) }
 
   func cancel() { connection.cancel() }
+
+  /// Shows the target that this end lives if nothing was sent for a while, whatever the thread that ships is doing. A
+  /// stream that is just sending, or waiting to, needs no such sign.
+  func keepAlive(at now: UInt64) {
+    let last = lastSent.load(ordering: .relaxed)
+    guard now > last, now - last >= Self.silence, !isSending.load(ordering: .relaxed) else { return }
+    lastSent.store(now, ordering: .relaxed)
+    let head = AlignedBuffer(count: DataFrameCodec.headLength)
+    let length = DataFrameCodec.encode(.keepAlive, into: head.bytes)
+    // What is wrong with the connection is found by who ships.
+    try? connection.write(UnsafeRawBufferPointer(rebasing: head.bytes[..<length]))
+  }
 
   func sendChunk(_ raw: UnsafeRawBufferPointer, at offset: UInt64) throws(ReplError) {
     let compress = canCompress && compression.shouldCompress()
@@ -72,6 +89,11 @@ final class DataStreamSender: ChunkLink, @unchecked Sendable {
   }
 
   private func write(_ head: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer) throws(ReplError) {
+    isSending.store(true, ordering: .relaxed)
+    defer {
+      lastSent.store(MonotonicClock.now(), ordering: .relaxed)
+      isSending.store(false, ordering: .relaxed)
+    }
     do throws(ReplError) {
       try connection.write(head, payload)
     } catch {

@@ -20,6 +20,7 @@ final class PeerConnection: PeerLink {
   private let data: TLSSettings
   private let tickets = TLSSessionStore()
   private let connections = OpenConnections()
+  private let keepAlives = KeepAlives()
   private let address: Mutex<(host: String, port: UInt16)>
   private let state = Mutex(State())
   /// One attempt to connect at a time.
@@ -188,9 +189,11 @@ final class PeerConnection: PeerLink {
     let connection = try TLSConnection.connect(
       host: host, port: begin.dataPort, settings: data, sessions: tickets, cancelSignal: try connections.signal())
     do throws(ReplError) {
-      return try DataStreamSender(
+      let sender = try DataStreamSender(
         connection: connection, session: session, ticket: ticket, maxChunk: min(maxChunk, begin.maxChunk),
         codecs: codecs)
+      keepAlives.add(sender)
+      return sender
     } catch {
       connection.cancel()
       throw error

@@ -102,6 +102,8 @@ final class ChunkShipper: Sendable {
 
     private mutating func ship(_ piece: PlannedPiece) throws(ReplError) -> BlockSum {
       let extent = piece.extent
+      // The target has it, and its sum was taken while planning.
+      if piece.isDurable, shipper.sumsAreKnown { return .zero }
       let bytes = try readNew(extent, isZero: piece.kind == .zero)
       guard case .base(let base, let baseSize, _) = shipper.mode else {
         try shipRun(extent, bytes, piece)

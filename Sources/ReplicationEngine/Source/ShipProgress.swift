@@ -13,6 +13,8 @@ final class ShipProgress: Sendable {
     var wire: UInt64 = 0
     /// Bytes that the target has read for the proof.
     var proven: UInt64 = 0
+    /// Most bytes that the target said it had durable: what an attempt is judged by.
+    var durable: UInt64 = 0
   }
 
   /// Where the bytes of all sessions with the peer are counted; nil: nowhere.
@@ -39,6 +41,9 @@ final class ShipProgress: Sendable {
       $0.changed = 0
     }
   }
+
+  /// What the target has durable at the beginning of an attempt.
+  func note(durable: UInt64) { counts.withLock { $0.durable = max($0.durable, durable) } }
 
   /// The target has all of it: nothing of the plan is left to be worked off.
   func complete() { counts.withLock { $0.done = $0.planned } }

@@ -18,6 +18,8 @@ struct SourceContext: Sendable {
   var threads: any ThreadRunner
   /// Which volumes a run works on.
   var activity = VolumeActivity()
+  /// Where sessions ship, whichever run they are of.
+  var places = SessionPlaces(capacity: 1)
   var repairFailures = RepairFailures()
   var spaceLevels = SpaceLevels()
   var scrubPauses = ScrubPauses()

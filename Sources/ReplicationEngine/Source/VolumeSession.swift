@@ -77,7 +77,7 @@ struct VolumeSession {
         if try giveUpBase() { continue }
         if postponesFull(error) { continue }
         let counts = progress.ship.snapshot
-        guard isPassing(error), patience.mayTryAgain(done: counts.wire + counts.proven) else { throw error }
+        guard isPassing(error), patience.mayTryAgain(done: counts.durable + counts.proven) else { throw error }
         progress.update { $0.reason = "waiting to try again: \(error)" }
         try pause(patience.nextPause())
       }
@@ -118,18 +118,74 @@ struct VolumeSession {
   }
 
   private mutating func attempt() throws(ReplError) -> Outcome {
-    if progress.ship.isCancelled { throw ReplError(.cancelled, subject: volume.label, cause: "the run was cancelled") }
+    try checkCancelled()
     progress.enter(.begin)
     reading = nil
+    // A session that waits to try again, or for a proof, has no place: the others go on.
+    let result = try context.places.withPlace(for: group, check: checkWaiting) { () throws(ReplError) in
+      try shipped()
+    }
+    switch result {
+    case .held(let outcome): return outcome
+    case .proving(let seal): return try attach(seal)
+    case .whole(let seal, let plan, let image, let reply):
+      defer {
+        plan.close()
+        if watch == nil { try? image.close() }
+      }
+      let outcome = try prove(seal, plan, image, reply)
+      try record()
+      return outcome
+    }
+  }
+
+  /// What an attempt came to before the proof.
+  private enum Shipped {
+    case held(Outcome)
+    /// An earlier connection or life of the run has sent all of it.
+    case proving(Seal)
+    case whole(Seal, SessionPlan, any StorageFile, BeginReply)
+  }
+
+  private func checkCancelled() throws(ReplError) {
+    guard progress.ship.isCancelled else { return }
+    throw ReplError(.cancelled, subject: volume.label, cause: "the run was cancelled")
+  }
+
+  /// Looked at while waiting for a place: a process that wants to write waits for us until we look.
+  private func checkWaiting() throws(ReplError) {
+    try checkCancelled()
+    try watch?.check()
+  }
+
+  private mutating func shipped() throws(ReplError) -> Shipped {
     let reply = try begin()
-    if let held = try heldAlready(reply) { return held }
-    if case .proving(let seal) = reply.outcome { return try attach(seal) }
+    if let held = try heldAlready(reply) { return .held(held) }
+    if case .proving(let seal) = reply.outcome { return .proving(seal) }
     progress.enter(.plan)
     let image = try openImage()
-    defer { if watch == nil { try? image.close() } }
+    do throws(ReplError) {
+      return try ship(image, reply)
+    } catch {
+      if watch == nil { try? image.close() }
+      throw error
+    }
+  }
+
+  private mutating func ship(_ image: any StorageFile, _ reply: BeginReply) throws(ReplError) -> Shipped {
     try requireSize(image)
     let plan = try makePlan(reply.outcome, image)
-    defer { plan.close() }
+    do throws(ReplError) {
+      return .whole(try shipAndRecord(plan, image, reply), plan, image, reply)
+    } catch {
+      plan.close()
+      throw error
+    }
+  }
+
+  private mutating func shipAndRecord(
+    _ plan: SessionPlan, _ image: any StorageFile, _ reply: BeginReply
+  ) throws(ReplError) -> Seal {
     try record()
     if plan.kind == .full, !isFullCopyCounted {
       isFullCopyCounted = true
@@ -140,9 +196,7 @@ struct VolumeSession {
     try context.database.write { try SnapshotRecord.setSeal($0, snapshot.point, seal) }
     sentSeal = seal
     try record()
-    let outcome = try prove(seal, plan, image, reply)
-    try record()
-    return outcome
+    return seal
   }
 
   /// What the target has of an earlier life of the session.
@@ -268,6 +322,7 @@ struct VolumeSession {
       session: session, base: plan.base, kind: plan.kind, planDigest: plan.digest,
       plannedBytes: plan.plannedBytes, dataBytes: plan.dataBytes)
     let started = try link.ask(.startSession(start)) { if case .startSession(let reply) = $0 { reply } else { nil } }
+    progress.ship.note(durable: started.durableBytes)
     progress.enter(.ship)
     let durable = started.durableBytes > 0 ? ResumeStream(link: link, session: session, size: snapshot.size) : nil
     let shipper = ChunkShipper(
@@ -378,7 +433,9 @@ struct VolumeSession {
       image: image, mode: .knownSums, volumeSize: snapshot.size, maxChunk: min(reply.maxChunk, link.maxChunk), key: key,
       cursor: WorkItemCursor(try PlanReader(path, storage: context.storage)), table: nil, progress: progress.ship,
       pace: context.pace, still: still)
-    try ship(shipper, reply, isEmpty: segments.isEmpty)
+    try context.places.withPlace(for: group, check: checkWaiting) { () throws(ReplError) in
+      try ship(shipper, reply, isEmpty: segments.isEmpty)
+    }
     try watch?.finish()
     if !snapshot.hasImage { try VolumeRecognition(context: context).requireStillSame(volume, plan.table) }
   }
@@ -391,27 +448,30 @@ struct VolumeSession {
   }
 }
 
-/// How long a session goes on trying: pauses grow to half a minute, and end when nothing has moved for a while.
+/// How long a session goes on trying: pauses grow to half a minute, and end when failures have brought the target nothing
+/// for a while. How long an attempt lasted before the first of them does not count.
 struct Patience {
-  /// Seconds without a byte moved after which a session fails; the next Migration resumes nothing but starts cleanly.
+  /// Seconds from the first of failures without progress after which a session fails; the next Migration starts cleanly.
   static let limit: Double = 600
   private let clock: any EngineClock
   private var failures = 0
   private var bytesSeen: UInt64 = 0
-  private var lastProgress: Double
+  private var failingSince: Double?
 
-  init(clock: any EngineClock) {
-    self.clock = clock
-    lastProgress = clock.ticks()
-  }
+  init(clock: any EngineClock) { self.clock = clock }
 
+  /// - Parameter done: bytes that the target has durable, as far as is known. Bytes on the wire are no progress: what is
+  ///   cut before it is durable is sent again.
   mutating func mayTryAgain(done: UInt64) -> Bool {
+    let now = clock.ticks()
     if done > bytesSeen {
       bytesSeen = done
       failures = 0
-      lastProgress = clock.ticks()
+      failingSince = nil
     }
-    return clock.ticks() - lastProgress < Self.limit
+    let since = failingSince ?? now
+    failingSince = since
+    return now - since < Self.limit
   }
 
   /// Seconds: 0.25, 0.5, 1 … 30.

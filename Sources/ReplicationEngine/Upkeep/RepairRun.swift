@@ -90,7 +90,7 @@ struct RepairSession: Sendable {
     try PlanMaker.planSegments(segments, volumeSize: seal.size, to: path, context.storage)
     defer { try? context.storage.removeFile(path) }
     do throws(ReplError) {
-      try ship(path)
+      try context.places.withPlace(for: group, check: {}) { () throws(ReplError) in try ship(path) }
     } catch {
       _ = try? link.request(
         .abortSession(AbortSession(session: session, discard: true)), timeout: RequestTimeout.short)

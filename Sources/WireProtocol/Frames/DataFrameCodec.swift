@@ -38,6 +38,7 @@ public enum DataFrameCodec {
     case streamEnd = 5
     case streamEndAcknowledged = 6
     case close = 7
+    case keepAlive = 8
   }
 
   /// Writes a frame, of a chunk the head only; its payload is sent after it.
@@ -59,6 +60,7 @@ public enum DataFrameCodec {
     case .streamEnd(let chunks, let zeroRuns):
       return write(.streamEnd, into: buffer, first: chunks, second: zeroRuns)
     case .streamEndAcknowledged: return write(.streamEndAcknowledged, into: buffer)
+    case .keepAlive: return write(.keepAlive, into: buffer)
     case .close(let error):
       let notice = CloseNotice(reason: reason ?? ReasonCode(for: error.kind), error: error)
       return write(.close, into: buffer, payload: notice.encode())
@@ -128,6 +130,7 @@ extension DataFrameCodec {
       case .chunk: 1...WireLimits.chunkSizes.upperBound
       case .close: 0...smallPayloadLimit
       case .zeroRun: 0...0
+      case .keepAlive: 0...unknownPayloadLimit
       case .attached, .streamEnd, .streamEndAcknowledged: 0...WireLimits.dataTail
       }
     guard allowed.contains(length) else {
@@ -157,6 +160,7 @@ extension DataFrameCodec {
       let session = SessionID(high: digest.low.byteSwapped, low: digest.high.byteSwapped)
       (content, expectsZero) = (.attach(session: session), first == 0 && second == 0)
     case .streamEnd: (content, expectsZero) = (.streamEnd(chunks: first, zeroRuns: second), digest == .zero)
+    case .keepAlive: return .skip(type: type.rawValue)
     case .attached, .streamEndAcknowledged, .close:
       expectsZero = first == 0 && second == 0 && digest == .zero
       content = type == .attached ? .attached : type == .close ? .close : .streamEndAcknowledged
@@ -190,7 +194,7 @@ extension DataFrameCodec {
     guard buffer.count >= headLength else { return 0 }
     store(magic, into: buffer, at: 0)
     buffer[2] = type.rawValue
-    buffer[3] = 0
+    buffer[3] = type == .keepAlive ? optionalFlag : 0
     store(payloadLength, into: buffer, at: 4)
     store(first, into: buffer, at: 8)
     store(second, into: buffer, at: 16)

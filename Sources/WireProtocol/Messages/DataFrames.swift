@@ -38,6 +38,8 @@ public enum DataFrame: Hashable, Sendable {
   case streamEnd(chunks: UInt64, zeroRuns: UInt64)
   /// All frames of the stream are written to staging.
   case streamEndAcknowledged
+  /// Nothing was sent for a while, and the sender lives: optional, and skipped by whoever reads it.
+  case keepAlive
   /// The sender of this frame closes the connection, and why.
   case close(ReplError)
 }

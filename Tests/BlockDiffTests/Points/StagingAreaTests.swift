@@ -1,4 +1,6 @@
+import Foundation
 import ReplModel
+import Synchronization
 import TestSupport
 import Testing
 
@@ -31,17 +33,47 @@ import Testing
     #expect(fixture.disk.gate.log.isEmpty)
   }
 
-  @Test func progressIsRecordedAfter64MiB() throws {
+  @Test func progressIsRecordedAtHalfOfTheBound() throws {
     var fixture = try TargetFixture()
     let area = try fixture.open(fixture.identity(fixture.newID(), base: nil, size: 1 << 30))
     let chunk = [UInt8](repeating: 1, count: 1 << 20)
-    for index in 0..<UInt64(63) { try write(area, at: index << 20, chunk) }
-    #expect(area.unrecordedBytes == 63 << 20)
+    for index in 0..<UInt64(31) { try write(area, at: index << 20, chunk) }
+    #expect(area.unrecordedBytes == 31 << 20)
     let before = try area.durableByteCount()
-    try write(area, at: 63 << 20, chunk)
+    try write(area, at: 31 << 20, chunk)
     #expect(area.unrecordedBytes == 0)
     let after = try area.durableByteCount()
-    #expect(before == 0 && after == 64 << 20)
+    #expect(before == 0 && after == 32 << 20)
+  }
+
+  @Test("while a sync runs, writers add what is left of the bound and then wait; who resumes is not held up")
+  func boundDuringASync() throws {
+    var fixture = try TargetFixture()
+    let sync = FirstSync()
+    let storage = RecordingStorage(fixture.disk) { path in if path.hasSuffix("/image") { sync.begin() } }
+    let area = try StagingArea.open(
+      fixture.identity(fixture.newID(), base: nil, size: 1 << 30), for: fixture.source,
+      in: PointStore(layout: fixture.store.layout, storage: storage), clock: fixture.clock.clock)
+    let chunk = [UInt8](repeating: 1, count: 1 << 20)
+    let (written, ended) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+    sync.onBegin {
+      Thread.detachNewThread {
+        for index in 32..<UInt64(72) {
+          try? chunk.withUnsafeBufferPointer { try area.write(UnsafeRawBufferPointer($0), at: index << 20) }
+          written.signal()
+        }
+        ended.signal()
+      }
+      for _ in 0..<32 { written.wait() }
+      #expect(area.unrecordedBytes == StagingArea.unrecordedLimit)
+      #expect(written.wait(timeout: .now() + .milliseconds(300)) == .timedOut, "the next one waits for the sync")
+      #expect((try? area.durableByteCount()) == 0)
+    }
+    for index in 0..<UInt64(32) { try write(area, at: index << 20, chunk) }
+    ended.wait()
+    #expect(area.unrecordedBytes <= StagingArea.unrecordedLimit)
+    try area.recordProgress()
+    #expect(try area.durableByteCount() == 72 << 20)
   }
 
   @Test func progressIsRecordedAfterOneSecond() throws {
@@ -231,5 +263,20 @@ import Testing
     try area.recordProgress()
     let durable = try collect(area.durableExtents())
     #expect(durable == [Extent(offset: 0, length: 800 * 4096)])
+  }
+}
+
+/// Something that happens during the first sync, on the thread that syncs.
+private final class FirstSync: Sendable {
+  private let action = Mutex<(@Sendable () -> Void)?>(nil)
+
+  func onBegin(_ body: @escaping @Sendable () -> Void) { action.withLock { $0 = body } }
+
+  func begin() {
+    let body = action.withLock { action in
+      defer { action = nil }
+      return action
+    }
+    body?()
   }
 }
