@@ -102,10 +102,10 @@ import Testing
   @Test func headersKeysAndPromotions() throws {
     let identity = StagingIdentity(
       base: nil, point: PointID(high: 1, low: 2), size: 4096, planDigest: .zero, kind: .full)
-    try StagingHeader.staging(identity).write(to: "/header", in: disk)
+    try StagingHeader.staging(identity, of: nil).write(to: "/header", in: disk)
     for wrong in variants(try disk.readFile("/header", limit: 4096), StagingHeader.envelope) {
       try put("/header", wrong)
-      guard case .staging(let identity)? = try StagingHeader.read("/header", in: disk) else { continue }
+      guard case .staging(let identity, _)? = try StagingHeader.read("/header", in: disk) else { continue }
       _ = (identity.digest, segmentCount(ofVolume: identity.size) * segmentSize)
     }
     let mark = PromotionMark(

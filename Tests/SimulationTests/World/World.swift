@@ -141,6 +141,12 @@ final class World: @unchecked Sendable {
     return report
   }
 
+  /// The target's process ends in good order and starts again.
+  func restartService() {
+    service.stop()
+    service = TargetService(context: targetContext)
+  }
+
   func rebootSource() throws(ReplError) {
     try source.reboot(using: &generator)
     try SnapshotKeeper(context: sourceContext).sweep()
