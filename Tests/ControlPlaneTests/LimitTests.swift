@@ -95,6 +95,44 @@ import Testing
     }
   }
 
+  @Test(
+    "whatever random patches of all kinds do, what is stored can be decoded",
+    arguments: [ResourceKind.deployment, .migrationSchedule, .clusterPair], 0..<6)
+  func randomWrites(_ kind: ResourceKind, _ seed: Int) async throws {
+    let api = try await APICall(inMemory: true)
+    let path = "\(kind.root.dropFirst())/namespaces/default/\(kind.plural)"
+    _ = try await api.send("POST", path, body: kind.object(namespace: "default", name: "x").json.compactText)
+    let fields = TypedField.all(of: kind)
+    var state = UInt64(seed + 1) &* 0x9E37_79B9_7F4A_7C15 | 1
+    func next(_ bound: Int) -> Int {
+      state ^= state << 13
+      state ^= state >> 7
+      state ^= state << 17
+      return Int(state % UInt64(bound))
+    }
+    let values: [JSONValue] = [
+      true, 7, -1, .number(1.5), "text", "4Gi", "Default", ["a"], [["name": "c"]], ["a": "b"], .null,
+    ]
+    let types = [
+      "application/merge-patch+json", "application/strategic-merge-patch+json", "application/json-patch+json",
+      "application/apply-patch+yaml",
+    ]
+    for _ in 0..<80 {
+      let field = fields[next(fields.count)]
+      var body = field.object(values[next(values.count)])
+      let type = types[next(types.count)]
+      if type.contains("json-patch") {
+        let top = String(field.path.prefix { $0 != "." && $0 != "[" })
+        body = [["op": "add", "path": .string("/\(top)"), "value": body[top] ?? .null]]
+      }
+      let query = type.contains("apply") ? "fieldManager=t&force=true" : ""
+      let answer = try await api.send("PATCH", "\(path)/x", query: query, body: body.compactText, type: type)
+      #expect([200, 400, 409, 415, 422].contains(answer.code), "\(type) \(body.compactText): \(answer.message)")
+      let stored = try await api.send("GET", "\(path)/x")
+      #expect(kind.typeFaults(stored.object).isEmpty, "\(type) \(body.compactText)")
+    }
+  }
+
   @Test("an object does not grow beyond its bound by many small writes, and can be made smaller and deleted")
   func growth() async throws {
     let api = try await APICall(inMemory: true)

@@ -64,7 +64,7 @@ struct PairStatusTests {
     let world = try await ScheduleWorld()
     try await world.create(.clusterPair, "mysql", "metro", ["spec": spec(options: nil)])
     try await world.create(.clusterPair, "mysql", "bare", ["spec": ["options": ["ip": "h"]]])
-    try await world.create(.clusterPair, "mysql", "bad", ["spec": ["config": ["clusters": []]]])
+    try await world.create(.clusterPair, "mysql", "bad", ["spec": ["config": ["clusters": [:]]]])
     try await world.settle()
     func words(_ name: String) async throws -> [JSONValue?] {
       [try await status(world, name)["storageStatus"], try await status(world, name)["schedulerStatus"]]

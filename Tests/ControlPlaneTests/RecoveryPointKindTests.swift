@@ -55,7 +55,9 @@ private let name = FakeService.point.id
     #expect(point[at: "status.seal.fingerprint"] == "ff" && point[at: "status.state"] == "sealed")
     #expect(point[at: "status.provenAt"] == .null && point[at: "status.sizeBytes"] == 1_048_576)
     let taken = try #require(Timestamp.seconds("2026-01-02T03:04:05Z"))
-    #expect(point[at: "status.lagSeconds"] == .integer(max(0, plane.clock.now - taken)))
+    #expect(point[at: "status.lagSeconds"] == nil, "taken in the future of this clock: there is no lag to tell")
+    plane.clock.advance(taken + 60 - plane.clock.now)
+    #expect(try await plane.send("GET", "\(points)/\(name)").json[at: "status.lagSeconds"] == 60)
     #expect(KubeObject(point).uid == "01234567-89ab-cdef-0123-456789abcdef")
   }
 

@@ -365,4 +365,11 @@ struct TypedField: Sendable, CustomTestStringConvertible {
   func times(_ text: String, _ good: Bool) {
     #expect((Timestamp.seconds(text) != nil) == good)
   }
+
+  @Test(
+    "an offset is no time zone",
+    arguments: [("UTC+2", false), ("GMT-3", false), ("UTC", true), ("Europe/Berlin", true)])
+  func zones(_ name: String, _ good: Bool) {
+    #expect(((try? ScheduleZone(named: name)) != nil) == good)
+  }
 }

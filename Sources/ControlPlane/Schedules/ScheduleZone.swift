@@ -23,10 +23,12 @@ struct ScheduleZone: Sendable {
       self.init(TimeZone.current)
       return
     }
-    guard let zone = TimeZone(identifier: name) else {
+    // `UTC+2` is no name of the database: which way it counts is read in two ways.
+    let isOffset = !name.contains("/") && name.contains { "+-".contains($0) }
+    guard !isOffset, let zone = TimeZone(identifier: name) else {
       throw ReplError(
         .invalid, subject: "time zone \(name)", cause: "is not known",
-        remedy: "give a name such as Europe/Berlin or UTC")
+        remedy: "give a name such as Europe/Berlin or UTC; Etc/GMT-2 is two hours ahead of UTC")
     }
     self.init(zone)
   }

@@ -64,27 +64,27 @@ enum YAML {
     return value
   }
 
-  /// The fields of a mapping. What is merged into it (`<<`) gives way to what it says itself.
+  /// The fields of a mapping. `<<` merges where it stands, as in the Kubernetes clients: what follows it goes before what is
+  /// merged, what stands above it does not. Of several mappings the first goes before the others.
   private static func mapping(_ pairs: Node.Mapping, depth: Int, budget: inout Int) throws -> JSONValue {
-    var own: [String: JSONValue] = [:]
-    var merged: [String: JSONValue] = [:]
+    var fields: [String: JSONValue] = [:]
     for (key, item) in pairs {
       guard let scalar = key.scalar else { throw Problem(message: "a key is not a text") }
       let isPlain = scalar.style == .plain || scalar.style == .any
       let field = try value(item, depth: depth + 1, budget: &budget)
       if isPlain, scalar.string == "<<" {
-        for source in field.array ?? [field] {
-          guard let fields = source.object else { throw Problem(message: "what is merged by << is not a mapping") }
-          merged.merge(fields) { first, _ in first }
+        for source in (field.array ?? [field]).reversed() {
+          guard let merged = source.object else { throw Problem(message: "what is merged by << is not a mapping") }
+          fields.merge(merged) { _, new in new }
         }
         continue
       }
       guard let name = isPlain ? YAMLScalar.key(scalar.string) : scalar.string else {
         throw Problem(message: "a key is not a text")
       }
-      own[name] = field
+      fields[name] = field
     }
-    return .object(merged.merging(own) { _, own in own })
+    return .object(fields)
   }
 
   /// The text of a value; keys in ascending order.

@@ -75,9 +75,9 @@ enum YAMLScalar {
     return rest.isEmpty
   }
 
-  /// A whole number is one in JSON too, however it is written.
-  private static func number(_ text: String) -> JSONValue? {
-    guard let value = Double(text), value.isFinite else { return nil }
+  /// A whole number is one in JSON too, however it is written; what no number can hold is a text.
+  private static func number(_ text: String) -> JSONValue {
+    guard let value = Double(text), value.isFinite else { return .string(text) }
     return Int64(exactly: value).map(JSONValue.integer) ?? .number(value)
   }
 }
