@@ -19,13 +19,16 @@ struct StandardErrorLog: LogHandler {
     let all = metadata.merging(event.metadata ?? [:]) { _, new in new }
     let line: String
     switch format {
-    case .journal: line = "<\(Self.priority(event.level))>\(event.message)\(Self.fields(all))"
-    case .text: line = "\(Self.time()) \(event.level) \(label): \(event.message)\(Self.fields(all))"
+    // Names, reasons and addresses come from peers: none of them begins a line, a field or a sequence of a terminal.
+    case .journal:
+      line = "<\(Self.priority(event.level))>" + VisibleText.escaped("\(event.message)\(Self.fields(all))")
+    case .text:
+      line = VisibleText.escaped("\(Self.time()) \(event.level) \(label): \(event.message)\(Self.fields(all))")
+    // JSON escapes what is not text by itself.
     case .json: line = Self.json(event, all, label)
     }
     // One write a line: lines of several threads do not mix.
-    // Names, reasons and addresses come from peers: none of them begins a line, a field or a sequence of a terminal.
-    FileHandle.standardError.write(Data((ControlCharacters.escaped(line) + "\n").utf8))
+    FileHandle.standardError.write(Data((line + "\n").utf8))
   }
 
   private static func fields(_ metadata: Logger.Metadata) -> String {
