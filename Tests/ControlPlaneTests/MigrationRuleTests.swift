@@ -270,7 +270,7 @@ struct HookProcessTests {
 
   @Test("what one leaves running on purpose does not hold up the Migration")
   func leftBehind() async throws {
-    let outcome = try await run("sleep 100 & echo $!")
+    let outcome = try await run("sleep 1000 & echo $!")
     #expect(outcome.failure == nil, "waiting for it would have taken longer than the hook may")
     let left = try #require(pid_t(outcome.output.trimmingCharacters(in: .newlines)))
     #expect(kill(left, SIGKILL) == 0, "and it was left alone")

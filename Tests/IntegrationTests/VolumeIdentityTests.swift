@@ -88,11 +88,11 @@ extension Integration {
         try Command.check("mv", volume.path + ".new", volume.path)
         try volume.fill(seed: 2, at: 8 * .mebibyte, count: 4096)
         let cycle = try sites.replicateOne()
-        #expect(cycle.changeSource == "digest", "extent maps say nothing of another file")
-        #expect(cycle.bytesChanged ?? .max <= 1 * .mebibyte)
+        #expect(cycle.changeSource == "reflink", "two snapshots of one file system are compared, whatever they are of")
+        #expect(cycle.bytesChanged ?? .max <= 4096)
         try sites.checkNewestPointIsLive(volume)
         try volume.fill(seed: 3, at: 8 * .mebibyte, count: 4096)
-        #expect(try sites.replicateOne().changeSource == "reflink", "from then on it is the volume's file")
+        #expect(try sites.replicateOne().bytesChanged ?? .max <= 4096)
         try sites.checkNewestPointIsLive(volume)
       }
     }

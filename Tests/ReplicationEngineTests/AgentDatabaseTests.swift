@@ -147,7 +147,7 @@ import Testing
     let database = try AgentDatabase.open(path)
     let volume = try #require(try database.read { try VolumeRecord.find($0, id) })
     #expect(volume.nextGeneration == 42)
-    #expect(volume.identity == nil && volume.fileSince == 0)
+    #expect(volume.identity == nil)
   }
 
   @Test("the database and what SQLite keeps beside it are for the agent's user alone, also if they were not before")

@@ -10,6 +10,8 @@ public struct Verification: Sendable {
   public internal(set) var isDamagedAllOver = false
   /// Whether entries of the segment table are damaged or the table does not add up to the seal.
   public internal(set) var isTableDamaged = false
+  /// The first error of reading the image.
+  public internal(set) var unreadable: ReplError?
   /// What is wrong with the image's stamp, in words.
   public internal(set) var stampDifference: String?
   /// Bytes read.
@@ -68,7 +70,10 @@ extension PointStore {
       switch step.finding {
       case .equal: continue
       case .tableDamaged: result.isTableDamaged = true
-      case .different, .unreadable: result.damaged.insert(step.extent)
+      case .different: result.damaged.insert(step.extent)
+      case .unreadable(let error):
+        result.damaged.insert(step.extent)
+        if result.unreadable == nil { result.unreadable = error }
       }
       if result.damaged.extents.count > Verification.runLimit {
         result.isDamagedAllOver = true

@@ -72,7 +72,6 @@ enum Schema {
   /// nonsense, and kept the volume from every other peer.
   private static let identities = """
     ALTER TABLE volume ADD COLUMN identity BLOB;
-    ALTER TABLE volume ADD COLUMN fileSince INTEGER NOT NULL DEFAULT 0;
     UPDATE volume SET nextGeneration = 1 + COALESCE((SELECT MAX(generation) FROM snapshot
       WHERE snapshot.volume = volume.id AND generation < 4503599627370496), 0) WHERE nextGeneration > 4503599627370496;
     CREATE TABLE unreadable (tbl TEXT NOT NULL, content TEXT NOT NULL, cause TEXT NOT NULL, foundAt INTEGER NOT NULL);
@@ -90,6 +89,7 @@ enum Schema {
     UPDATE point SET suspicion = 'it was found suspect by an earlier version' WHERE state = 'suspect' AND doubt IS NULL;
     CREATE INDEX pointDoubtful ON point (cluster, volume) WHERE doubtful IS NOT NULL;
     CREATE INDEX pointDamaged ON point (cluster, volume) WHERE damaged IS NOT NULL;
+    CREATE INDEX targetVolumeName ON targetVolume (namespace, name);
     CREATE TABLE finding (
       id TEXT PRIMARY KEY, cluster TEXT NOT NULL, volume TEXT NOT NULL, pool TEXT NOT NULL);
     CREATE TABLE distrust (

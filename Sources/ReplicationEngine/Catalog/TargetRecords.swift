@@ -69,6 +69,14 @@ extension TargetVolumeRecord {
       .map(TargetVolumeRecord.init(row:))
   }
 
+  /// Those of one name, of whatever cluster; the newest comes last.
+  static func named(_ database: Database, namespace: String, name: String) throws -> [TargetVolumeRecord] {
+    try Row.fetchAll(
+      database, sql: "SELECT * FROM targetVolume WHERE namespace = ? AND name = ? ORDER BY cluster, rowid",
+      arguments: [namespace, name]
+    ).map(TargetVolumeRecord.init(row:))
+  }
+
   func delete(_ database: Database) throws {
     try database.execute(
       sql: "DELETE FROM targetVolume WHERE cluster = ? AND volume = ?", arguments: [cluster, volume])

@@ -28,8 +28,6 @@ struct VolumeRecord: Hashable, Sendable {
   var fullReason: String?
   /// What the file or device is recognised by; nil for a volume taken in before version 4 and not used since.
   var identity: DurableIdentity?
-  /// Generation of the first snapshot of the file that is at the path now: with older ones contents are compared.
-  var fileSince: UInt64 = 0
 
   var label: String { "volume \(namespace)/\(name)" }
 }
@@ -53,32 +51,25 @@ extension VolumeRecord {
     identity = (try row.optional("identity") as Data?).flatMap {
       try? JSONDecoder().decode(DurableIdentity.self, from: $0)
     }
-    fileSince = try row.count("fileSince")
   }
 
   func insert(_ database: Database) throws {
     try database.execute(
       sql: """
         INSERT INTO volume (id, namespace, name, path, pool, isDevice, size, allowFuzzy, lineage, branchEpoch, branchID,
-          role, nextGeneration, distrustReason, fullReason, identity, fileSince)
-        VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+          role, nextGeneration, distrustReason, fullReason, identity)
+        VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
         """,
       arguments: [
         id, namespace, name, path, pool, isDevice, Int64(size), allowFuzzy, lineage, Int64(branch.epoch), branch.id,
         role.rawValue, Int64(nextGeneration), distrustReason, fullReason, try identity.map(Self.stored),
-        Int64(fileSince),
       ])
   }
 
   /// Sets what the volume is recognised by from now on.
-  ///
-  /// - Parameter fileSince: generation of the first snapshot of this file; nil: the file is the one it was.
-  static func setIdentity(
-    _ database: Database, _ id: VolumeID, _ identity: DurableIdentity, fileSince: UInt64? = nil
-  ) throws {
+  static func setIdentity(_ database: Database, _ id: VolumeID, _ identity: DurableIdentity) throws {
     try database.execute(
-      sql: "UPDATE volume SET identity = ?, fileSince = COALESCE(?, fileSince) WHERE id = ?",
-      arguments: [try stored(identity), fileSince.map { Int64(clamping: $0) }, id])
+      sql: "UPDATE volume SET identity = ? WHERE id = ?", arguments: [try stored(identity), id])
   }
 
   private static func stored(_ identity: DurableIdentity) throws -> Data {

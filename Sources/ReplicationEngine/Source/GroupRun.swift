@@ -200,6 +200,7 @@ final class GroupRun: Sendable {
       kind: task.kind, fullReason: task.fullReason, group: record.group, members: manifest,
       acceptShrink: record.request.acceptShrink, key: task.key, progress: task.progress)
     session.fullCopy = task.kind == .full ? task.fullCopy : .noBase
+    session.isOfEarlierVersion = record.request.generations == nil
     session.record = { [self] () throws(ReplError) in try recordProgress() }
     do throws(ReplError) {
       return try session.run()

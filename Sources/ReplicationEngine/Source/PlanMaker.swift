@@ -24,11 +24,9 @@ struct PlanMaker {
     guard snapshot.size >= base.size else {
       return try full(reason: "the volume became smaller, from \(base.size) to \(snapshot.size) bytes")
     }
-    let fileSince = try context.database.read { try VolumeRecord.find($0, volume.id)?.fileSince ?? 0 }
-    let isSameFile = base.generation >= fileSince
-    if snapshot.hasImage, base.hasImage, volume.distrustReason == nil, isSameFile { return try reflink(reading, seal) }
+    if snapshot.hasImage, base.hasImage, volume.distrustReason == nil { return try reflink(reading, seal) }
     let reason =
-      volume.distrustReason ?? (isSameFile ? nil : "another file took the place of the one the base is of")
+      volume.distrustReason
       ?? (snapshot.hasImage ? "the base's snapshot is gone, its sums are kept" : "the volume cannot be cloned")
     let old = try openSums(reading)
     defer { try? old.close() }

@@ -31,7 +31,7 @@ struct SnapshotKeeper: Sendable {
     let paths = pool.snapshot(volume.id, point)
     let takenAt = context.clock.now()
     do throws(ReplError) {
-      try VolumeRecognition(context: context).requireSame(volume, live, generation: generation)
+      try VolumeRecognition(context: context).requireSame(volume, live)
       try entry.pool.requirePresent()
       try context.pools.requireRoomForSnapshot(pool)
       let result = try context.snapshotter.take(
@@ -169,7 +169,7 @@ struct SnapshotKeeper: Sendable {
   ) throws(ReplError) -> Taken {
     let live = try context.live.open(volume)
     defer { try? live.close() }
-    try VolumeRecognition(context: context).requireSame(volume, live, generation: generation)
+    try VolumeRecognition(context: context).requireSame(volume, live)
     let size = try live.size()
     guard size >= volume.size || acceptShrink else {
       throw ReplError(

@@ -12,9 +12,8 @@ struct VolumeRecognition: Sendable {
   /// For the beginning. A file that replaced another one on the same file system is the volume with other contents, which
   /// an event says; a volume that was taken in before identities were kept gets one if it holds what was sealed last.
   ///
-  /// - Parameter generation: of the snapshot that is to be taken of it.
   /// - Throws: `refused` for another disk or file system.
-  func requireSame(_ volume: VolumeRecord, _ file: any StorageFile, generation: UInt64) throws(ReplError) {
+  func requireSame(_ volume: VolumeRecord, _ file: any StorageFile) throws(ReplError) {
     guard let now = try context.live.identity(of: file) else { return }
     guard let recorded = try current(volume).identity else {
       // A file was always found by its path; a device's may be another disk's by now.
@@ -24,7 +23,7 @@ struct VolumeRecognition: Sendable {
     switch recorded.verdict(now) {
     case .same: return
     case .unknown: try requireSealedContents(volume, file)
-    case .replaced: try takeReplacement(volume, recorded, now, generation)
+    case .replaced: try takeReplacement(volume, recorded, now)
     case .changed: throw refusal(volume, recorded, now)
     }
   }
@@ -52,13 +51,13 @@ struct VolumeRecognition: Sendable {
   }
 
   private func takeReplacement(
-    _ volume: VolumeRecord, _ recorded: DurableIdentity, _ now: DurableIdentity, _ generation: UInt64
+    _ volume: VolumeRecord, _ recorded: DurableIdentity, _ now: DurableIdentity
   ) throws(ReplError) {
-    try context.database.write { try VolumeRecord.setIdentity($0, volume.id, now, fileSince: generation) }
+    try context.database.write { try VolumeRecord.setIdentity($0, volume.id, now) }
     context.events.post(
       namespace: volume.namespace, volume: volume.name, warning: true, "VolumeReplaced",
       "\(volume.path) is another file than before (\(now.summary), was \(recorded.summary)): it is taken for new contents of "
-        + "the volume and compared in full; if it is another volume, take this one out and import it")
+        + "the volume; if it is another volume, take this one out and import it")
   }
 
   private func refusal(_ volume: VolumeRecord, _ recorded: DurableIdentity, _ now: DurableIdentity) -> ReplError {

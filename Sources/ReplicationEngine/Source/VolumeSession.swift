@@ -25,6 +25,8 @@ struct VolumeSession {
     case sealed(Seal)
   }
 
+  /// Whether the run was begun by a version that did not record the seals it sent.
+  var isOfEarlierVersion = false
   /// Why, if everything is copied: for the count of such copies.
   var fullCopy = EngineMetrics.FullCopy.noBase
   /// Makes what is known of the session's progress durable: when its plan is made, when everything is shipped and when
@@ -207,9 +209,20 @@ struct VolumeSession {
     case .prepared(let seal): outcome = .prepared(seal)
     case .base, .compareWith, .full, .proving: return nil
     }
+    if sentSeal == nil, isOfEarlierVersion, case .prepared = reply.outcome { throw shipAgain() }
     try PeerAnswers(peer: link.cluster).check(claimed: outcome.seal, sent: sentSeal, point: snapshot.point)
     progress.ship.complete()
     return outcome
+  }
+
+  /// An earlier version did not record what it sent to be sealed: what the target says that it holds cannot be compared with
+  /// it, and is thrown away.
+  private func shipAgain() -> ReplError {
+    _ = try? link.request(
+      .abortSession(AbortSession(session: session, discard: true)), timeout: RequestTimeout.short)
+    return ReplError(
+      .transient, subject: volume.label, cause: "an earlier version of this agent had it proven at \(link.cluster)",
+      remedy: "it is shipped again")
   }
 
   /// The target proves what an earlier connection or life of the run has sent: its answer is waited for.
@@ -263,7 +276,7 @@ struct VolumeSession {
     if let watch { return watch.file }
     let watch = try context.live.watch(volume)
     self.watch = watch
-    try VolumeRecognition(context: context).requireSame(volume, watch.file, generation: snapshot.generation)
+    try VolumeRecognition(context: context).requireSame(volume, watch.file)
     return watch.file
   }
 

@@ -49,8 +49,8 @@ struct TargetVolumes: Sendable {
       branch: begin.branch, role: .target, pool: pool.name)
     try context.database.write { database in
       // An older volume of the same name keeps its points under its own id.
-      for old in try TargetVolumeRecord.all(database)
-      where (old.cluster, old.namespace, old.name) == (peer, begin.namespace, begin.name) {
+      for old in try TargetVolumeRecord.named(database, namespace: begin.namespace, name: begin.name)
+      where old.cluster == peer {
         try TargetVolumeRecord.orphan(database, cluster: peer, volume: old.volume, at: now)
       }
       try record.save(database)

@@ -30,7 +30,7 @@ struct PointVerifier: Sendable {
     let isRenewed = needsNewFiles ? try renew(point, key, store, pace) : false
     // Proven, but with a stamp that tells of a touch, and somebody else repairs it: it would be suspect at the next look.
     if !needsNewFiles || isRenewed {
-      try note(damaged, of: record, source, isRenewed: isRenewed)
+      try note(damaged, of: record, source, unreadable: result.unreadable, isRenewed: isRenewed)
     } else {
       try context.database.write { try CatalogPoint.setRead($0, record, at: context.clock.now()) }
     }
@@ -78,12 +78,15 @@ struct PointVerifier: Sendable {
   /// A point that was read and found equal is proven, as far as nothing was held against it meanwhile and its source does
   /// not doubt what it sealed; one that differs is suspect, with where, and so is what shares its blocks.
   private func note(
-    _ damaged: SegmentSet, of seen: CatalogPoint, _ source: SourceVolume, isRenewed: Bool
+    _ damaged: SegmentSet, of seen: CatalogPoint, _ source: SourceVolume, unreadable: ReplError?, isRenewed: Bool
   ) throws(ReplError) {
     let book = DamageBook(context: context)
     if !damaged.isEmpty {
+      let count = "\(damaged.count) segments"
       try book.found(
-        damaged, in: seen.point, of: source, seen: seen.version, because: "\(damaged.count) segments differ")
+        damaged, in: seen.point, of: source, seen: seen.version,
+        because: unreadable.map { "\(count) cannot be read or differ: \($0)" } ?? "\(count) differ",
+        event: unreadable == nil ? "PointDamaged" : "PointUnreadable")
     }
     try context.database.write { [now = context.clock.now()] in
       try CatalogPoint.noteWholeReading($0, seen, damaged: damaged, isRenewed: isRenewed, at: now)

@@ -175,7 +175,8 @@ final class World: @unchecked Sendable {
     let reference = ObjectReference(kind: "Migration", namespace: "app", name: "m\(runs)", uid: "run-\(runs)")
     let pair = ObjectReference(kind: "ClusterPair", namespace: "app", name: "pair", uid: "pair")
     let request = StoredRunRequest(
-      reference: reference, pair: pair, volumes: volumes.map(\.id), generations: nil, acceptShrink: acceptsShrinking,
+      reference: reference, pair: pair, volumes: volumes.map(\.id), generations: volumes.map { _ in .max },
+      acceptShrink: acceptsShrinking,
       mode: mode)
     let reports = volumes.map { VolumeRunReport(volume: $0.id.description, namespace: $0.namespace, name: $0.name) }
     let record = RunRecord(
