@@ -24,7 +24,6 @@ struct StandardErrorLog: LogHandler {
       line = "<\(Self.priority(event.level))>" + VisibleText.escaped("\(event.message)\(Self.fields(all))")
     case .text:
       line = VisibleText.escaped("\(Self.time()) \(event.level) \(label): \(event.message)\(Self.fields(all))")
-    // JSON escapes what is not text by itself.
     case .json: line = Self.json(event, all, label)
     }
     // One write a line: lines of several threads do not mix.
@@ -42,11 +41,11 @@ struct StandardErrorLog: LogHandler {
 
   private static func json(_ event: LogEvent, _ metadata: Logger.Metadata, _ label: String) -> String {
     var object: [String: String] = [:]
-    for (key, value) in metadata { object[key] = "\(value)" }
+    for (key, value) in metadata { object[key] = VisibleText.escaped("\(value)") }
     object["time"] = time()
     object["level"] = event.level.rawValue
     object["logger"] = label
-    object["message"] = "\(event.message)"
+    object["message"] = VisibleText.escaped("\(event.message)")
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     return (try? encoder.encode(object)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"

@@ -18,7 +18,7 @@ extension Integration {
         let ballast = "\(sites.target.pool)/ballast"
         try Command.check("fallocate", "--length=240M", ballast)
         try volume.fill(seed: 2, count: 280 * .mebibyte)
-        _ = try sites.replicateAndFail(mentioning: "no room", "no space", within: 180)
+        _ = try sites.replicateAndFail(mentioning: "bytes are missing", "no space", within: 180)
         #expect(try sites.target.points("data").contains { $0.id == old.id && $0.state == "sealed" })
         #expect(try Files.digest(sites.image(of: old, volume)) == digest)
         #expect(sites.target.agent.isRunning)

@@ -70,6 +70,8 @@ public final class RecordingStorage: Storage {
     try base.synchronizeDirectory(path)
   }
 
+  public func synchronizeFileSystem(at path: String) throws(ReplError) { try base.synchronizeFileSystem(at: path) }
+
   public func setImmutable(_ path: String, _ immutable: Bool) throws(ReplError) {
     try gate.pass(StorageOperation(.setImmutable, path))
     try base.setImmutable(path, immutable)

@@ -250,6 +250,9 @@ public final class SimulatedDisk: Storage {
     return try locked { (state) throws(ReplError) in state.tree.find(path) != nil }
   }
 
+  /// Its free space is that of the moment.
+  public func synchronizeFileSystem(at path: String) throws(ReplError) {}
+
   public func synchronizeDirectory(_ path: String) throws(ReplError) {
     try gate.pass(StorageOperation(.synchronizeDirectory, path))
     try locked { (state) throws(ReplError) in

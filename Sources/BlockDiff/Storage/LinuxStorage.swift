@@ -86,6 +86,12 @@ public struct LinuxStorage: Storage {
 
   public func device(of path: String) -> String? { MountTable.device(of: path) }
 
+  public func synchronizeFileSystem(at path: String) throws(ReplError) {
+    let descriptor = try checkedErrno(.init("open", path)) { Glibc.open(path, O_RDONLY | O_CLOEXEC) }
+    defer { _ = close(descriptor) }
+    try checked(.init("synchronize the file system of", path)) { css_sync_file_system(descriptor) }
+  }
+
   public func lock(_ path: String) throws(ReplError) -> any StorageLock {
     let descriptor = try checkedErrno(.init("open the lock", path)) {
       Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)

@@ -122,6 +122,8 @@ public protocol Storage: Sendable {
   func exists(_ path: String) throws(ReplError) -> Bool
   /// fsync of a directory: names made, renamed or removed in it are durable afterwards.
   func synchronizeDirectory(_ path: String) throws(ReplError)
+  /// syncfs of the file system that holds `path`: blocks of what was deleted are free afterwards.
+  func synchronizeFileSystem(at path: String) throws(ReplError)
   /// Sets mode 0400 and FS_IMMUTABLE_FL, or clears the flag.
   func setImmutable(_ path: String, _ immutable: Bool) throws(ReplError)
   func space(at path: String) throws(ReplError) -> FileSystemSpace

@@ -17,7 +17,8 @@ extension DurableIdentity {
   /// Whether `path` is the kernel's own name of a device, which is given to whatever disk is found first.
   public static func isKernelName(_ path: String, of file: LinuxFile) throws(ReplError) -> Bool {
     let folder = "/sys/dev/block/\(DeviceNumber(UInt64(try file.status().st_rdev)).name)"
-    return value(folder + "/uevent", "DEVNAME").map { "/dev/" + $0 } == path
+    return value(folder + "/uevent", "DEVNAME").map { ["dev"] + $0.split(separator: "/") }
+      == path.split(separator: "/").filter { $0 != "." }
   }
 
   private static func fileMarks(

@@ -67,7 +67,14 @@ public struct DurableIdentity: Hashable, Sendable, Codable {
 
   private func deviceVerdict(_ now: DurableIdentity) -> Verdict {
     let compared = (Self.deviceMarks + Self.detailMarks).filter { self[$0] != nil && now[$0] != nil }
-    guard compared.allSatisfy({ self[$0] == now[$0] }) else { return .changed }
+    let differing = compared.filter { self[$0] != now[$0] }
+    // A file system without a UUID has another name after each start of the machine.
+    let isOnlyRemounted =
+      differing == [.loopFileSystem]
+      && ![self, now].allSatisfy { $0[.loopFileSystem].map(Self.outlivesMounts) == true }
+    guard differing.isEmpty || isOnlyRemounted else { return .changed }
+    // A part of a disk is not the whole of it.
+    for mark in [Mark.partitionPlace, .loopOffset] where (self[mark] == nil) != (now[mark] == nil) { return .changed }
     if compared.contains(where: Self.deviceMarks.contains) { return .same }
     // What had a name once and has none now, or the other way round, is not the same device.
     return isUnique || now.isUnique ? .changed : .unknown

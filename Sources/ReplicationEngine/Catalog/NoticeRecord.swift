@@ -23,10 +23,13 @@ extension NoticeRecord {
 
   init(row: Row) throws {
     peer = try row.value("peer")
-    notice = VolumeNotice(volume: try row.value("volume"), content: .deleted)
-    if Kind(rawValue: try row.value("kind")) == .doubted {
-      notice.content = .doubted(after: try row.count("generation"), reason: try row.optional("reason") ?? "")
+    let content: VolumeNotice.Content
+    switch Kind(rawValue: try row.value("kind")) {
+    case .deleted: content = .deleted
+    case .doubted: content = .doubted(after: try row.count("generation"), reason: try row.optional("reason") ?? "")
+    case nil: throw ReplError(.damaged, subject: "agent database", cause: "a notice is of an unknown kind")
     }
+    notice = VolumeNotice(volume: try row.value("volume"), content: content)
   }
 
   private var generation: Int64? {

@@ -256,7 +256,7 @@ extension PreparedRecord {
     pool = try row.value("pool")
     seal = try row.seal("seal")
     doubtful = try row.segments("doubtful")
-    findings = row["findings"]
+    findings = try row.value("findings")
   }
 
   /// Replaces a member of another session; the same one stays as it is.

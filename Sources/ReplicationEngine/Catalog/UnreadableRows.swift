@@ -20,6 +20,7 @@ enum UnreadableRows {
     Table(name: "promotion") { _ = try PromotionRecord(row: $0) },
     Table(name: "notice") { _ = try NoticeRecord(row: $0) },
     Table(name: "scrubPass") { _ = try ScrubPass(row: $0) },
+    Table(name: "pairingToken") { _ = try TokenRecord(row: $0) },
     // Pairs refer to peers, and go before them.
     Table(name: "pair") { _ = try PairRecord(row: $0) },
     Table(name: "peer") { _ = try PeerRecord(row: $0) },

@@ -57,6 +57,8 @@ struct PairService: Sendable {
       try endTrust(in: pair.peer, now: now, database)
     }
     guard try !isPaired(pair.peer) else { return }
+    // Nothing of it is served while it is told.
+    if now { cutOff(pair.peer) }
     sayGoodbye(pair.peer)
     links.drop(pair.peer)
     if now { sever(pair.peer, because: "its last pair was deleted with --now") }

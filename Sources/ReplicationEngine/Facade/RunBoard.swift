@@ -121,9 +121,9 @@ final class RunBoard: Sendable {
       guard state.active.count < Self.activeLimit else { return nil }
       for (index, record) in state.waiting.enumerated() {
         let ofPeer = state.active.values.count { $0.record.peer == record.peer }
-        if ofPeer < Self.activeLimitOfPeer, busy.isDisjoint(with: record.request.volumes) {
-          return state.waiting.remove(at: index)
-        }
+        // One that waits for a place of its peer holds up nobody else.
+        guard ofPeer < Self.activeLimitOfPeer else { continue }
+        if busy.isDisjoint(with: record.request.volumes) { return state.waiting.remove(at: index) }
         busy.formUnion(record.request.volumes)
       }
       return nil

@@ -53,7 +53,8 @@ final class ShipProgress: Sendable {
       $0.done += done
       $0.changed += changed
       $0.wire += wire
-      $0.proven += proven
+      // The target says how much it has read.
+      $0.proven = $0.proven.addingSaturating(proven)
     }
     if changed > 0 { shipping?.changed.increment(by: Int64(clamping: changed)) }
     if wire > 0 { shipping?.wire.increment(by: Int64(clamping: wire)) }

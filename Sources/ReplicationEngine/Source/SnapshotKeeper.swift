@@ -52,7 +52,12 @@ struct SnapshotKeeper: Sendable {
   /// Drops a snapshot: the record first, so that a crash leaves a file without a record, which is swept.
   func drop(_ snapshot: SnapshotRecord) throws(ReplError) {
     try context.database.write { try SnapshotRecord.delete($0, snapshot.point) }
-    try context.storage.removeTree(snapshot.directory)
+    do throws(ReplError) { try context.storage.removeTree(snapshot.directory) } catch {
+      // Without its record it is nothing any more, and the next start tries again: no run fails for it.
+      context.events.post(
+        ObjectReference(kind: "Volume", namespace: "", name: snapshot.volume.description, uid: ""), warning: true,
+        "FilesLeft", "snapshot \(snapshot.point) is dropped, and not all of its files could be removed: \(error)")
+    }
   }
 
   /// Lets go of sealed twins beyond the pinned ones, and of what never was sealed, except `keeping`.

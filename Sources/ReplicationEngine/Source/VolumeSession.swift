@@ -79,7 +79,9 @@ struct VolumeSession {
         if try giveUpBase() { continue }
         if postponesFull(error) { continue }
         let counts = progress.ship.snapshot
-        guard isPassing(error), patience.mayTryAgain(done: counts.durable + counts.proven) else { throw error }
+        guard isPassing(error), patience.mayTryAgain(done: counts.durable.addingSaturating(counts.proven)) else {
+          throw error
+        }
         progress.update { $0.reason = "waiting to try again: \(error)" }
         try pause(patience.nextPause())
       }

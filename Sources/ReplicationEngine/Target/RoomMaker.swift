@@ -42,6 +42,10 @@ final class RoomMaker: Sendable {
   func make(_ bytes: UInt64, in pool: String, for source: SourceVolume) throws(ReplError) -> Bool {
     enter(pool)
     defer { leave(pool) }
+    // Some file systems give the blocks of what was deleted back only with their next commit.
+    if try free(in: pool) < bytes, let layout = context.pools.layout(named: pool) {
+      try context.storage.synchronizeFileSystem(at: layout.pool)
+    }
     while try free(in: pool) < bytes {
       guard try dropOne(in: pool, for: source) else { return false }
     }

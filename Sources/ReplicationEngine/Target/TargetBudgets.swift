@@ -11,7 +11,9 @@ struct TargetBudgets: Sendable {
   var waitingRequests = 4
   /// Requests that open, close or publish files of one pool (begin, start, commit and the like), on threads of their own.
   var changesPerPool = 16
-  /// Long reads of one pool at once (proofs, verifications, sums), on threads of their own.
+  /// Proofs of one pool at once, on threads of their own: some that take hours leave places for others.
+  var proofsPerPool = 16
+  /// Verifications and sums of one pool at once, on threads of their own.
   var readsPerPool = 4
   /// Verifications and readings of sums that work or wait, over all pools.
   var readRequests = 8

@@ -179,7 +179,13 @@ final class WorkDesk: Sendable {
     return reply ?? .underWay(job.work.progress)
   }
 
-  private func limit(of kind: Lane.Kind) -> Int { kind == .change ? budgets.changesPerPool : budgets.readsPerPool }
+  private func limit(of kind: Lane.Kind) -> Int {
+    switch kind {
+    case .change: budgets.changesPerPool
+    case .proof: budgets.proofsPerPool
+    case .read: budgets.readsPerPool
+    }
+  }
 
   private func startWhatMay() {
     while let job = state.change({ state in takeNext(&state) }) {

@@ -55,12 +55,15 @@ extension TokenRecord {
     try database.execute(sql: "DELETE FROM pairingToken WHERE secret = ?", arguments: [Data(secret)])
   }
 
-  /// Removes what a cluster could pair with: tokens it has used or is bound to, and all of the keys it used them with.
+  /// Removes what a cluster could pair with: tokens it has used or is bound to, all of the keys it used them with, and those
+  /// that are nobody's yet, since it may have been given one.
   static func withdraw(_ database: Database, of cluster: String) throws {
     let tokens = try all(database)
     let keys = Set(tokens.filter { $0.ownerCluster == cluster }.compactMap(\.ownerKey))
     for token in tokens
-    where token.ownerCluster == cluster || token.boundCluster == cluster || token.ownerKey.map(keys.contains) == true {
+    where token.ownerCluster == cluster || token.boundCluster == cluster || token.ownerKey.map(keys.contains) == true
+      || (token.ownerCluster == nil && token.boundCluster == nil)
+    {
       try token.delete(database)
     }
   }

@@ -39,7 +39,7 @@ extension TrustStore {
   func tokens() throws(ReplError) -> [PairingTokenReport] {
     let now = clock.now()
     return try database.read { try TokenRecord.all($0) }.compactMap { record in
-      let byClock = Double(record.createdAt.nanoseconds + PairingTokenState.lifetime - now.nanoseconds) / 1e9
+      let byClock = Double(PairingTokenState.lifetime) / 1e9 - now.seconds(since: record.createdAt)
       let left = min(record.secondsLeft, byClock)
       guard left > 0 else { return nil }
       return PairingTokenReport(

@@ -7,7 +7,7 @@ extension UnderWay: WireCodable {
   }
 
   init(from reader: inout ByteReader) throws(DecodingFailure) {
-    self.init(bytesDone: try reader.read(), bytesTotal: try reader.read())
+    self.init(bytesDone: try reader.readSize(), bytesTotal: try reader.readSize())
   }
 }
 
