@@ -45,6 +45,10 @@ extension Integration {
         try Files.tamper(sites.image(of: point, volume), at: 9 * .mebibyte, bytes: [1, 2, 3])
         try volume.fill(seed: 2, count: 1 * .mebibyte)
         let cycle = try sites.replicateOne()
+        // The damage is found meanwhile: where it is, every other point is doubtful until it was read.
+        try eventually("the new point was read", within: 60) {
+          try sites.target.points("data").first { $0.id != point.id }?.state == "sealed"
+        }
         let newest = try sites.checkNewestPointIsLive(volume)
         #expect(newest.id != point.id)
         #expect(cycle.changeSource != "reflink" || cycle.fullReason?.isEmpty == false, "the reason is said")

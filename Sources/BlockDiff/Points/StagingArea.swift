@@ -152,8 +152,8 @@ public final class StagingArea: Sendable {
   /// Lets go of the files and keeps the area for a later session.
   public func close() throws(ReplError) {
     try shutOut()
-    guard markClosed() else { return }
     defer { lock.release() }
+    guard markClosed() else { return }
     do throws(ReplError) {
       try recording.withLock { (_) throws(ReplError) in
         try image.close()

@@ -241,7 +241,7 @@ enum FindingRecord {
     let settled = try Row.fetchAll(
       database, sql: "DELETE FROM finding WHERE cluster = ? AND volume = ? RETURNING id, pool",
       arguments: [source.cluster, source.volume])
-    return try settled.map { (try $0.value("id"), $0["pool"]) }
+    return try settled.map { (try $0.value("id"), try $0.value("pool")) }
   }
 }
 

@@ -307,8 +307,10 @@ extension SegmentSet {
 extension Row {
   /// A column of segments. One that cannot be read stands for all segments: nothing is trusted for its loss.
   func segments(_ column: String) throws -> SegmentSet {
-    guard let data = Data.fromDatabaseValue(self[column]) else { return SegmentSet() }
-    return SegmentSet(encoded: Array(data)) ?? SegmentSet(allOf: UInt64(Int64.max))
+    let value: DatabaseValue = self[column]
+    if value.isNull { return SegmentSet() }
+    let segments = Data.fromDatabaseValue(value).flatMap { SegmentSet(encoded: Array($0)) }
+    return segments ?? SegmentSet(allOf: UInt64(Int64.max))
   }
 }
 

@@ -65,14 +65,20 @@ struct BaseChoice: Sendable {
       )
     }
     if let point = found.0 { return .alreadySealed(point.seal) }
-    guard let prepared = found.1 else { return nil }
-    if prepared.seal.point == begin.snapshot, prepared.seal.group == begin.group,
-      try store.preparedPoint(of: source)?.seal == prepared.seal
-    {
+    guard let prepared = found.1 else {
+      // Sealed, and never recorded: it is shipped again.
+      if try store.preparedPoint(of: source) != nil { try store.discardStaging(of: source) }
+      return nil
+    }
+    // A commit that failed half way leaves the files where they are to be.
+    let isRenamed = (try? store.point(prepared.seal.point, of: source))?.record.seal == prepared.seal
+    let isStaged = try store.preparedPoint(of: source)?.seal == prepared.seal
+    if prepared.seal.point == begin.snapshot, prepared.seal.group == begin.group, isRenamed || isStaged {
       return .prepared(prepared.seal)
     }
     // The source has gone on to another snapshot: this one's group will never be committed.
     try context.database.write { try prepared.delete($0) }
+    if isRenamed { try store.delete(prepared.seal.point, of: source) }
     try store.discardStaging(of: source)
     return nil
   }

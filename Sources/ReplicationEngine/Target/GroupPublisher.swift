@@ -56,18 +56,42 @@ struct GroupPublisher: Sendable {
   }
 
   /// Reads what has become doubtful in members since they were proven, so that a group is told to be sealed only if it is.
+  ///
+  /// - Throws: `transient` while there is more to read than a commit waits for.
   private func requireClean(_ group: GroupID, _ prepared: [PreparedRecord]) throws(ReplError) {
-    for member in prepared where !member.doubtful.isEmpty && member.doubtful.count <= DoubtReader.waitLimit {
-      let now = try context.database.read {
-        try PreparedRecord.find($0, cluster: member.cluster, volume: member.seal.volume)
+    for member in prepared {
+      let now = try current(member)
+      try requireTrustedBase(of: now)
+      guard !now.doubtful.isEmpty else { continue }
+      if now.doubtful.count <= DoubtReader.waitLimit {
+        _ = try DoubtReader(context: context).isClean(now, pace: { (_) in })
       }
-      guard let now, now.seal == member.seal else { throw Self.letGo(member) }
-      _ = try DoubtReader(context: context).isClean(now, pace: { (_) in })
-      let rest = try context.database.read {
-        try PreparedRecord.find($0, cluster: member.cluster, volume: member.seal.volume)
+      guard try current(member).doubtful.isEmpty else {
+        throw ReplError(
+          .transient, subject: "point \(member.seal.point)", cause: "is being read where it has become doubtful",
+          remedy: "it is asked for again")
       }
-      guard rest?.seal == member.seal else { throw Self.letGo(member) }
     }
+  }
+
+  /// The member's record as it is now, if it has not been let go.
+  private func current(_ member: PreparedRecord) throws(ReplError) -> PreparedRecord {
+    let found = try context.database.read {
+      try PreparedRecord.find($0, cluster: member.cluster, volume: member.seal.volume)
+    }
+    guard let found, found.seal == member.seal else { throw Self.letGo(member) }
+    return found
+  }
+
+  /// A delta is as good as its base: on one that has become suspect since, the member is shipped anew.
+  private func requireTrustedBase(of member: PreparedRecord) throws(ReplError) {
+    guard member.seal.proof == .delta, let id = member.seal.base else { return }
+    let source = try member.source()
+    let base = try context.database.read { try CatalogPoint.find($0, source, id) }
+    guard base?.suspicion != nil else { return }
+    try context.database.write { try member.delete($0) }
+    try context.store(pool: member.pool).discardStaging(of: source)
+    throw Self.letGo(member)
   }
 
   private static func letGo(_ member: PreparedRecord) -> ReplError {

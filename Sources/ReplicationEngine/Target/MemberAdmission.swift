@@ -61,7 +61,8 @@ struct MemberAdmission: Sendable {
         return .otherBase("its base is gone")
       }
       guard now.repairs == base.repairs else { return .otherBase("its base was repaired meanwhile") }
-      guard now.suspicion == base.suspicion else { return .otherBase("its base became suspect meanwhile") }
+      // A full proof rests on nothing that the base holds.
+      guard member.seal.proof == .full || now.suspicion == nil else { return .otherBase("its base is suspect") }
       var record = member
       record.doubtful = now.doubtful.union(SegmentSet(now.damaged)).clamped(toVolume: member.seal.size)
       if read.findings == now.findings { record.doubtful = record.doubtful.subtracting(read.segments) }

@@ -47,9 +47,12 @@ final class RepairSlot: Sendable {
     let seen = try context.database.read { try CatalogPoint.find($0, source, id) }
     guard try area.finish(key: key, now: now, pace: pace) == nil else { return false }
     guard let seen else { return true }
-    try context.database.write {
-      try CatalogPoint.noteWholeReading($0, seen, damaged: SegmentSet(), isRenewed: true, at: now)
+    let isKept = try context.database.write { database in
+      try CatalogPoint.noteWholeReading(database, seen, damaged: SegmentSet(), isRenewed: true, at: now)
+      return try CatalogPoint.find(database, source, id) != nil
     }
+    // Retention has deleted it meanwhile.
+    if !isKept { try context.store(pool: seen.pool).delete(id, of: source) }
     DamageBook(context: context).settle(source)
     try context.repairs.review(source.cluster, in: context.database)
     return true

@@ -38,6 +38,12 @@ final class RoomMaker: Sendable {
     return space.available - min(space.available, reserve)
   }
 
+  /// Bytes of a pool's file system.
+  private func size(of pool: String) throws(ReplError) -> UInt64 {
+    guard let layout = context.pools.layout(named: pool) else { throw PoolSet.notConfigured(pool) }
+    return try context.storage.space(at: layout.pool).total
+  }
+
   /// Makes `bytes` free in a pool; whether they are.
   func make(_ bytes: UInt64, in pool: String, for source: SourceVolume) throws(ReplError) -> Bool {
     enter(pool)
@@ -98,7 +104,8 @@ final class RoomMaker: Sendable {
   /// - Throws: `noSpace` with the site, the pool and the whole amount.
   func require(_ bytes: UInt64, in pool: String, for source: SourceVolume, label: String) throws(ReplError) {
     if try free(in: pool) >= bytes { return }
-    if try make(bytes, in: pool, for: source) { return }
+    // What would not fit into the empty pool is no reason to delete anything.
+    if try bytes <= size(of: pool), try make(bytes, in: pool, for: source) { return }
     let free = try free(in: pool)
     throw ReplError(
       .noSpace, subject: label,

@@ -61,7 +61,9 @@ extension TargetService {
     }
     for source in sources {
       commits.reset(source)
-      if let session = sessions[source], session.begin.group == group { sessions.remove(session) }
+      if let session = sessions[source], session.begin.group == group, !session.isUnderWay {
+        sessions.remove(session)
+      }
     }
     let upkeep = sources
     context.background { [context] in

@@ -19,7 +19,8 @@ extension TargetService {
   }
 
   private func prove(_ seal: Seal, _ session: TargetSession, _ work: Work) throws(ReplError) -> SealReply {
-    defer { if session.isEnded || session.isRepair { sessions.remove(session) } }
+    // One whose answer nobody has fetched stays until its peer asks again, or is away for long.
+    defer { if session.isRepair || (session.isEnded && !session.hasVerdict) { sessions.remove(session) } }
     return try session.prove(seal, work) { (reply) throws(ReplError) in
       switch reply {
       case .prepared where session.isRepair: tellRepair(session)

@@ -194,10 +194,8 @@ extension TargetService {
   func abort(_ session: TargetSession, discard: Bool) throws(ReplError) {
     try turns.take([session.source], within: context.budgets.turnTime) { () throws(ReplError) in
       guard sessions[session.source] === session else { return }
-      let wasPrepared = session.isPrepared
       try end(session, discard: discard)
-      guard wasPrepared, discard else { return }
-      try discardPrepared(session)
+      if discard { try discardPrepared(session) }
     }
   }
 

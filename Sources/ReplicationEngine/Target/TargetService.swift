@@ -58,7 +58,7 @@ final class TargetService: Sendable {
   func tick() {
     for peer in presence.away(longerThan: context.budgets.grace) { desk.cancel(peer: peer, .read) }
     for session in sessions.all where presence.secondsAway(session.peer) > context.budgets.grace {
-      guard !session.isSealing else { continue }
+      guard !session.isProving else { continue }
       inBackground(session.volume.pool) { [self] in endAbandoned(session) }
     }
     let due = Dictionary(grouping: sessions.all.filter(\.hasUnrecorded), by: \.volume.pool)
@@ -183,7 +183,7 @@ final class TargetService: Sendable {
   }
 
   func requireNoProof(of source: SourceVolume) throws(ReplError) {
-    guard let running = sessions[source], running.isSealing else { return }
+    guard let running = sessions[source], running.isProving else { return }
     throw ReplError(.transient, subject: running.label, cause: "is being proven", remedy: "try again when it is done")
   }
 

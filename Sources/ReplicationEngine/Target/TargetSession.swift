@@ -85,7 +85,11 @@ final class TargetSession: Sendable {
   var openStreams: Int { state.withLock { $0.order.openStreams } }
   /// Whether a proof is under way.
   var isSealing: Bool { state.withLock { $0.order.phase == .sealing || $0.proof != nil } }
+  /// Whether a proof works on the files right now.
+  var isProving: Bool { state.withLock { $0.proof != nil } }
   var isEnded: Bool { state.withLock { $0.isEnded } }
+  /// Whether the answer to the last proof is still to be fetched.
+  var hasVerdict: Bool { state.withLock { $0.verdict != nil } }
 
   /// Whether data of the session is still to come or to be proven.
   var isUnderWay: Bool {
@@ -189,6 +193,10 @@ final class TargetSession: Sendable {
     // Before the files are looked at: a repair in between makes it another image than the one recorded here.
     let base = try start.base.flatMap { (id) throws(ReplError) in
       try context.database.read { try CatalogPoint.find($0, source, id) }
+    }
+    guard start.base == nil || base != nil else {
+      throw ReplError(
+        .transient, subject: label, cause: "its base has gone meanwhile", remedy: "begin it again: it goes on without")
     }
     let staging = try openStaging(start)
     let durable: UInt64
@@ -333,6 +341,8 @@ final class TargetSession: Sendable {
     do throws(ReplError) {
       let reply = isRepair ? try proveRepair(work) : try proveStaging(seal, work)
       try record(reply)
+      // Only now: until it is recorded nobody is told.
+      if case .prepared = reply, !isRepair { accept(equal: true) }
       state.withLock { $0.verdict = (seal, reply, false) }
       if isEnded { try? closeFiles() }
       return reply
@@ -397,9 +407,7 @@ final class TargetSession: Sendable {
       return try staging.seal(request) { (bytes) throws(ReplError) in try work.advance(bytes) }
     }
     switch outcome {
-    case .prepared:
-      accept(equal: true)
-      return .prepared
+    case .prepared: return .prepared
     case .mismatch: return try mismatch(staging, work)
     }
   }

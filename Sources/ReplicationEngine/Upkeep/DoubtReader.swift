@@ -60,8 +60,12 @@ struct DoubtReader: Sendable {
     let key = try store.keys(of: source).key(of: record.seal.lineage)
     let reading = try store.read(record.doubtful, of: image, key: key, pace: pace)
     guard reading.different.isEmpty else {
-      try context.database.write { try record.delete($0) }
-      try store.discardStaging(of: source)
+      // It may have been committed while it was read, and the next one prepared.
+      let isHeld = try context.database.write { database in
+        try record.delete(database)
+        return database.changesCount > 0
+      }
+      if isHeld, try store.preparedPoint(of: source)?.seal == record.seal { try store.discardStaging(of: source) }
       try DamageBook(context: context).doubt(
         reading.different, of: source, because: Self.reason(reading, "a prepared member"))
       return false

@@ -90,7 +90,7 @@ struct RepairSession: Sendable {
     try PlanMaker.planSegments(segments, volumeSize: seal.size, to: path, context.storage)
     defer { try? context.storage.removeFile(path) }
     do throws(ReplError) {
-      try context.places.withPlace(for: group, check: {}) { () throws(ReplError) in try ship(path) }
+      try ship(path)
     } catch {
       _ = try? link.request(
         .abortSession(AbortSession(session: session, discard: true)), timeout: RequestTimeout.short)
@@ -111,12 +111,15 @@ struct RepairSession: Sendable {
       throw ReplError(
         .protocolViolation, subject: "peer \(link.cluster)", cause: "does not repair what it was asked to")
     }
-    let plan = try PlanReader(path, storage: context.storage)
+    let plan = try PlanReader(path, storage: context.storage).summary
     let start = StartSession(
-      session: session, base: twin.point, kind: .repair, planDigest: plan.summary.digest,
-      plannedBytes: plan.summary.plannedBytes, dataBytes: plan.summary.dataBytes)
+      session: session, base: twin.point, kind: .repair, planDigest: plan.digest, plannedBytes: plan.plannedBytes,
+      dataBytes: plan.dataBytes)
     _ = try link.ask(.startSession(start)) { if case .startSession(let reply) = $0 { reply } else { nil } }
-    try send(WorkItemCursor(plan), key, reply)
+    // The proof needs no place: it is the target's work.
+    try context.places.withPlace(for: group, check: {}) { () throws(ReplError) in
+      try send(WorkItemCursor(try PlanReader(path, storage: context.storage)), key, reply)
+    }
     let answer = try link.ask(.sealSession(SealSession(session: session, seal: seal))) {
       if case .sealSession(let reply) = $0 { reply } else { nil }
     }
