@@ -114,7 +114,7 @@ public final class LoopFileSystem: @unchecked Sendable {
     posix_spawn_file_actions_addopen(&actions, 1, template, O_WRONLY | O_APPEND, 0)
     posix_spawn_file_actions_adddup2(&actions, 1, 2)
     // Sockets and files of tests that run beside this one are not for a child to keep open. One that is not open is no error.
-    for descriptor in 3..<512 as Range<Int32> { posix_spawn_file_actions_addclose(&actions, descriptor) }
+    for descriptor in 3..<4096 as Range<Int32> { posix_spawn_file_actions_addclose(&actions, descriptor) }
     var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
     defer { words.forEach { free($0) } }
     var process: pid_t = 0

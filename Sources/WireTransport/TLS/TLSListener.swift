@@ -74,7 +74,8 @@ public final class TLSListener: Sendable {
     self.refuse = refuse
     self.handler = handler
     live = Locked(Live(places: PlaceTable(limits)))
-    pool = WorkerPool(name: "tls-\(boundAddress.port)", threads: limits.threads, queued: limits.handshakes + 1)
+    // In a flood connections come faster than threads start: as many may wait as there may be threads.
+    pool = WorkerPool(name: "tls-\(boundAddress.port)", threads: limits.threads, queued: limits.threads)
     // Problems with our own certificate are this node's fault and shown at start, not at the first peer.
     _ = try settings.context()
     let thread = try WorkerThread(name: "accept-\(boundAddress.port)") { [self] in acceptLoop(socket) }

@@ -69,7 +69,7 @@ final class ChildProcess {
     posix_spawn_file_actions_adddup2(&actions, errors, 2)
     // Descriptors of tests that run beside this one would keep their file systems busy.
     // Closing one that is not open is no error.
-    for descriptor in 3..<512 as Range<Int32> { posix_spawn_file_actions_addclose(&actions, descriptor) }
+    for descriptor in 3..<4096 as Range<Int32> { posix_spawn_file_actions_addclose(&actions, descriptor) }
     let words = arguments.map { strdup($0) } + [nil]
     defer { for word in words { free(word) } }
     var identifier = pid_t()

@@ -27,32 +27,43 @@ import WireTransport
       consistency: begin.consistency, proof: .full, group: begin.group, members: begin.members)
   }
 
-  /// Begins, starts, opens the streams, seals zeros; the streams go on writing all the while and after.
+  /// Begins, starts, opens the streams, seals zeros; the streams write on after it, and while it is sealed too unless late.
   private struct Attacker: Sendable {
     let service: TargetService
     let begin: BeginSession
+    /// Whether the streams write only after the seal was asked for. What they write before seldom matches.
+    let isLate: Bool
 
     func run() -> Bool {
       guard case .beginSession(let reply) = ask(.beginSession(begin)) else { return false }
       let start = StartSession(
         session: begin.session, base: nil, kind: .full, planDigest: Fingerprint(low: 1, high: 1), plannedBytes: 0)
       guard case .startSession = ask(.startSession(start)) else { return false }
+      var streams: [TargetStream] = []
       var writers: [WorkerThread] = []
       for ticket in reply.tickets {
         guard let stream = try? service.attach(session: begin.session, ticket: ticket, from: "source") else { continue }
-        if let writer = try? WorkerThread(name: "writer", { write(stream) }) { writers.append(writer) }
+        streams.append(stream)
+        if !isLate, let writer = try? WorkerThread(name: "writer", { write(stream) }) { writers.append(writer) }
         // The end is acknowledged to a peer that does not mean it.
         stream.close()
       }
       let isPrepared =
         ask(.sealSession(SealSession(session: begin.session, seal: TakeoverTests.seal(begin))))
         == .sealSession(.prepared)
+      for stream in streams where isLate { write(stream) }
       if isPrepared { _ = ask(.commitGroup(CommitGroup(group: begin.group))) }
       for writer in writers { writer.join() }
       return isPrepared
     }
 
-    private func ask(_ request: ControlRequest) -> ControlReply { service.handle(request, from: "source") }
+    /// Asks again while the work goes on, as a source does.
+    private func ask(_ request: ControlRequest) -> ControlReply {
+      while true {
+        let reply = service.handle(request, from: "source")
+        guard case .underWay = reply else { return reply }
+      }
+    }
 
     private func write(_ stream: TargetStream) {
       let block = [UInt8](repeating: 0xAA, count: 4096)
@@ -72,12 +83,12 @@ import WireTransport
     context.budgets.unconfirmedPoints = .max
     context.spawn = { (work) throws(ReplError) in _ = try WorkerThread(name: "work", work) }
     let service = TargetService(context: context)
-    // Some sessions are taken over, some do not match: it goes on until a few were sealed.
+    // Some sessions are taken over, some do not match: it goes on until two were sealed.
     var round = 0
     while try world.points(world.volumes[0]).count < 2, round < 40 {
       let attackers = (0..<3).map { index in
         Attacker(
-          service: service, begin: Self.begin(world, UInt64(round * 3 + index + 1)))
+          service: service, begin: Self.begin(world, UInt64(round * 3 + index + 1)), isLate: !round.isMultiple(of: 2))
       }
       let threads = try attackers.map { attacker in try WorkerThread(name: "attacker") { _ = attacker.run() } }
       for thread in threads { thread.join() }
