@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 import Synchronization
 import TestSupport
@@ -67,7 +68,7 @@ extension Integration {
   /// Connections that send a byte now and then, and are made anew when they are ended.
   private final class Flood: Sendable {
     private let running = Atomic(true)
-    private let ended = Atomic(false)
+    private let ended = DispatchSemaphore(value: 0)
 
     init(of count: Int, at address: String) {
       detachThread { [self] in
@@ -80,10 +81,11 @@ extension Integration {
             close(socket)
             return false
           }
+          // The pace of the flood, slow as its bytes.
           usleep(50_000)
         }
         for socket in sockets { close(socket) }
-        ended.store(true, ordering: .releasing)
+        ended.signal()
       }
     }
 
@@ -91,7 +93,7 @@ extension Integration {
 
     func stop() {
       running.store(false, ordering: .relaxed)
-      while !ended.load(ordering: .acquiring) { usleep(1000) }
+      ended.wait()
     }
   }
 }

@@ -1,6 +1,5 @@
 import Logging
 import ReplModel
-import Synchronization
 import WireTransport
 
 /// The runs under way. A run whose volumes another run works on waits for it. Any thread may call.
@@ -20,7 +19,7 @@ final class RunBoard: Sendable {
   private let context: SourceContext
   private let links: PeerLinks
   private let logger: Logger
-  private let state = Mutex(State())
+  private let state = Monitor(State())
 
   init(context: SourceContext, links: PeerLinks, logger: Logger) {
     self.context = context
@@ -28,20 +27,20 @@ final class RunBoard: Sendable {
     self.logger = logger
   }
 
-  var activeCount: Int { state.withLock { $0.active.count + $0.waiting.count } }
+  var activeCount: Int { state.look { $0.active.count + $0.waiting.count } }
 
-  var counts: (running: Int, waiting: Int) { state.withLock { ($0.active.count, $0.waiting.count) } }
+  var counts: (running: Int, waiting: Int) { state.look { ($0.active.count, $0.waiting.count) } }
 
   /// The sessions under way, with their peers.
   var sessions: [(peer: String, report: VolumeRunReport)] {
-    state.withLock { Array($0.active.values) }.flatMap { run in
+    state.look { Array($0.active.values) }.flatMap { run in
       run.report(state: .running, reason: "").volumes.map { (run.record.peer, $0) }
     }
   }
 
   /// Starts a run, or queues it behind one that has a volume in common.
   func submit(_ record: RunRecord) {
-    state.withLock { state in
+    state.change { state in
       guard state.active[record.uid] == nil, !state.waiting.contains(where: { $0.uid == record.uid }) else { return }
       state.waiting.append(record)
     }
@@ -50,7 +49,7 @@ final class RunBoard: Sendable {
 
   /// The report of this moment; nil when the run is not under way.
   func report(uid: String) -> MigrationReport? {
-    state.withLock { state in
+    state.look { state in
       if let run = state.active[uid] { return run.report(state: .running, reason: "") }
       guard let waiting = state.waiting.first(where: { $0.uid == uid }) else { return nil }
       var report = waiting.report
@@ -60,7 +59,7 @@ final class RunBoard: Sendable {
   }
 
   func cancel(uid: String) {
-    let waiting = state.withLock { state -> RunRecord? in
+    let waiting = state.change { state -> RunRecord? in
       state.active[uid]?.cancel()
       guard let index = state.waiting.firstIndex(where: { $0.uid == uid }) else { return nil }
       return state.waiting.remove(at: index)
@@ -73,7 +72,7 @@ final class RunBoard: Sendable {
 
   /// Whether a run that is under way or waiting has a volume.
   func isBusy(_ volume: VolumeID) -> Bool {
-    state.withLock { state in
+    state.look { state in
       state.active.values.contains { $0.record.request.volumes.contains(volume) }
         || state.waiting.contains { $0.request.volumes.contains(volume) }
     }
@@ -81,7 +80,7 @@ final class RunBoard: Sendable {
 
   /// Starts nothing more. What is under way stops where it is and is taken up again by the next process.
   func stop() {
-    let active = state.withLock { state in
+    let active = state.change { state in
       state.isStopped = true
       state.waiting = []
       return Array(state.active.values)
@@ -92,15 +91,14 @@ final class RunBoard: Sendable {
   /// Waits until the runs under way have seen the stop, but not longer than `seconds`: what still hangs then ends with the
   /// process, as after a power cut.
   func waitForEnd(seconds: Double) {
-    let end = context.clock.ticks() + seconds
-    while state.withLock({ !$0.active.isEmpty }), context.clock.ticks() < end { context.clock.sleep(seconds: 0.02) }
+    _ = state.wait(until: .after(.seconds(seconds))) { $0.active.isEmpty ? true : nil }
   }
 
   private func startWaiting() {
     while let record = takeStartable() {
       do throws(ReplError) {
         let run = GroupRun(record: record, context: context, link: try links.link(to: record.peer))
-        let isStopped = state.withLock { state in
+        let isStopped = state.change { state in
           state.active[record.uid] = run
           return state.isStopped
         }
@@ -115,7 +113,7 @@ final class RunBoard: Sendable {
 
   /// The first waiting run that shares no volume with one under way, or with one that waits before it.
   private func takeStartable() -> RunRecord? {
-    state.withLock { state in
+    state.change { state in
       guard !state.isStopped else { return nil }
       var busy = Set(state.active.values.flatMap(\.record.request.volumes))
       guard state.active.count < Self.activeLimit else { return nil }
@@ -133,7 +131,7 @@ final class RunBoard: Sendable {
   private func work(_ run: GroupRun) {
     logger.info("migration started", metadata: ["uid": "\(run.record.uid)", "peer": "\(run.record.peer)"])
     let ended = reusable(run) ?? run.run()
-    state.withLock { _ = $0.active.removeValue(forKey: run.record.uid) }
+    state.change { _ = $0.active.removeValue(forKey: run.record.uid) }
     guard let report = ended else {
       return logger.info("migration goes on after the next start", metadata: ["uid": "\(run.record.uid)"])
     }
@@ -171,7 +169,7 @@ final class RunBoard: Sendable {
 
   private func finish(_ record: RunRecord, failedWith error: ReplError) {
     // What could not begin because the agent stops begins with the next start.
-    let isStopped = state.withLock { state in
+    let isStopped = state.change { state in
       state.active[record.uid] = nil
       return state.isStopped
     }

@@ -5,10 +5,10 @@ import Synchronization
 import WireProtocol
 import WireTransport
 
-/// The source's end of one data stream: digest, compression, framing, TLS. Used by one thread, except `cancel`.
+/// The source's end of one data stream: digest, compression, framing, TLS. It belongs to the one thread that ships.
 ///
-/// `@unchecked Sendable`: the encoder, buffers and counters belong to the one thread that ships; only `cancel`,
-/// `keepAlive` and `bytesOnWire`, which are safe by themselves, are called from elsewhere.
+/// `@unchecked Sendable`: the encoder, buffers and counters are touched by that thread only; `cancel`, `keepAlive` and
+/// `bytesOnWire`, which others call, touch atomics and what locks itself.
 final class DataStreamSender: ChunkLink, @unchecked Sendable {
   private let connection: TLSConnection
   private let encoder: ChunkEncoder

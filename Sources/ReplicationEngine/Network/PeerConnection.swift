@@ -108,6 +108,7 @@ final class PeerConnection: PeerLink {
     let reply = try channel.request(type: type, body: body, timeout: .seconds(timeout))
     do throws(WireError) {
       let decoded = try ControlReply(type: reply.type, body: reply.body, flags: reply.flags)
+      // A target that has no place for a request that waits answers at once: once a second is often enough to ask.
       if case .underWay = decoded { clock.sleep(seconds: max(0, asked + 1 - clock.ticks())) }
       return decoded
     } catch {
