@@ -33,13 +33,15 @@ let package = Package(
       ]),
     // The words both sides share: ids, extents, fingerprints, seals, errors. Values only, no I/O.
     .target(name: "ReplModel", swiftSettings: strict),
+    // Threads of the system for work that blocks, and how they wait for each other.
+    .target(name: "Threads", dependencies: ["CStorageShims", "ReplModel"], swiftSettings: strict),
     // Volumes, snapshots, change sources, fingerprints, staging and sealing of recovery points.
-    .target(name: "BlockDiff", dependencies: ["CStorageShims", "ReplModel"], swiftSettings: strict),
+    .target(name: "BlockDiff", dependencies: ["CStorageShims", "ReplModel", "Threads"], swiftSettings: strict),
     // Frames, messages and state machines; no sockets, no files, no clock.
     .target(name: "WireProtocol", dependencies: ["CStorageShims", "ReplModel"], swiftSettings: strict),
-    // TLS, sockets and the threads that run the protocol machines.
+    // TLS and sockets, and what runs the protocol machines on them.
     .target(
-      name: "WireTransport", dependencies: ["CStorageShims", "ReplModel", "WireProtocol"],
+      name: "WireTransport", dependencies: ["CStorageShims", "ReplModel", "Threads", "WireProtocol"],
       swiftSettings: strict),
     // What is measured, as Prometheus reads it: families, their text, a backend for swift-metrics. No I/O, no clock.
     .target(
@@ -49,7 +51,7 @@ let package = Package(
     .target(
       name: "ReplicationEngine",
       dependencies: [
-        "BlockDiff", "MetricsExposition", "ReplModel", "WireProtocol", "WireTransport",
+        "BlockDiff", "MetricsExposition", "ReplModel", "Threads", "WireProtocol", "WireTransport",
         .product(name: "CoreMetrics", package: "swift-metrics"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
@@ -85,9 +87,11 @@ let package = Package(
       ], swiftSettings: strict),
     // In-memory disk with crash semantics, fault injection, byte patterns, seeded randomness.
     .target(
-      name: "TestSupport", dependencies: ["BlockDiff", "ReplModel"], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["BlockDiff", "ReplModel", "Threads"], path: "Tests/TestSupport",
       swiftSettings: strict),
     .testTarget(name: "ReplModelTests", dependencies: ["ReplModel", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "ThreadsTests", dependencies: ["Threads", "ReplModel", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "BlockDiffTests", dependencies: ["BlockDiff", "CStorageShims", "ReplModel", "TestSupport"],
       swiftSettings: strict),
@@ -100,12 +104,13 @@ let package = Package(
       name: "WireProtocolTests", dependencies: ["WireProtocol", "ReplModel", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "WireTransportTests", dependencies: ["WireTransport", "WireProtocol", "ReplModel", "TestSupport"],
+      name: "WireTransportTests",
+      dependencies: ["WireTransport", "WireProtocol", "Threads", "ReplModel", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "ReplicationEngineTests",
       dependencies: [
-        "ReplicationEngine", "BlockDiff", "MetricsExposition", "WireProtocol", "WireTransport", "ReplModel",
+        "ReplicationEngine", "BlockDiff", "MetricsExposition", "WireProtocol", "WireTransport", "Threads", "ReplModel",
         "TestSupport",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
@@ -113,7 +118,7 @@ let package = Package(
     .testTarget(
       name: "SimulationTests",
       dependencies: [
-        "ReplicationEngine", "BlockDiff", "MetricsExposition", "WireProtocol", "ReplModel", "TestSupport",
+        "ReplicationEngine", "BlockDiff", "MetricsExposition", "WireProtocol", "Threads", "ReplModel", "TestSupport",
         .product(name: "GRDB", package: "GRDB.swift"),
       ], swiftSettings: strict),
     .testTarget(

@@ -7,6 +7,7 @@ import WireProtocol
 import WireTransport
 
 @testable import ReplicationEngine
+import Threads
 
 /// Documents over real connections: what both hellos agreed on decides.
 @Suite("Documents on control connections")

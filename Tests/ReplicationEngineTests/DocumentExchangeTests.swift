@@ -5,6 +5,7 @@ import WireProtocol
 import WireTransport
 
 @testable import ReplicationEngine
+import Threads
 
 /// Documents from one control plane to the other, without a network.
 @Suite("Documents between control planes")

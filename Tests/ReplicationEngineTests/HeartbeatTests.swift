@@ -4,6 +4,7 @@ import Testing
 import WireTransport
 
 @testable import ReplicationEngine
+import Threads
 
 @Suite("Heartbeats go to every peer by itself")
 struct HeartbeatTests {

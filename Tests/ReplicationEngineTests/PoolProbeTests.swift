@@ -6,6 +6,7 @@ import Testing
 import WireTransport
 
 @testable import ReplicationEngine
+import Threads
 
 @Suite("A pool's file system is probed by writing, syncing and reading")
 struct PoolProbeTests {

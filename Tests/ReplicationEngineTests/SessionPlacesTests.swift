@@ -5,6 +5,7 @@ import Testing
 import WireTransport
 
 @testable import ReplicationEngine
+import Threads
 
 @Suite("Sessions of all runs share the agent's places")
 struct SessionPlacesTests {

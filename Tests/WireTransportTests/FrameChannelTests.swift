@@ -2,7 +2,9 @@ import ReplModel
 import Testing
 import WireProtocol
 
+import TestSupport
 @testable import WireTransport
+import Threads
 
 /// Two channels, or one channel and the bare connection at the other end.
 private struct Ends {

@@ -2,7 +2,9 @@ import Glibc
 import ReplModel
 import Testing
 
+import TestSupport
 @testable import WireTransport
+import Threads
 
 /// A front before a Unix socket that echoes what it is sent, and sends it back once more at the end.
 private final class Fronted {

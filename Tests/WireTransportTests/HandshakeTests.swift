@@ -2,7 +2,9 @@ import ReplModel
 import Testing
 import WireProtocol
 
+import TestSupport
 @testable import WireTransport
+import Threads
 
 @Suite struct HandshakeTests {
   /// The server's reason, and the client's as its first read shows it.

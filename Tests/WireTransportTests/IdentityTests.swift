@@ -3,6 +3,7 @@ import Glibc
 import ReplModel
 import Testing
 
+import TestSupport
 @testable import WireTransport
 
 @Suite struct PeerIdentityTests {

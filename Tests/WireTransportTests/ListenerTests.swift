@@ -3,7 +3,9 @@ import ReplModel
 import Testing
 import WireProtocol
 
+import TestSupport
 @testable import WireTransport
+import Threads
 
 /// A listener that echoes single bytes, and what it refused.
 private struct Echo {

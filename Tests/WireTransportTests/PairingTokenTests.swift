@@ -2,6 +2,7 @@ import ReplModel
 import Testing
 import WireProtocol
 
+import TestSupport
 @testable import WireTransport
 
 @Suite struct PairingTokenTests {

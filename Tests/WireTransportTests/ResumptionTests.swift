@@ -3,6 +3,7 @@ import Synchronization
 import Testing
 
 @testable import WireTransport
+import Threads
 
 @Suite struct ResumptionTests {
   private static var options: TLSOptions {

@@ -2,7 +2,9 @@ import Glibc
 import ReplModel
 import Testing
 
+import TestSupport
 @testable import WireTransport
+import Threads
 
 @Suite struct TransferTests {
   private func connected(

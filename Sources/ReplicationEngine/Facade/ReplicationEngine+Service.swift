@@ -2,7 +2,7 @@ import BlockDiff
 import GRDB
 public import ReplModel
 import WireProtocol
-import WireTransport
+import Threads
 
 extension ReplicationEngine: ReplicationService {
   // MARK: Volumes

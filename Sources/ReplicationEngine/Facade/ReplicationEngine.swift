@@ -4,7 +4,7 @@ public import Logging
 public import ReplModel
 import Synchronization
 import WireProtocol
-import WireTransport
+import Threads
 
 /// The composition root: owns the database, pools, trust, both sides of replication and their threads.
 ///

@@ -1,6 +1,6 @@
 import Logging
 import ReplModel
-import WireTransport
+import Threads
 
 /// The runs under way. A run whose volumes another run works on waits for it. Any thread may call.
 final class RunBoard: Sendable {

@@ -3,7 +3,7 @@ import GRDB
 public import MetricsExposition
 import ReplModel
 import WireProtocol
-import WireTransport
+import Threads
 
 /// What the engine is, holds and does at the moment of a scrape: one read of the database, one look at the pools.
 public struct EngineCollector: MetricsCollector {

@@ -1,6 +1,6 @@
 import ReplModel
 import Synchronization
-import WireTransport
+import Threads
 
 /// Runs jobs on threads of their own.
 struct DedicatedThreads: ThreadRunner {

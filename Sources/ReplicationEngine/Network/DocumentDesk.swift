@@ -2,7 +2,7 @@ import BlockDiff
 import ReplModel
 import Synchronization
 import WireProtocol
-import WireTransport
+import Threads
 
 /// Takes documents of peers' control planes and has ours answer them.
 ///

@@ -1,6 +1,6 @@
 import BlockDiff
 import Synchronization
-import WireTransport
+import Threads
 
 /// Keeps the data streams to one peer alive while nothing is sent on them. Any thread may call.
 final class KeepAlives: Sendable {

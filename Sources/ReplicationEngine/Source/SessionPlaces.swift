@@ -1,5 +1,5 @@
 import ReplModel
-import WireTransport
+import Threads
 
 /// The places in which the sessions of all runs ship: the limits are the agent's, however many runs there are.
 ///

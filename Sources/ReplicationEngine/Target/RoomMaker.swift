@@ -1,6 +1,6 @@
 import BlockDiff
 import ReplModel
-import WireTransport
+import Threads
 
 /// Room for what peers send: how much of a pool it may take, and what goes when that is not enough. The order is that of
 /// design section 7: staging that no session uses, then points above the floor, the oldest first. Only what belongs to

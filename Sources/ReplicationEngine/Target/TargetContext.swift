@@ -1,6 +1,6 @@
 import BlockDiff
 import ReplModel
-import WireTransport
+import Threads
 
 /// What the target side works with. Everything that touches the world is in here, so that a simulation can replace it.
 struct TargetContext: Sendable {

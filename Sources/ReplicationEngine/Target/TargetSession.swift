@@ -2,7 +2,7 @@ import BlockDiff
 import ReplModel
 import Synchronization
 import WireProtocol
-import WireTransport
+import Threads
 
 /// What both ends of a control connection agreed on for the data streams of their sessions.
 struct StreamAgreement: Hashable, Sendable {

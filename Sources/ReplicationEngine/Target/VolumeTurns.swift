@@ -1,6 +1,6 @@
 import BlockDiff
 import ReplModel
-import WireTransport
+import Threads
 
 /// Gives the files of each volume to one piece of work at a time: who has the turn may look at what is there, decide,
 /// and change it. Any thread may call; a turn is not a lock, and nobody waits for a volume other than its own.

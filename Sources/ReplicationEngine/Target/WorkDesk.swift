@@ -1,7 +1,7 @@
 import ReplModel
 import Synchronization
 import WireProtocol
-import WireTransport
+import Threads
 
 /// One piece of work that requests of a peer wait for: how far it is, and whether it is still wanted. Any thread may
 /// call.

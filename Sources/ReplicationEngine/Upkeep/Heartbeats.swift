@@ -1,6 +1,6 @@
 import ReplModel
 import Synchronization
-import WireTransport
+import Threads
 
 /// Asks every paired peer now and then, each on a thread of its own: one that is silent slows none of the others.
 final class Heartbeats: Sendable {

@@ -1,7 +1,7 @@
 import Logging
 import ReplModel
 import Synchronization
-import WireTransport
+import Threads
 
 /// Finds out whether a peer lives and tells when that changes. With the answer notices go out and repairs begin. Blocks.
 final class PeerWatch: Sendable {

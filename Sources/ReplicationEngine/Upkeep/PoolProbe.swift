@@ -1,7 +1,6 @@
 import BlockDiff
 import ReplModel
 import Synchronization
-import WireTransport
 
 /// Finds out whether the pools' file systems still take and give data: a small file is written, synced and read back.
 ///

@@ -1,6 +1,6 @@
 import ReplModel
 import Synchronization
-import WireTransport
+import Threads
 
 /// The engine's timers, each on a thread of its own: ledger ticks, heartbeats, scrub, room in the pools, retention,
 /// promotions that a failure interrupted.

@@ -1,6 +1,7 @@
 public import ReplModel
 import Synchronization
 public import WireProtocol
+import Threads
 
 /// Requests and replies over a control or pairing connection, in both directions at once.
 ///

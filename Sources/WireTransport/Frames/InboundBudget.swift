@@ -1,3 +1,5 @@
+import Threads
+
 /// What one peer may have under way at an agent at once, over all its connections: bytes of request bodies that arrive, wait
 /// or are being answered, and requests. Safe on every thread.
 public final class InboundBudget: Sendable {

@@ -1,4 +1,5 @@
 import ReplModel
+import Threads
 
 /// Own requests that wait for their replies, by request id.
 final class PendingRequests: Sendable {

@@ -1,6 +1,7 @@
 import CStorageShims
 import Glibc
 public import ReplModel
+import Threads
 
 /// The keys of the loopback listener: an authority of its own, in a directory of its own, that no peer knows and that
 /// vouches for nothing else. Safe on every thread.

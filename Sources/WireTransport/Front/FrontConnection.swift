@@ -1,6 +1,7 @@
 import CStorageShims
 import Glibc
 import ReplModel
+import Threads
 
 /// One client of the front: greets it, then carries bytes both ways between it and the API's Unix socket.
 ///

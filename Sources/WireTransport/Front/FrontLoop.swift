@@ -1,6 +1,7 @@
 import CStorageShims
 import Glibc
 import ReplModel
+import Threads
 
 /// The thread of the front: accepts, polls and moves every connection on.
 struct FrontLoop: Sendable {

@@ -1,5 +1,6 @@
 import Glibc
 public import ReplModel
+import Threads
 
 /// A TLS door on the loopback interface to a local Unix socket, for programs that cannot speak to a Unix socket.
 ///

@@ -1,6 +1,7 @@
 import CStorageShims
 import Glibc
 import Synchronization
+import Threads
 
 /// Ends waits from any thread: an eventfd that becomes readable once and stays so.
 public final class CancelSignal: Sendable {

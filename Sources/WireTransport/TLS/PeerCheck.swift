@@ -1,5 +1,6 @@
 import CStorageShims
 import ReplModel
+import Threads
 
 /// What a handshake found out about the peer.
 struct VerifiedPeer: Sendable {

@@ -1,6 +1,7 @@
 import Glibc
 public import ReplModel
 import Synchronization
+public import Threads
 
 /// A TLS 1.3 connection with blocking calls, for dedicated threads.
 ///

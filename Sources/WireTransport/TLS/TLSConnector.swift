@@ -1,5 +1,6 @@
 import Glibc
 public import ReplModel
+import Threads
 
 extension TLSConnection {
   /// Connects to the first address of `host` that answers, and runs the handshake.

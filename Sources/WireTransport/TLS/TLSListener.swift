@@ -1,6 +1,7 @@
 import CStorageShims
 import Glibc
 public import ReplModel
+import Threads
 
 /// Accepts TLS connections on one port and runs a handler for each on a thread of its own.
 ///

@@ -1,6 +1,7 @@
 import CStorageShims
 import Glibc
 import ReplModel
+import Threads
 
 /// Owns a css_tls and waits where it must. One thread per direction at most; the caller sees to it.
 ///

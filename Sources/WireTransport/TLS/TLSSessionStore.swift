@@ -1,4 +1,5 @@
 import CStorageShims
+import Threads
 
 /// Sessions of one peer that a client may resume, at most eight, newest first. Each is offered once.
 ///

@@ -1,4 +1,5 @@
 public import ReplModel
+import Threads
 
 /// How one side of some connections behaves: protocols and trust, identity, limits. Shared by a listener's connections
 /// or by all connections to one peer; safe on every thread.

@@ -7,6 +7,7 @@ import WireProtocol
 import WireTransport
 
 @testable import ReplicationEngine
+import Threads
 
 /// A peer that begins one volume many times at once, and whose streams write on: no point ever changes.
 @Suite struct TakeoverTests {

@@ -1,11 +1,10 @@
 import Glibc
 import ReplModel
+import TestSupport
 import Testing
 
 @testable import WireTransport
-
-/// How long a test waits for what must happen; only a failing test waits so long.
-let patience = Duration.seconds(20)
+import Threads
 
 /// Two connected TCP sockets on the loopback interface.
 func socketPair(host: String = "127.0.0.1") throws -> (client: Socket, server: Socket) {
@@ -83,20 +82,6 @@ struct Handshake {
     try TLSConnection(
       socket: socket, settings: settings, sessions: sessions, cancelSignal: CancelSignal(), deadline: deadline)
   }
-}
-
-/// The outcome as a value.
-func capture<Value>(_ body: () throws(ReplError) -> Value) -> Result<Value, ReplError> {
-  do throws(ReplError) { return .success(try body()) } catch { return .failure(error) }
-}
-
-/// Runs `body` on a thread of its own and gives its outcome through a queue.
-func onThread<Value: Sendable>(
-  _ body: @escaping @Sendable () throws(ReplError) -> Value
-) throws -> BoundedQueue<Result<Value, ReplError>> {
-  let queue = BoundedQueue<Result<Value, ReplError>>(capacity: 1)
-  _ = try WorkerThread(name: "test") { queue.put(capture(body)) }
-  return queue
 }
 
 extension Result where Failure == ReplError {

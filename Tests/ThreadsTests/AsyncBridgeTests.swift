@@ -1,7 +1,7 @@
 import ReplModel
 import Testing
 
-@testable import WireTransport
+@testable import Threads
 
 @Suite("Threads that wait for asynchronous work")
 struct AsyncBridgeTests {

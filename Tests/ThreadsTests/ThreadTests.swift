@@ -2,7 +2,8 @@ import ReplModel
 import Synchronization
 import Testing
 
-@testable import WireTransport
+import TestSupport
+@testable import Threads
 
 @Suite struct BoundedQueueTests {
   @Test func elementsComeOutInOrderWithinTheCapacity() {

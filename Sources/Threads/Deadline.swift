@@ -3,7 +3,9 @@ import Glibc
 /// An instant of the monotonic clock by which a wait ends: not moved by changes of the wall clock.
 public struct Deadline: Hashable, Sendable, Comparable {
   /// Nanoseconds of CLOCK_MONOTONIC.
-  let nanoseconds: UInt64
+  package let nanoseconds: UInt64
+
+  package init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
 
   /// No end.
   public static let never = Deadline(nanoseconds: .max)
@@ -17,7 +19,7 @@ public struct Deadline: Hashable, Sendable, Comparable {
   }
 
   /// `duration` from now, or never.
-  static func after(optional duration: Duration?) -> Deadline { duration.map(after) ?? .never }
+  package static func after(optional duration: Duration?) -> Deadline { duration.map(after) ?? .never }
 
   /// Whether it is over.
   public var isOver: Bool { self != .never && Self.now() >= nanoseconds }
@@ -25,7 +27,7 @@ public struct Deadline: Hashable, Sendable, Comparable {
   public static func < (left: Self, right: Self) -> Bool { left.nanoseconds < right.nanoseconds }
 
   /// For poll(2): milliseconds rounded up, so that a wait never ends early; -1 for no end.
-  var pollMilliseconds: Int32 {
+  package var pollMilliseconds: Int32 {
     guard self != .never else { return -1 }
     let now = Self.now()
     guard nanoseconds > now else { return 0 }

@@ -1,8 +1,8 @@
 import ReplModel
 
 /// Threads that are started as work arrives, never more than a limit, and kept until the pool stops.
-final class WorkerPool: Sendable {
-  typealias Job = @Sendable () -> Void
+package final class WorkerPool: Sendable {
+  package typealias Job = @Sendable () -> Void
 
   private struct State {
     var threads: [WorkerThread] = []
@@ -19,14 +19,14 @@ final class WorkerPool: Sendable {
   /// - Parameters:
   ///   - threads: most threads at once.
   ///   - queued: most jobs that wait for one.
-  init(name: String, threads: Int, queued: Int) {
+  package init(name: String, threads: Int, queued: Int) {
     self.name = name
     limit = max(1, threads)
     jobs = BoundedQueue(capacity: max(1, queued))
   }
 
   /// Hands a job to a thread; false when all are busy and the queue is full, or the pool has stopped.
-  func submit(_ job: @escaping Job) -> Bool {
+  package func submit(_ job: @escaping Job) -> Bool {
     state.withLock { state in
       guard !state.stopped, jobs.tryPut(job) else { return false }
       state.waiting += 1
@@ -60,7 +60,7 @@ final class WorkerPool: Sendable {
   }
 
   /// Takes no more jobs. Those that wait are dropped, those that run go on.
-  func stop() {
+  package func stop() {
     state.withLock { state in
       state.stopped = true
       state.waiting -= jobs.closeAndDrain().count
@@ -68,7 +68,7 @@ final class WorkerPool: Sendable {
   }
 
   /// Waits for every thread, after ``stop()``. A thread of the pool does not wait for itself.
-  func join() {
+  package func join() {
     for thread in state.withLock({ $0.threads }) { thread.join() }
   }
 }

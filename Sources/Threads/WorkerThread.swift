@@ -44,7 +44,7 @@ public final class WorkerThread: Sendable {
       }, start.toOpaque())
     guard code == 0 else {
       start.release()
-      throw ReplError(.transient, subject: "thread \(name)", cause: "cannot start: \(systemText(code))")
+      throw ReplError(.transient, subject: "thread \(name)", cause: "cannot start: \(String(cString: strerror(code)))")
     }
     handle = Locked(.running(thread))
   }
@@ -67,11 +67,6 @@ public final class WorkerThread: Sendable {
   private static func setName(_ name: String) {
     css_thread_set_name(String(decoding: name.utf8.prefix(15), as: UTF8.self))
   }
-}
-
-/// The system's text for an errno.
-func systemText(_ code: Int32) -> String {
-  String(cString: strerror(code))
 }
 
 /// Runs blocking work on a thread of its own and awaits its result.
