@@ -80,12 +80,14 @@ struct StoreFixture {
   let clock = TestClock()
   let store: SQLiteObjectStore
 
-  init(journal: Int = 8_192, inMemory: Bool = false) throws {
+  init(
+    journal: Int = 8_192, inMemory: Bool = false, suffix: @escaping @Sendable () -> String = GeneratedName.suffix
+  ) throws {
     directory = try TemporaryDirectory(inMemory: inMemory)
     let clock = clock
     store = try SQLiteObjectStore(
       path: directory.path + "/objects.db", registry: .standard, clock: { clock.now }, schema: .current,
-      journal: journal)
+      journal: journal, suffix: suffix)
   }
 
   func namespace(_ name: String) async throws {

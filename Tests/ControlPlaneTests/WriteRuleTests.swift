@@ -1,4 +1,5 @@
 import APIModel
+import Synchronization
 import Testing
 
 @testable import ControlPlane
@@ -41,6 +42,30 @@ private func migration(_ metadata: String) -> String {
       refused.code == 400 && refused.message.contains("cannot unmarshal number into Go struct field ConfigMap.data"))
     #expect(
       try await api.send("POST", "\(core)/configmaps", body: #"{"metadata":{"name":"c"},"data":null}"#).code == 201)
+  }
+
+  @Test("A name that the server chooses is one that nobody has; a create is refused when eight in a row are taken")
+  func generatedNames() async throws {
+    let tries = Mutex(0)
+    let fixture = try StoreFixture(
+      inMemory: true,
+      suffix: {
+        // The first create has "a" at once, the second at its last try "b", the third has no luck.
+        tries.withLock { count in
+          count += 1
+          return count == 9 ? "b" : "a"
+        }
+      })
+    try await fixture.namespace("shop")
+    var object = ResourceKind.configMap.object(namespace: "shop", name: "")
+    object[metadata: "generateName"] = "c-"
+    for name in ["c-a", "c-b"] {
+      #expect(try await fixture.store.create(.configMap, object, dryRun: false).name == name)
+    }
+    let error = await #expect(throws: StatusError.self) {
+      _ = try await fixture.store.create(.configMap, object, dryRun: false)
+    }
+    #expect(error?.reason == "AlreadyExists" && tries.withLock { $0 } == 1 + 8 + 8)
   }
 
   @Test(

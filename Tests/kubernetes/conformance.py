@@ -257,6 +257,8 @@ def generate_name(server):
     """generateName gives unique valid names"""
     made = [server.create(generateName="gen-")["metadata"]["name"] for _ in range(20)]
     need(len(set(made)) == 20 and all(name.startswith("gen-") and len(name) == 9 for name in made), made)
+    stored = [item["metadata"]["name"] for item in server.send("GET", server.path("rules")).json["items"]]
+    need(sorted(made) == [name for name in stored if name.startswith("gen-")], "one object for each request")
 
 
 @check

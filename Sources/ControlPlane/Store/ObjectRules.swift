@@ -10,7 +10,9 @@ struct ObjectRules {
   ]
 
   /// A new object as it will be stored, still without a version.
-  func created(_ object: KubeObject, uid: String, now: Int64) throws(StatusError) -> KubeObject {
+  ///
+  /// - Parameter suffix: ends the name when the object has only the beginning of one.
+  func created(_ object: KubeObject, uid: String, suffix: () -> String, now: Int64) throws(StatusError) -> KubeObject {
     if !object.resourceVersion.isEmpty {
       throw StatusError(500, "InternalError", "resourceVersion should not be set on objects to be created")
     }
@@ -20,7 +22,7 @@ struct ObjectRules {
     try check(kind.typeCauses(result, old: nil), name: result.name)
     if !kind.namespaced { result[metadata: "namespace"] = nil }
     if result.name.isEmpty, let prefix = result.metadata["generateName"]?.string, !prefix.isEmpty {
-      result[metadata: "name"] = .string(String(prefix.prefix(58)) + Self.suffix())
+      result[metadata: "name"] = .string(String(prefix.prefix(58)) + suffix())
     }
     if result.name.isEmpty {
       throw kind.invalid(
@@ -181,11 +183,6 @@ struct ObjectRules {
       reason: "FieldValueForbidden",
       message: "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers "
         + "[]string{\(list)}", field: "metadata.finalizers")
-  }
-
-  private static func suffix() -> String {
-    let letters = Array("bcdfghjklmnpqrstvwxz2456789")
-    return String((0..<5).compactMap { _ in letters.randomElement() })
   }
 }
 

@@ -13,6 +13,8 @@ public final class SQLiteObjectStore: ObjectStore {
   private let registry: ResourceRegistry
   /// Seconds since 1970.
   private let clock: @Sendable () -> Int64
+  /// Ends names of which only the beginning was given.
+  private let suffix: @Sendable () -> String
 
   /// Opens or makes the database at `path`; a schema of an older version is upgraded, a newer one refused.
   public convenience init(
@@ -22,10 +24,12 @@ public final class SQLiteObjectStore: ObjectStore {
   }
 
   init(
-    path: String, registry: ResourceRegistry, clock: @escaping @Sendable () -> Int64, schema: StoreSchema, journal: Int
+    path: String, registry: ResourceRegistry, clock: @escaping @Sendable () -> Int64, schema: StoreSchema, journal: Int,
+    suffix: @escaping @Sendable () -> String = GeneratedName.suffix
   ) throws(ReplError) {
     self.registry = registry
     self.clock = clock
+    self.suffix = suffix
     do {
       pool = try Self.open(path)
       try schema.upgrade(pool, path: path)
@@ -87,10 +91,10 @@ public final class SQLiteObjectStore: ObjectStore {
   private func write<Value: Sendable>(dryRun: Bool, _ body: @escaping @Sendable (StoreWriter) throws -> Value)
     async throws(StatusError) -> Value
   {
-    let (registry, hub, now) = (registry, hub, clock())
+    let (registry, hub, suffix, now) = (registry, hub, suffix, clock())
     do {
       return try await pool.writeWithoutTransaction { db in
-        let writer = StoreWriter(db: db, registry: registry, now: now, dryRun: dryRun)
+        let writer = StoreWriter(db: db, registry: registry, now: now, dryRun: dryRun, suffix: suffix)
         var result: Value?
         try db.inTransaction(.immediate) {
           result = try body(writer)

@@ -10,6 +10,8 @@ final class StoreWriter {
   let now: Int64
   /// Nothing of this will be kept: objects get no new version.
   let dryRun: Bool
+  /// Ends a name of which only the beginning was given.
+  private let suffix: () -> String
   private(set) var changes: [StoreChange] = []
   /// The namespace whose contents are being deleted as a whole, which is looked at once at the end.
   var emptying: String?
@@ -17,11 +19,12 @@ final class StoreWriter {
   /// not calls within calls: chains of owners are as long as callers make them.
   private var removed: [(kind: ResourceKind, object: KubeObject)] = []
 
-  init(db: Database, registry: ResourceRegistry, now: Int64, dryRun: Bool) {
+  init(db: Database, registry: ResourceRegistry, now: Int64, dryRun: Bool, suffix: @escaping () -> String) {
     self.db = db
     self.registry = registry
     self.now = now
     self.dryRun = dryRun
+    self.suffix = suffix
   }
 
   static func decode(_ document: String) throws -> KubeObject {
@@ -37,8 +40,7 @@ final class StoreWriter {
 
   func create(_ kind: ResourceKind, _ object: KubeObject, _ tracking: FieldTracking) throws -> KubeObject {
     if kind.namespaced { try checkNamespace(kind, object) }
-    let rules = ObjectRules(kind: kind)
-    var created = try rules.created(object, uid: Self.uuid(), now: now)
+    var created = try named(kind, object)
     if let old = try Self.fetch(db, kind, namespace: created.namespace, name: created.name) {
       throw StatusError(
         409, "AlreadyExists",
@@ -49,6 +51,17 @@ final class StoreWriter {
     // With what was filled in; the owners of fields can be several times as large as the fields.
     try ObjectLimits.check(created, old: nil, part: .whole)
     try store(kind, &created, old: nil)
+    return created
+  }
+
+  /// The object as it will be stored. A name that the server chooses is one that nobody has, if one is found.
+  private func named(_ kind: ResourceKind, _ object: KubeObject) throws -> KubeObject {
+    let (rules, uid) = (ObjectRules(kind: kind), Self.uuid())
+    var created = try rules.created(object, uid: uid, suffix: suffix, now: now)
+    for _ in 1..<GeneratedName.attempts where object.name.isEmpty {
+      guard try Self.fetch(db, kind, namespace: created.namespace, name: created.name) != nil else { break }
+      created = try rules.created(object, uid: uid, suffix: suffix, now: now)
+    }
     return created
   }
 
