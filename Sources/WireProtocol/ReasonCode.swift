@@ -72,8 +72,8 @@ public struct ReasonCode: Hashable, Sendable, RawRepresentable, CustomStringConv
   /// The kind of error a close with this reason is for whoever receives it without more.
   public var errorKind: ReplError.Kind {
     switch self {
-    case .done, .timedOut, .shuttingDown, .failed: .transient
-    case .unauthenticated, .ticketRefused: .unauthenticated
+    case .done, .timedOut, .shuttingDown, .failed, .ticketRefused: .transient
+    case .unauthenticated: .unauthenticated
     case .digestMismatch, .badPayload: .damaged
     case .cancelled: .cancelled
     case .malformedHeader, .unknownType, .tooLong, .malformedBody, .unsupportedVersion, .outOfOrder, .chunkOutOfBounds:

@@ -24,7 +24,16 @@ struct StreamTicketBookTests {
   @Test func expires() throws {
     var (book, ticket) = try book()
     #expect(reason { try book.redeem(ticket, for: grant, at: 150) } == .ticketRefused)
-    #expect(reason { try book.redeem(ticket, for: grant, at: 100) } == .ticketRefused, "it is gone")
+  }
+
+  @Test("a session that starts has its tickets renewed, however long its plan took; others' stay as they are")
+  func isRenewed() throws {
+    var (book, ticket) = try book()
+    book.renew(session: Samples.id(99), at: 10_000, lifetime: 50)
+    #expect(reason { try book.redeem(ticket, for: grant, at: 10_001) } == .ticketRefused)
+    book.renew(session: Samples.session, at: 10_000, lifetime: 50)
+    #expect(reason { try book.redeem(ticket, for: grant, at: 10_050) } == .ticketRefused)
+    try book.redeem(ticket, for: grant, at: 10_049)
   }
 
   @Test func isOfNoUseToAnybodyElseAndStaysForItsOwner() throws {

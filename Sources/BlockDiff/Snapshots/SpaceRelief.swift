@@ -48,11 +48,11 @@ public struct SpaceRelief: Hashable, Sendable {
     let low = marks.lowMark(total: space.total)
     for candidate in unsent where available < low {
       steps.append(.dropUnsent(candidate.point))
-      available = available.saturatingAdd(candidate.exclusiveBytes ?? 0)
+      available = available.addingSaturating(candidate.exclusiveBytes ?? 0)
     }
     for candidate in releasedQuarantines where available < low {
       steps.append(.dropReleasedQuarantine(candidate.point))
-      available = available.saturatingAdd(candidate.exclusiveBytes ?? 0)
+      available = available.addingSaturating(candidate.exclusiveBytes ?? 0)
     }
     let dropped = unsent + releasedQuarantines
     // What was just planned may free more than is known; bases are not given up on a guess.
@@ -61,7 +61,7 @@ public struct SpaceRelief: Hashable, Sendable {
     for candidate in pinnedBases.sorted(by: Self.isLarger) where available < floor {
       steps.append(.dropPinnedBaseKeepingSums(candidate.point))
       guard let bytes = candidate.exclusiveBytes else { break }
-      available = available.saturatingAdd(bytes)
+      available = available.addingSaturating(bytes)
     }
     return steps
   }
@@ -69,12 +69,5 @@ public struct SpaceRelief: Hashable, Sendable {
   private static func isLarger(_ left: SpaceCandidate, _ right: SpaceCandidate) -> Bool {
     let (first, second) = (left.exclusiveBytes ?? 0, right.exclusiveBytes ?? 0)
     return first == second ? left.point < right.point : first > second
-  }
-}
-
-extension UInt64 {
-  fileprivate func saturatingAdd(_ other: UInt64) -> UInt64 {
-    let (sum, overflow) = addingReportingOverflow(other)
-    return overflow ? .max : sum
   }
 }

@@ -155,14 +155,14 @@ final class RunBoard: Sendable {
         $0.point = seal.point.description
         $0.proof = seal.proof.name
         $0.changeSource = "reused"
-        $0.reason = "sealed by a migration that was under way"
       }
       member.finish(.succeeded, reason: "sealed by a migration that was under way")
     }
     var saved = record
     saved.state = .succeeded
     saved.report = run.report(state: .succeeded, reason: "")
-    try? context.database.write { [saved] in try saved.save($0) }
+    // What is not recorded is not told: then it runs as any other.
+    guard (try? context.database.write({ [saved] in try saved.save($0) })) != nil else { return nil }
     context.noteEnd(of: saved.report, peer: record.peer)
     return saved.report
   }

@@ -204,7 +204,8 @@ final class ChunkShipper: Sendable {
   /// A page of the table that was not written yet is the base's: both files share its blocks.
   private func entry(of segment: UInt64, _ editor: inout SegmentTableEditor) throws(ReplError) -> BlockSum {
     guard case .base(_, _, let witness) = mode else { return try editor.sum(ofSegment: segment) }
-    try editor.flush()
+    // What is written for another page is no reading of the base.
+    if !editor.holds(segment) { try editor.flush() }
     return try witness.watch { () throws(ReplError) in try editor.sum(ofSegment: segment) }
   }
 }

@@ -322,11 +322,10 @@ final class GroupRun: Sendable {
     // Only who gave it up has it cancelled: a peer, or a connection that ends, cannot.
     let state: RunState = ending.withLock { $0 == .cancelled } ? .cancelled : .failed
     if state == .failed { context.metrics.runFailed(error.kind) }
-    for (id, member) in members where !member.report.state.isFinal {
+    for member in members.values where !member.report.state.isFinal {
       member.finish(state, reason: "the group's run ended: \(error)")
-      // What was never sealed is of no use to a later run, which takes a snapshot of its own.
-      try? keeper.prune(id, peer: link.cluster, keeping: nil)
     }
+    // What was never sealed is of no use to a later run, which takes a snapshot of its own.
     for id in record.request.volumes { try? keeper.prune(id, peer: link.cluster, keeping: nil) }
     return (try? finish(state, reason: "\(error)")) ?? report(state: state, reason: "\(error)")
   }
@@ -338,14 +337,6 @@ extension SourceContext {
     for member in report.volumes {
       metrics.ended(member)
       lastSessions.record(member, peer: peer)
-    }
-  }
-}
-
-extension VolumeSession.Outcome {
-  var seal: Seal {
-    switch self {
-    case .prepared(let seal), .sealed(let seal): seal
     }
   }
 }

@@ -23,6 +23,12 @@ struct VolumeSession {
   enum Outcome: Sendable {
     case prepared(Seal)
     case sealed(Seal)
+
+    var seal: Seal {
+      switch self {
+      case .prepared(let seal), .sealed(let seal): seal
+      }
+    }
   }
 
   /// Whether the run was begun by a version that did not record the seals it sent.
@@ -95,7 +101,10 @@ struct VolumeSession {
 
   /// Whether it was the base that could not be read: then the session goes on with what is left of it, or another one.
   private mutating func giveUpBase() throws(ReplError) -> Bool {
-    guard let reading, let loss = try TwinCheck(context: context).giveUp(reading, of: volume) else { return false }
+    guard let failed = reading else { return false }
+    // Once: an attempt that ends before it has chosen a base again has none to give up.
+    reading = nil
+    guard let loss = try TwinCheck(context: context).giveUp(failed, of: volume) else { return false }
     losses.append(loss)
     return true
   }
@@ -103,7 +112,7 @@ struct VolumeSession {
   /// A full copy that is only due by the count gives way to a delta where it has no room.
   private mutating func postponesFull(_ error: ReplError) -> Bool {
     guard error.kind == .noSpace, kind == .full, fullCopy == .seventh else { return false }
-    kind = .delta
+    (kind, fullCopy) = (.delta, .noBase)
     losses.append("the full copy that is due has no room at \(link.cluster): \(error)")
     return true
   }
@@ -111,25 +120,27 @@ struct VolumeSession {
   private func pause(_ seconds: Double) throws(ReplError) {
     var rest = seconds
     while rest > 0 {
-      if progress.ship.isCancelled {
-        throw ReplError(.cancelled, subject: volume.label, cause: "the run was cancelled")
-      }
-      // A process that wants to write waits for us until we look.
-      try watch?.check()
+      try checkWaiting()
       context.clock.sleep(seconds: min(rest, 0.2))
       rest -= 0.2
     }
   }
 
   private mutating func attempt() throws(ReplError) -> Outcome {
+    reading = nil
     try checkCancelled()
     progress.enter(.begin)
-    reading = nil
     // A session that waits to try again, or for a proof, has no place: the others go on.
     let result = try context.places.withPlace(for: group, check: checkWaiting) { () throws(ReplError) in
       try shipped()
     }
-    switch result {
+    let outcome = try proven(result)
+    try record()
+    return outcome
+  }
+
+  private mutating func proven(_ shipped: Shipped) throws(ReplError) -> Outcome {
+    switch shipped {
     case .held(let outcome): return outcome
     case .proving(let seal): return try attach(seal)
     case .whole(let seal, let plan, let image, let reply):
@@ -137,9 +148,7 @@ struct VolumeSession {
         plan.close()
         if watch == nil { try? image.close() }
       }
-      let outcome = try prove(seal, plan, image, reply)
-      try record()
-      return outcome
+      return try prove(seal, plan, image, reply)
     }
   }
 
@@ -156,7 +165,7 @@ struct VolumeSession {
     throw ReplError(.cancelled, subject: volume.label, cause: "the run was cancelled")
   }
 
-  /// Looked at while waiting for a place: a process that wants to write waits for us until we look.
+  /// Looked at while waiting: a process that wants to write waits for us until we look.
   private func checkWaiting() throws(ReplError) {
     try checkCancelled()
     try watch?.check()
@@ -268,9 +277,19 @@ struct VolumeSession {
       size: snapshot.size, takenAt: snapshot.takenAt, consistency: snapshot.consistency, kind: kind,
       candidates: kind == .full ? [] : candidates, group: group, members: members, acceptShrink: acceptShrink,
       streams: UInt16(clamping: context.configuration.effectiveStreams))
-    let reply = try link.ask(.beginSession(request)) { if case .beginSession(let reply) = $0 { reply } else { nil } }
+    let reply = try askInPlace(.beginSession(request)) { if case .beginSession(let reply) = $0 { reply } else { nil } }
     try PeerAnswers(peer: link.cluster).check(reply, to: request)
     return reply
+  }
+
+  /// Asks while the session has one of the places of all runs: a pool that hangs at the target must not keep it from
+  /// others, so the session lets go of it soon and tries again.
+  private func askInPlace<Reply>(
+    _ request: ControlRequest, _ pick: (ControlReply) -> Reply?
+  ) throws(ReplError) -> Reply {
+    try link.ask(
+      request, standing: RequestTimeout.standingAnswersInPlace,
+      underWay: { (_) throws(ReplError) in try checkCancelled() }, pick)
   }
 
   private mutating func openImage() throws(ReplError) -> any StorageFile {
@@ -302,10 +321,7 @@ struct VolumeSession {
   private mutating func makePlan(_ outcome: BeginOutcome, _ image: any StorageFile) throws(ReplError) -> SessionPlan {
     let maker = PlanMaker(
       context: context, link: link, volume: volume, snapshot: snapshot, key: key, image: image,
-      check: { [watch, progress, snapshot] () throws(ReplError) in
-        try watch?.check()
-        if progress.ship.isCancelled { throw ReplError(.cancelled, subject: snapshot.directory, cause: "cancelled") }
-      })
+      check: { [self] () throws(ReplError) in try checkWaiting() })
     let plan: SessionPlan
     switch outcome {
     case .base(let point):
@@ -336,7 +352,7 @@ struct VolumeSession {
     let start = StartSession(
       session: session, base: plan.base, kind: plan.kind, planDigest: plan.digest,
       plannedBytes: plan.plannedBytes, dataBytes: plan.dataBytes)
-    let started = try link.ask(.startSession(start)) { if case .startSession(let reply) = $0 { reply } else { nil } }
+    let started = try askInPlace(.startSession(start)) { if case .startSession(let reply) = $0 { reply } else { nil } }
     progress.ship.note(durable: started.durableBytes)
     progress.enter(.ship)
     let durable = started.durableBytes > 0 ? ResumeStream(link: link, session: session, size: snapshot.size) : nil
@@ -428,9 +444,7 @@ struct VolumeSession {
       .sealSession(SealSession(session: session, seal: seal)),
       underWay: { (now) throws(ReplError) in
         // It goes on without us; but a run that was cancelled waits for nothing.
-        if progress.ship.isCancelled {
-          throw ReplError(.cancelled, subject: volume.label, cause: "the run was cancelled")
-        }
+        try checkCancelled()
         if now.bytesDone > before { progress.ship.add(proven: now.bytesDone - before) }
         before = max(before, now.bytesDone)
       },
@@ -439,16 +453,16 @@ struct VolumeSession {
 
   /// Tickets are single use: the streams of the second round need new ones, which a begin of the same session gives.
   private func reship(_ segments: [UInt64], _ plan: SessionPlan, _ image: any StorageFile) throws(ReplError) {
-    var again = self
-    let reply = try again.begin()
     let path = snapshot.directory + "/reship"
     try PlanMaker.planSegments(segments, volumeSize: snapshot.size, to: path, context.storage)
     defer { try? context.storage.removeFile(path) }
-    let shipper = ChunkShipper(
-      image: image, mode: .knownSums, volumeSize: snapshot.size, maxChunk: min(reply.maxChunk, link.maxChunk), key: key,
-      cursor: WorkItemCursor(try PlanReader(path, storage: context.storage)), table: nil, progress: progress.ship,
-      pace: context.pace, still: still)
     try context.places.withPlace(for: group, check: checkWaiting) { () throws(ReplError) in
+      var again = self
+      let reply = try again.begin()
+      let shipper = ChunkShipper(
+        image: image, mode: .knownSums, volumeSize: snapshot.size, maxChunk: min(reply.maxChunk, link.maxChunk),
+        key: key, cursor: WorkItemCursor(try PlanReader(path, storage: context.storage)), table: nil,
+        progress: progress.ship, pace: context.pace, still: still)
       try ship(shipper, reply, isEmpty: segments.isEmpty)
     }
     try watch?.finish()
@@ -460,100 +474,5 @@ struct VolumeSession {
       .damaged, subject: volume.label,
       cause: "the target's fingerprint of point \(seal.point) did not match twice; its staging was discarded",
       remedy: "the next session copies the whole volume; check both sites' memory and disks")
-  }
-}
-
-/// How long a session goes on trying: pauses grow to half a minute, and end when failures have brought the target nothing
-/// for a while. How long an attempt lasted before the first of them does not count.
-struct Patience {
-  /// Seconds from the first of failures without progress after which a session fails; the next Migration starts cleanly.
-  static let limit: Double = 600
-  private let clock: any EngineClock
-  private var failures = 0
-  private var bytesSeen: UInt64 = 0
-  private var failingSince: Double?
-
-  init(clock: any EngineClock) { self.clock = clock }
-
-  /// - Parameter done: bytes that the target has durable, as far as is known. Bytes on the wire are no progress: what is
-  ///   cut before it is durable is sent again.
-  mutating func mayTryAgain(done: UInt64) -> Bool {
-    let now = clock.ticks()
-    if done > bytesSeen {
-      bytesSeen = done
-      failures = 0
-      failingSince = nil
-    }
-    let since = failingSince ?? now
-    failingSince = since
-    return now - since < Self.limit
-  }
-
-  /// Seconds: 0.25, 0.5, 1 … 30.
-  mutating func nextPause() -> Double {
-    defer { failures += 1 }
-    return min(0.25 * Double(1 << min(failures, 7)), 30)
-  }
-}
-
-extension PeerLink {
-  /// Sends a request and picks the reply it must have; another one is the peer's fault. While the peer says that the work
-  /// is under way it is asked again, without end as long as the work moves.
-  ///
-  /// - Parameter underWay: told how far the work is; may throw to stop waiting.
-  func ask<Reply>(
-    _ request: ControlRequest, timeout: Double = RequestTimeout.short,
-    underWay: (UnderWay) throws(ReplError) -> Void = { (_) throws(ReplError) in }, _ pick: (ControlReply) -> Reply?
-  ) throws(ReplError) -> Reply {
-    var moved: UInt64 = 0
-    var standing = 0
-    while true {
-      switch try self.request(request, timeout: timeout) {
-      case .refused(let error): throw error
-      case .underWay(let now):
-        standing = now.bytesDone > moved ? 0 : standing + 1
-        moved = max(moved, now.bytesDone)
-        guard standing < RequestTimeout.standingAnswers else {
-          throw ReplError(
-            .transient, subject: "peer \(cluster)", cause: "\(request.frameType) has not moved for a long time",
-            remedy: "look whether the peer's pools answer")
-        }
-        try underWay(now)
-      case let reply:
-        if let wanted = pick(reply) { return wanted }
-        throw ReplError(.protocolViolation, subject: "peer \(cluster)", cause: "answered with a reply of another type")
-      }
-    }
-  }
-}
-
-/// What the target says is durable already, page by page.
-final class ResumeStream: ExtentStream {
-  private let link: any PeerLink
-  private let session: SessionID
-  /// Of the volume, in bytes.
-  private let size: UInt64
-  private var page: ArraySlice<Extent> = []
-  private var position: UInt64 = 0
-  private var isAtEnd = false
-
-  init(link: any PeerLink, session: SessionID, size: UInt64) {
-    self.link = link
-    self.session = session
-    self.size = size
-  }
-
-  func next() throws(ReplError) -> Extent? {
-    if page.isEmpty, !isAtEnd {
-      let request = ResumeExtentsRequest(session: session, offset: position)
-      let reply = try link.ask(.resumeExtents(request)) {
-        if case .resumeExtents(let reply) = $0 { reply } else { nil }
-      }
-      try PeerAnswers(peer: link.cluster).check(resume: reply.extents, from: position, size: size)
-      page = reply.extents[...]
-      isAtEnd = page.isEmpty
-      position = page.last?.end ?? position
-    }
-    return page.popFirst()
   }
 }

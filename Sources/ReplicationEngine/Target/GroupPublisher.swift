@@ -28,7 +28,7 @@ struct GroupPublisher: Sendable {
         try CommittedGroup.insert(database, group, cluster: cluster, reply)
       }
     } catch {
-      try withdraw(prepared)
+      try? withdraw(prepared)
       throw error
     }
     return reply
@@ -120,22 +120,24 @@ struct GroupPublisher: Sendable {
       throw ReplError(
         .refused, subject: "group \(group)", cause: "has no prepared member here", remedy: "begin its sessions again")
     }
-    let present = Set(prepared.map(\.seal.volume))
-    let missing = first.seal.members.filter { $0.missingReason == nil && !present.contains($0.volume) }
-    guard missing.isEmpty, prepared.allSatisfy({ $0.seal.members == first.seal.members }) else {
-      throw ReplError(
-        .refused, subject: "group \(group)",
-        cause: "is not whole: \(missing.map(\.volume.description).joined(separator: ", ")) not prepared",
-        remedy: "begin the sessions of the missing members again")
-    }
+    guard !Self.isWhole(prepared) else { return }
+    let missing = Self.missing(of: first, prepared)
+    throw ReplError(
+      .refused, subject: "group \(group)",
+      cause: "is not whole: \(missing.map(\.volume.description).joined(separator: ", ")) not prepared",
+      remedy: "begin the sessions of the missing members again")
   }
 
   /// Whether every member the manifest names is prepared.
   static func isWhole(_ prepared: [PreparedRecord]) -> Bool {
     guard let first = prepared.first else { return false }
+    return missing(of: first, prepared).isEmpty && prepared.allSatisfy { $0.seal.members == first.seal.members }
+  }
+
+  /// What the manifest of one member names and is not prepared.
+  private static func missing(of first: PreparedRecord, _ prepared: [PreparedRecord]) -> [GroupMember] {
     let present = Set(prepared.map(\.seal.volume))
-    return first.seal.members.allSatisfy { $0.missingReason != nil || present.contains($0.volume) }
-      && prepared.allSatisfy { $0.seal.members == first.seal.members }
+    return first.seal.members.filter { $0.missingReason == nil && !present.contains($0.volume) }
   }
 }
 

@@ -98,11 +98,17 @@ struct Promotion: Sendable {
   }
 
   /// Finishes what a crash or a failure has left; returns what could not be finished.
-  func finishAll() throws(ReplError) -> [String] {
+  ///
+  /// - Parameter inTurn: runs the steps of one with its volume's turn; at the start nobody else has one.
+  func finishAll(
+    inTurn: (SourceVolume, () throws(ReplError) -> Void) throws(ReplError) -> Void = {
+      (_, finish) throws(ReplError) in try finish()
+    }
+  ) throws(ReplError) -> [String] {
     var left: [String] = []
     for record in try context.database.read({ try PromotionRecord.unfinished($0) }) {
       do throws(ReplError) {
-        try finish(record)
+        try inTurn(record.source) { () throws(ReplError) in try finish(record) }
       } catch {
         // One volume must not keep the others from their service.
         left.append("\(record.source): \(error)")

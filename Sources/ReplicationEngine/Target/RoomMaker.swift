@@ -1,5 +1,6 @@
 import BlockDiff
 import ReplModel
+import Synchronization
 import Threads
 
 /// Room for what peers send: how much of a pool it may take, and what goes when that is not enough. The order is that of
@@ -12,12 +13,16 @@ final class RoomMaker: Sendable {
   private static let slack: UInt64 = 64 << 20
   /// Least bytes of the state directory's file system that stay free: a peer never fills it.
   private static let stateReserve: UInt64 = 64 << 20
+  /// Seconds for which it is known whether a pool holds live volumes: streams ask every 16 MiB.
+  private static let liveAge = 5.0
   /// Longest wait for a file system to give deleted blocks back, in twentieths of a second.
   private static let patience = 20
 
   private let context: TargetContext
   private let turns: VolumeTurns
   private let isOpen: @Sendable (SourceVolume) -> Bool
+  /// When it was last looked which pools hold live volumes, and whether they do.
+  private let live = Mutex<[String: (isLive: Bool, at: Double)]>([:])
   /// Pools in which room is being made: two sessions do not delete for the same want.
   private let busy = Monitor<Set<String>>([])
 
@@ -133,7 +138,11 @@ final class RoomMaker: Sendable {
   }
 
   private func holdsLiveVolumes(_ pool: String) throws(ReplError) -> Bool {
-    try context.database.read { try TargetVolumeRecord.isLive(pool: pool, $0) }
+    let now = context.clock.ticks()
+    if let known = live.withLock({ $0[pool] }), now - known.at < Self.liveAge { return known.isLive }
+    let isLive = try context.database.read { try TargetVolumeRecord.isLive(pool: pool, $0) }
+    live.withLock { $0[pool] = (isLive, now) }
+    return isLive
   }
 
   // MARK: Steps

@@ -110,10 +110,3 @@ extension TargetService {
     return HeldPoint(store: store, point: try store.point(point, of: source), key: key)
   }
 }
-
-extension UInt64 {
-  func addingSaturating(_ other: UInt64) -> UInt64 {
-    let (sum, overflow) = addingReportingOverflow(other)
-    return overflow ? .max : sum
-  }
-}

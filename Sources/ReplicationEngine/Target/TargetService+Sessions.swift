@@ -13,7 +13,7 @@ extension TargetService {
   /// Finds the session a stream belongs to and takes its ticket.
   ///
   /// - Parameter disconnect: ends the stream's connection, when the session ends or begins again.
-  /// - Throws: `unauthenticated` for a ticket that is not good, `transient` for a session that is not open.
+  /// - Throws: `transient` for a ticket that is not good and for a session that is not open: it is begun again.
   func attach(
     session: SessionID, ticket: StreamTicket, from peer: String, disconnect: @escaping @Sendable () -> Void = {}
   ) throws(ReplError) -> TargetStream {
@@ -164,7 +164,10 @@ extension TargetService {
     let session = try find(start.session, peer)
     return try work(request, peer, session.volume.pool) { [self] _ throws(ReplError) in
       try turns.take([session.source], within: context.budgets.turnTime) { () throws(ReplError) -> ControlReply in
-        .startSession(StartReply(durableBytes: try session.start(start)))
+        let durable = try session.start(start)
+        let now = self.ticketTime
+        self.tickets.withLock { $0.renew(session: start.session, at: now) }
+        return .startSession(StartReply(durableBytes: durable))
       }
     }
   }
@@ -186,9 +189,6 @@ extension TargetService {
       try end(session, discard: discard)
     }
   }
-
-  /// The peer has been away for longer than the grace period.
-  func endAbandoned(_ session: TargetSession) { endInTurn(session) }
 
   /// Idempotent. With `discard` what was shipped goes, a prepared member among it, as long as its group is not committed.
   func abort(_ session: TargetSession, discard: Bool) throws(ReplError) {

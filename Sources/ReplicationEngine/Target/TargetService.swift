@@ -57,32 +57,36 @@ final class TargetService: Sendable {
   /// and ends the sessions and readings of peers that have been away too long. Proofs go on.
   func tick() {
     for peer in presence.away(longerThan: context.budgets.grace) { desk.cancel(peer: peer, .read) }
-    for session in sessions.all where presence.secondsAway(session.peer) > context.budgets.grace {
-      guard !session.isProving else { continue }
-      inBackground(session.volume.pool) { [self] in endAbandoned(session) }
+    let abandoned = sessions.all.filter {
+      !$0.isProving && presence.secondsAway($0.peer) > context.budgets.grace
     }
-    let due = Dictionary(grouping: sessions.all.filter(\.hasUnrecorded), by: \.volume.pool)
-    for (pool, sessions) in due { inBackground(pool) { for session in sessions { session.tick() } } }
+    inBackground("end", abandoned) { [self] in endInTurn($0) }
+    inBackground("record", sessions.all.filter(\.hasUnrecorded)) { $0.tick() }
   }
 
-  /// On a thread of its own, unless the last such work of the pool has not ended.
-  private func inBackground(_ pool: String, _ work: @escaping @Sendable () -> Void) {
-    guard ticking.withLock({ $0.insert(pool).inserted }) else { return }
-    do throws(ReplError) {
-      try context.spawn { [self] in
-        defer { ticking.withLock { _ = $0.remove(pool) } }
-        work()
+  /// Does something with sessions, each pool's on a thread of its own, unless the last such work there has not ended.
+  private func inBackground(
+    _ purpose: String, _ sessions: [TargetSession], _ work: @escaping @Sendable (TargetSession) -> Void
+  ) {
+    for (pool, sessions) in Dictionary(grouping: sessions, by: \.volume.pool) {
+      let key = "\(purpose) \(pool)"
+      guard ticking.withLock({ $0.insert(key).inserted }) else { continue }
+      do throws(ReplError) {
+        try context.spawn { [self] in
+          defer { ticking.withLock { _ = $0.remove(key) } }
+          for session in sessions { work(session) }
+        }
+      } catch {
+        ticking.withLock { _ = $0.remove(key) }
       }
-    } catch {
-      ticking.withLock { _ = $0.remove(pool) }
     }
   }
 
   /// Trust in a peer has ended: nothing it asked for goes on.
   func cutOff(_ peer: String) {
     desk.cancel(peer: peer)
-    for session in sessions.all where session.peer == peer {
-      try? context.spawn { [self] in endInTurn(session) }
+    for (_, sessions) in Dictionary(grouping: sessions.all.filter { $0.peer == peer }, by: \.volume.pool) {
+      try? context.spawn { [self] in for session in sessions { endInTurn(session) } }
     }
   }
 
@@ -171,7 +175,11 @@ final class TargetService: Sendable {
 
   /// Goes on with promotions of which a part failed; what still cannot be finished, as sentences.
   func finishPromotions() throws(ReplError) -> [String] {
-    try promotions.withLock { _ throws(ReplError) in try Promotion(context: context).finishAll() }
+    try promotions.withLock { _ throws(ReplError) in
+      try Promotion(context: context).finishAll { [self] (source, finish) throws(ReplError) in
+        try turns.take([source], within: context.budgets.turnTime, finish)
+      }
+    }
   }
 
   /// Throws what ``promote(_:point:)`` would refuse with as things are.

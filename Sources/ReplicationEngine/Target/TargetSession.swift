@@ -83,8 +83,6 @@ final class TargetSession: Sendable {
   }
 
   var openStreams: Int { state.withLock { $0.order.openStreams } }
-  /// Whether a proof is under way.
-  var isSealing: Bool { state.withLock { $0.order.phase == .sealing || $0.proof != nil } }
   /// Whether a proof works on the files right now.
   var isProving: Bool { state.withLock { $0.proof != nil } }
   var isEnded: Bool { state.withLock { $0.isEnded } }
@@ -138,9 +136,8 @@ final class TargetSession: Sendable {
     try state.withLock { (state) throws(ReplError) in
       let sink: TargetStream.Sink? =
         if let staging = state.staging { .staging(staging.makeWriter()) } else { state.repair.map { .repair($0) } }
-      guard let sink, !state.isEnded else {
-        throw ReplError(.protocolViolation, subject: label, cause: "a stream came before the session was started")
-      }
+      // After a restart of this agent, or a begin that made a new session of it, the source does not know yet.
+      guard let sink, !state.isEnded else { throw ended }
       try state.order.accept(.streamOpened)
       state.verdict = nil
       let stream = TargetStream(session: self, sink: sink, round: state.round, disconnect: disconnect)
@@ -162,7 +159,8 @@ final class TargetSession: Sendable {
   /// Looks every 16 MiB whether the pool may still take what comes.
   func takeRoom(_ bytes: UInt64) throws(ReplError) {
     guard unlooked.wrappingAdd(bytes, ordering: .relaxed).newValue >= 16 << 20 else { return }
-    unlooked.store(0, ordering: .relaxed)
+    // Of threads that see it at once, one looks.
+    guard unlooked.exchange(0, ordering: .relaxed) >= 16 << 20 else { return }
     try rooms.require(16 << 20, in: volume.pool, for: source, label: label)
   }
 
@@ -194,10 +192,7 @@ final class TargetSession: Sendable {
     let base = try start.base.flatMap { (id) throws(ReplError) in
       try context.database.read { try CatalogPoint.find($0, source, id) }
     }
-    guard start.base == nil || base != nil else {
-      throw ReplError(
-        .transient, subject: label, cause: "its base has gone meanwhile", remedy: "begin it again: it goes on without")
-    }
+    guard start.base == nil || base != nil else { throw baseGone }
     let staging = try openStaging(start)
     let durable: UInt64
     do throws(ReplError) {
@@ -223,8 +218,14 @@ final class TargetSession: Sendable {
   }
 
   private func openStaging(_ start: StartSession) throws(ReplError) -> StagingArea {
-    let staging = try withRoom { () throws(ReplError) in
-      try StagingArea.open(identity(start), for: source, in: store, clock: context.elapsed)
+    let staging: StagingArea
+    do throws(ReplError) {
+      staging = try withRoom { () throws(ReplError) in
+        try StagingArea.open(identity(start), for: source, in: store, clock: context.elapsed)
+      }
+    } catch {
+      // Retention may have taken it after its record was read.
+      throw error.kind == .notFound && start.base != nil ? baseGone : error
     }
     if case .resumed = staging.origin { return staging }
     let made = state.withLock { state in
@@ -235,6 +236,11 @@ final class TargetSession: Sendable {
     try staging.close()
     throw ReplError(
       .refused, subject: label, cause: "was started with \(made) different plans", remedy: "begin another session")
+  }
+
+  private var baseGone: ReplError {
+    ReplError(
+      .transient, subject: label, cause: "its base has gone meanwhile", remedy: "begin it again: it goes on without")
   }
 
   private func startRepair() throws(ReplError) -> UInt64 {
@@ -300,9 +306,7 @@ final class TargetSession: Sendable {
       try admit(&state.order)
       return state.isEnded ? nil : state.staging
     }
-    guard let staging else {
-      throw ReplError(.protocolViolation, subject: label, cause: "has not been started", remedy: "begin it again")
-    }
+    guard let staging else { throw ended }
     return staging
   }
 

@@ -46,7 +46,7 @@ public struct StreamTicketBook: Sendable {
   public mutating func issue(
     _ grant: Grant, at now: Int64, lifetime: Int64 = lifetime, using generator: inout some RandomNumberGenerator
   ) -> StreamTicket? {
-    removeExpired(at: now)
+    if entries.count >= Self.limit { entries = entries.filter { $0.value.expiresAt > now } }
     if entries.count >= Self.limit, let oldest = entries.min(by: { $0.value.order < $1.value.order }) {
       entries[oldest.key] = nil
     }
@@ -64,11 +64,18 @@ public struct StreamTicketBook: Sendable {
   ///   - branch: of the session's volume at this instant.
   /// - Throws: `ticketRefused`, the same text whatever the reason.
   public mutating func redeem(_ ticket: StreamTicket, for grant: Grant, at now: Int64) throws(WireError) {
-    removeExpired(at: now)
-    guard entries[ticket]?.grant == grant else {
+    guard let entry = entries[ticket], entry.grant == grant, entry.expiresAt > now else {
       throw WireError(.ticketRefused, "the ticket is unknown, used, expired or was given to another session")
     }
     entries[ticket] = nil
+  }
+
+  /// Makes the tickets of a session good for a whole ``lifetime`` from now, expired ones too: what the session did since
+  /// its begin, such as a plan for which all of a volume is read, may take hours.
+  public mutating func renew(session: SessionID, at now: Int64, lifetime: Int64 = lifetime) {
+    for (ticket, entry) in entries where entry.grant.session == session {
+      entries[ticket]?.expiresAt = now + lifetime
+    }
   }
 
   /// Takes back all tickets of a session.
@@ -79,9 +86,5 @@ public struct StreamTicketBook: Sendable {
   /// Takes back all tickets of a peer.
   public mutating func revoke(cluster: String) {
     entries = entries.filter { $0.value.grant.cluster != cluster }
-  }
-
-  private mutating func removeExpired(at now: Int64) {
-    entries = entries.filter { $0.value.expiresAt > now }
   }
 }

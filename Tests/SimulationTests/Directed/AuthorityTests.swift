@@ -42,7 +42,7 @@ import WireProtocol
     let error = #expect(throws: ReplError.self) {
       try world.service.attach(session: begin.session, ticket: reply.tickets[0], from: "source")
     }
-    #expect(error?.kind == .unauthenticated)
+    #expect(error?.kind == .transient)
     try world.service.attach(session: begin.session, ticket: reply.tickets[1], from: "source").close()
   }
 
@@ -54,7 +54,7 @@ import WireProtocol
     let error = #expect(throws: ReplError.self) {
       try world.service.attach(session: begin.session, ticket: reply.tickets[0], from: "source")
     }
-    #expect(error?.kind == .unauthenticated)
+    #expect(error?.kind == .transient)
   }
 
   @Test("the streams of all sessions together keep to the memory for buffers; each session gets one")

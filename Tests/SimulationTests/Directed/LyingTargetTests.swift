@@ -51,6 +51,44 @@ import WireProtocol
   }
 
   @Test(
+    "work that is for ever under way and creeps by a byte is not waited for without end",
+    arguments: [FrameType.beginSession, .startSession])
+  func creeping(_ type: FrameType) throws {
+    let world = try World.written(1)
+    var asked: UInt64 = 0
+    world.answer = { request, reply in
+      guard request.frameType == type else { return reply }
+      asked += 1
+      return .underWay(UnderWay(bytesDone: asked, bytesTotal: 1 << 40))
+    }
+    #expect(try world.migrate()?.state == .failed)
+    #expect(world.lastReport?.reason.contains("has not moved") == true)
+    world.answer = { $1 }
+    #expect(try world.migrate()?.state == .succeeded)
+    try world.check()
+  }
+
+  @Test("nor is a proof that creeps and, asked again, is still under way")
+  func creepingProof() throws {
+    let world = try World.written(1)
+    var (asked, sent): (UInt64, Seal?) = (0, nil)
+    world.answer = { request, reply in
+      switch (request, reply) {
+      case (.sealSession(let seal), _):
+        sent = seal.seal
+        asked += 1
+        return .underWay(UnderWay(bytesDone: asked, bytesTotal: 1 << 40))
+      case (.beginSession, .beginSession(var answer)):
+        if let sent { answer.outcome = .proving(sent) }
+        return .beginSession(answer)
+      default: return reply
+      }
+    }
+    #expect(try world.migrate()?.state == .failed)
+    #expect(world.lastReport?.reason.contains("has not moved") == true)
+  }
+
+  @Test(
     "a generation that nobody could have reached is not believed, and the volume replicates on",
     arguments: [
       UInt64(1) << 62, (1 << 62) - 1, 1 << 60, 1 << 40, .max,

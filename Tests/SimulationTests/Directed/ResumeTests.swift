@@ -34,6 +34,24 @@ import WireProtocol
     try world.check()
   }
 
+  @Test("a plan that takes longer than the tickets of its begin are good is shipped at the first attempt")
+  func longPlan() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    try world.live(steps: 3)
+    var begins = 0
+    world.onRequest = { [unowned world] request in
+      switch request {
+      case .beginSession: begins += 1
+      case .startSession: world.clock.advance(seconds: 3 * 3600)
+      default: break
+      }
+    }
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(begins == 1)
+    try world.check()
+  }
+
   @Test("staging of one snapshot is never taken up for another")
   func otherSnapshot() throws {
     let world = try World.written(1)

@@ -86,6 +86,21 @@ import WireProtocol
     try world.check()
   }
 
+  @Test("a run that is cancelled while its twin cannot be read ends as cancelled")
+  func cancelledMeanwhile() throws {
+    let world = try Self.world()
+    let twin = try #require(try world.twins().first)
+    world.source.disk.gate.fail(with: Self.fault, once: false) { [unowned world] operation in
+      guard operation.kind == .read, operation.path == twin.imagePath else { return false }
+      world.currentRun?.cancel()
+      return true
+    }
+    #expect(try world.migrate()?.state == .cancelled)
+    world.source.disk.gate.reset()
+    #expect(try world.migrate()?.state == .succeeded)
+    try world.check()
+  }
+
   @Test("while all of the file system fails, nothing is said of the twin, and the session fails")
   func wholeFileSystem() throws {
     let world = try Self.world()
