@@ -109,15 +109,15 @@ import Testing
     }
     #expect(pauses == [0.25, 0.5, 1, 2, 4, 8, 16, 30, 30])
     clock.advance(seconds: 599)
-    mayGoOn = patience.mayTryAgain(done: 1)
+    mayGoOn = patience.mayTryAgain(done: 1 << 20)
     #expect(mayGoOn)
     let pause = patience.nextPause()
     #expect(pause == 0.25)
     clock.advance(seconds: 599)
-    mayGoOn = patience.mayTryAgain(done: 1)
+    mayGoOn = patience.mayTryAgain(done: 1 << 20)
     #expect(mayGoOn)
     clock.advance(seconds: 2)
-    mayGoOn = patience.mayTryAgain(done: 1)
+    mayGoOn = patience.mayTryAgain(done: 1 << 20)
     #expect(!mayGoOn)
   }
 }

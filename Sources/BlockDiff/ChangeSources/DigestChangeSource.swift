@@ -36,14 +36,16 @@ public struct DigestChangeSource {
   /// Appends every segment that differs to the plan, which the caller finishes. Takes 1 MiB of memory.
   ///
   /// - Parameters:
+  ///   - known: the sum of a segment that need not be read; asked for every segment that is not a hole, ascending.
   ///   - isUnchanged: whether the sum of a segment is the one known of the base, zero beyond the base's end; asked
   ///     for every segment, ascending.
-  ///   - newSum: is told the sum of every segment, ascending.
-  ///   - check: called before every segment that is read; throws to end the work.
+  ///   - newSum: is told the sum of every segment that was read, ascending.
+  ///   - check: called before every segment that is not a hole; throws to end the work.
   ///   - pace: called with the bytes about to be read; blocks as long as a limit asks.
   public func run(
-    into plan: PlanFile, isUnchanged: (UInt64, BlockSum) throws(ReplError) -> Bool,
-    newSum: (UInt64, BlockSum) throws(ReplError) -> Void, check: () throws(ReplError) -> Void,
+    into plan: PlanFile, known: (UInt64) -> BlockSum? = { _ in nil },
+    isUnchanged: (UInt64, BlockSum) throws(ReplError) -> Bool, newSum: (UInt64, BlockSum) throws(ReplError) -> Void,
+    check: () throws(ReplError) -> Void,
     pace: (UInt64) -> Void = { _ in }
   ) throws(ReplError) -> DigestTotals {
     let buffer = AlignedBuffer(count: Int(segmentSize))
@@ -53,19 +55,23 @@ public struct DigestChangeSource {
     while start < size {
       let extent = Extent(from: start, to: min(start + segmentSize, size))
       while let run = data, run.end <= extent.offset { data = try image.nextData(from: extent.offset) }
+      let segment = start / segmentSize
       var sum = BlockSum.zero
       if let run = data, run.offset < extent.end {
         try check()
-        pace(extent.length)
-        sum = try read(extent, buffer)
-        totals.bytesRead += extent.length
+        if let known = known(segment) {
+          sum = known
+        } else {
+          pace(extent.length)
+          sum = try read(extent, buffer)
+          totals.bytesRead += extent.length
+          try newSum(segment, sum)
+        }
       }
-      let segment = start / segmentSize
       if try !isUnchanged(segment, sum) {
         try plan.append(extent, sum.nonZeroBlocks == 0 ? .zero : .data)
         totals.changedSegments += 1
       }
-      try newSum(segment, sum)
       totals.sum += sum
       start = extent.end
     }

@@ -5,13 +5,13 @@ import Synchronization
 public struct PlannedPiece: Hashable, Sendable {
   public var extent: Extent
   public var kind: PlanKind
-  /// Whether the target holds it durably already: it counts for sums and progress but is not shipped.
-  public var isDurable: Bool
+  /// Whether it need not travel: the target holds it durably, or starts from the same. It counts for sums and progress.
+  public var isSettled: Bool
 
-  public init(extent: Extent, kind: PlanKind, isDurable: Bool) {
+  public init(extent: Extent, kind: PlanKind, isSettled: Bool) {
     self.extent = extent
     self.kind = kind
-    self.isDurable = isDurable
+    self.isSettled = isSettled
   }
 }
 
@@ -21,10 +21,13 @@ public struct WorkItem: Hashable, Sendable {
   public var segment: UInt64
   /// Ascending, not empty.
   public var pieces: [PlannedPiece]
+  /// Of the whole segment, if an earlier pass has recorded it.
+  public var sum: BlockSum?
 
-  public init(segment: UInt64, pieces: [PlannedPiece]) {
+  public init(segment: UInt64, pieces: [PlannedPiece], sum: BlockSum? = nil) {
     self.segment = segment
     self.pieces = pieces
+    self.sum = sum
   }
 }
 
@@ -32,10 +35,11 @@ public struct WorkItem: Hashable, Sendable {
 public final class WorkItemCursor: Sendable {
   fileprivate struct State {
     let reader: PlanReader
-    var durable: (any ExtentStream)?
+    var settled: (any ExtentStream)?
+    var recorded: RecordedSums?
     /// The record being cut up.
     var record: PlannedExtent?
-    /// The durable extent that ends last before or after the place reached.
+    /// The settled extent that ends last before or after the place reached.
     var covered: Extent?
   }
 
@@ -43,10 +47,14 @@ public final class WorkItemCursor: Sendable {
   /// What the plan says of itself.
   public let summary: PlanSummary
 
-  /// `durable` tells what a resumed session need not ship again: ascending extents.
-  public init(_ reader: sending PlanReader, durable: sending (any ExtentStream)? = nil) {
+  /// - Parameters:
+  ///   - settled: what a resumed session need not ship again: ascending extents.
+  ///   - recorded: the sums that it need not take again.
+  public init(
+    _ reader: sending PlanReader, settled: sending (any ExtentStream)? = nil, recorded: sending RecordedSums? = nil
+  ) {
     summary = reader.summary
-    state = Mutex(State(reader: reader, durable: durable))
+    state = Mutex(State(reader: reader, settled: settled, recorded: recorded))
   }
 
   /// The next segment's work, or nil when all has been handed out.
@@ -55,7 +63,7 @@ public final class WorkItemCursor: Sendable {
       guard let first = try state.current() else { return nil }
       let segment = first.extent.offset / segmentSize
       let limit = Extent(offset: segment * segmentSize, length: segmentSize)
-      var item = WorkItem(segment: segment, pieces: [])
+      var item = WorkItem(segment: segment, pieces: [], sum: state.recorded?.sum(of: segment))
       while let record = try state.current(), let part = record.extent.intersection(limit) {
         try state.cut(part, record.kind, into: &item.pieces)
         state.take(part)
@@ -84,30 +92,30 @@ extension WorkItemCursor.State {
       ? nil : PlannedExtent(extent: Extent(from: part.end, to: whole.extent.end), kind: whole.kind)
   }
 
-  /// Cuts `part` at the edges of durable extents.
+  /// Cuts `part` at the edges of settled extents.
   mutating func cut(_ part: Extent, _ kind: PlanKind, into pieces: inout [PlannedPiece]) throws(ReplError) {
     var start = part.offset
     while start < part.end {
-      try skipDurable(before: start)
+      try skipSettled(before: start)
       let common = covered?.intersection(Extent(from: start, to: part.end))
-      let isDurable = common?.offset == start
-      let end = isDurable ? common?.end ?? part.end : common?.offset ?? part.end
-      pieces.append(PlannedPiece(extent: Extent(from: start, to: end), kind: kind, isDurable: isDurable))
+      let isSettled = common?.offset == start
+      let end = isSettled ? common?.end ?? part.end : common?.offset ?? part.end
+      pieces.append(PlannedPiece(extent: Extent(from: start, to: end), kind: kind, isSettled: isSettled))
       start = end
     }
   }
 
-  private mutating func skipDurable(before start: UInt64) throws(ReplError) {
-    while durable != nil, covered.map({ $0.end <= start }) ?? true {
-      guard let next = try durable?.next() else {
-        (covered, durable) = (nil, nil)
+  private mutating func skipSettled(before start: UInt64) throws(ReplError) {
+    while settled != nil, covered.map({ $0.end <= start }) ?? true {
+      guard let next = try settled?.next() else {
+        (covered, settled) = (nil, nil)
         return
       }
       covered = wholeBlocks(of: next)
     }
   }
 
-  /// Only whole blocks count as durable, whoever says so: sums are of blocks.
+  /// Only whole blocks count as settled, whoever says so: sums are of blocks.
   private func wholeBlocks(of extent: Extent) -> Extent {
     let size = reader.summary.volumeSize
     guard extent.offset < size else { return Extent(from: size, to: size) }

@@ -9,15 +9,16 @@ final class ChunkShipper: Sendable {
   enum Mode: Sendable {
     /// An empty file: zeros need not travel.
     case empty
-    /// A clone of this base, whose twin is at hand; `sums` watches the entries taken over from its table.
-    case base(any StorageFile, size: UInt64, sums: ReadWitness)
+    /// A clone of this base, whose twin is at hand; `sums` watches the entries of its table.
+    case base(any StorageFile, size: UInt64, entries: SegmentTable, sums: ReadWitness)
     /// A clone of a base we cannot read; the sums of all segments are known already.
     case knownSums
   }
 
-  private struct Sums: ~Copyable {
-    var editor: SegmentTableEditor?
+  private struct Total: ~Copyable {
     var delta = BlockSum.zero
+    /// Of the base's table; nil without one.
+    var baseEntries: SegmentTableEditor?
   }
 
   private let image: any StorageFile
@@ -29,16 +30,17 @@ final class ChunkShipper: Sendable {
   private let progress: ShipProgress
   private let pace: @Sendable (UInt64) -> Void
   private let still: @Sendable () throws(ReplError) -> Void
-  private let sums: Mutex<Sums>
+  private let sums: SnapshotSums?
+  private let total: Mutex<Total>
   private let hasFailed = Atomic<Bool>(false)
 
   /// - Parameters:
-  ///   - table: the new snapshot's segment table, brought up to date as segments are read; nil when the sums are known.
+  ///   - sums: those of the new snapshot, completed as segments are read; nil when all of them are known.
   ///   - pace: called before bytes are sent; blocks as long as the bandwidth limit asks.
   ///   - still: throws when the source is seen to change under our hands.
   init(
     image: any StorageFile, mode: Mode, volumeSize: UInt64, maxChunk: UInt32, key: FingerprintKey,
-    cursor: WorkItemCursor, table: SegmentTable?, progress: ShipProgress, pace: @escaping @Sendable (UInt64) -> Void,
+    cursor: WorkItemCursor, sums: SnapshotSums?, progress: ShipProgress, pace: @escaping @Sendable (UInt64) -> Void,
     still: @escaping @Sendable () throws(ReplError) -> Void
   ) {
     self.image = image
@@ -50,15 +52,18 @@ final class ChunkShipper: Sendable {
     self.progress = progress
     self.pace = pace
     self.still = still
-    sums = Mutex(Sums(editor: table.map { SegmentTableEditor($0) }))
+    self.sums = sums
+    if case .base(_, _, let entries, _) = mode {
+      total = Mutex(Total(baseEntries: SegmentTableEditor(entries)))
+    } else {
+      total = Mutex(Total())
+    }
   }
 
   /// The sum of all differences, once every thread has returned.
   func finishSums() throws(ReplError) -> BlockSum {
-    try sums.withLock { (sums) throws(ReplError) in
-      try sums.editor?.flush()
-      return sums.delta
-    }
+    try sums?.flush()
+    return total.withLock { $0.delta }
   }
 
   /// Ships items until the plan is empty. Blocks; call on a thread of its own.
@@ -90,37 +95,48 @@ final class ChunkShipper: Sendable {
     let new = AlignedBuffer(count: Int(segmentSize))
     let old = AlignedBuffer(count: Int(segmentSize))
     var runs: [Extent] = []
+    /// Blocks of the item that turned out to be those that the target starts from.
+    var equal: [Extent] = []
 
     mutating func ship(_ item: WorkItem) throws(ReplError) {
+      equal.removeAll(keepingCapacity: true)
       var delta = BlockSum.zero
       for piece in item.pieces {
-        delta += try ship(piece)
+        // It need not travel, and its sum was taken while planning or by an earlier pass.
+        let isThrough = piece.isSettled && (item.sum != nil || shipper.sums == nil)
+        if !isThrough { delta += try ship(piece) }
         shipper.progress.add(done: piece.extent.length)
       }
-      try shipper.add(delta, segment: item.segment)
+      try shipper.add(delta, item, equal)
     }
 
     private mutating func ship(_ piece: PlannedPiece) throws(ReplError) -> BlockSum {
       let extent = piece.extent
-      // The target has it, and its sum was taken while planning.
-      if piece.isDurable, shipper.sumsAreKnown { return .zero }
       let bytes = try readNew(extent, isZero: piece.kind == .zero)
-      guard case .base(let base, let baseSize, _) = shipper.mode else {
+      guard case .base(let base, let baseSize, _, _) = shipper.mode else {
         try shipRun(extent, bytes, piece)
-        return shipper.sumsAreKnown ? .zero : shipper.walk.sum(of: bytes, at: extent.offset)
+        return shipper.sums == nil ? .zero : shipper.walk.sum(of: bytes, at: extent.offset)
       }
       let before = try readOld(extent, from: base, size: baseSize)
       runs.removeAll(keepingCapacity: true)
       BlockTrim.differingRuns(new: bytes, base: before, at: extent.offset, into: &runs)
       var delta = BlockSum.zero
+      var position = extent.offset
       for run in runs {
+        noteEqual(from: position, to: run.offset)
+        position = run.end
         let range = Int(run.offset - extent.offset)..<Int(run.end - extent.offset)
         let changed = UnsafeRawBufferPointer(rebasing: bytes[range])
         delta += shipper.walk.sum(of: changed, at: run.offset)
         delta -= shipper.walk.sum(of: UnsafeRawBufferPointer(rebasing: before[range]), at: run.offset)
         try shipRun(run, changed, piece)
       }
+      noteEqual(from: position, to: extent.end)
       return delta
+    }
+
+    private mutating func noteEqual(from start: UInt64, to end: UInt64) {
+      if start < end { equal.append(Extent(from: start, to: end)) }
     }
 
     private func readNew(_ extent: Extent, isZero: Bool) throws(ReplError) -> UnsafeRawBufferPointer {
@@ -157,8 +173,10 @@ final class ChunkShipper: Sendable {
     }
 
     /// Ships a run that differs: blocks of zeros as zero runs, the rest as chunks.
-    private func shipRun(_ run: Extent, _ bytes: UnsafeRawBufferPointer, _ piece: PlannedPiece) throws(ReplError) {
-      guard !piece.isDurable else { return }
+    private mutating func shipRun(
+      _ run: Extent, _ bytes: UnsafeRawBufferPointer, _ piece: PlannedPiece
+    ) throws(ReplError) {
+      guard !piece.isSettled else { return }
       var position = 0
       while position < bytes.count {
         let isZero = BlockTrim.isZeroBlock(bytes, at: position)
@@ -169,8 +187,10 @@ final class ChunkShipper: Sendable {
           end = min(end + Int(blockSize), bytes.count)
         }
         let extent = Extent(offset: run.offset + UInt64(position), length: UInt64(end - position))
-        if isZero {
-          if shipper.zerosTravel { try link.sendZeros(extent) }
+        if isZero, shipper.zerosTravel {
+          try link.sendZeros(extent)
+        } else if isZero {
+          noteEqual(from: extent.offset, to: extent.end)
         } else {
           shipper.pace(extent.length)
           try link.sendChunk(UnsafeRawBufferPointer(rebasing: bytes[position..<end]), at: extent.offset)
@@ -185,27 +205,22 @@ final class ChunkShipper: Sendable {
     if case .empty = mode { false } else { true }
   }
 
-  private var sumsAreKnown: Bool {
-    if case .knownSums = mode { true } else { false }
+  /// Adds a segment's difference to the total and its sum to those of the snapshot.
+  private func add(_ delta: BlockSum, _ item: WorkItem, _ equal: [Extent]) throws(ReplError) {
+    guard let sums else { return }
+    let before = try baseSum(of: item.segment)
+    let sum = item.sum ?? before + delta
+    total.withLock { $0.delta += sum - before }
+    if item.sum == nil { try sums.set(segment: item.segment, sum, equal: equal) }
   }
 
-  /// Adds a segment's difference to the total and to its entry in the table.
-  private func add(_ delta: BlockSum, segment: UInt64) throws(ReplError) {
-    guard delta != .zero else { return }
-    try sums.withLock { (sums) throws(ReplError) in
-      sums.delta += delta
-      // Taken out while it changes, so that its page is not copied.
-      guard var editor = sums.editor.take() else { return }
-      defer { sums.editor = editor }
-      try editor.set(segment: segment, try entry(of: segment, &editor) + delta)
+  private func baseSum(of segment: UInt64) throws(ReplError) -> BlockSum {
+    guard case .base(_, _, let entries, let witness) = mode, segment < entries.segmentCount else { return .zero }
+    return try total.withLock { (total) throws(ReplError) in
+      // Taken out while it turns a page, so that the page is not copied.
+      guard var editor = total.baseEntries.take() else { return .zero }
+      defer { total.baseEntries = editor }
+      return try witness.watch { () throws(ReplError) in try editor.sum(ofSegment: segment) }
     }
-  }
-
-  /// A page of the table that was not written yet is the base's: both files share its blocks.
-  private func entry(of segment: UInt64, _ editor: inout SegmentTableEditor) throws(ReplError) -> BlockSum {
-    guard case .base(_, _, let witness) = mode else { return try editor.sum(ofSegment: segment) }
-    // What is written for another page is no reading of the base.
-    if !editor.holds(segment) { try editor.flush() }
-    return try witness.watch { () throws(ReplError) in try editor.sum(ofSegment: segment) }
   }
 }

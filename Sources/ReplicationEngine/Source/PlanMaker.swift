@@ -62,7 +62,7 @@ struct PlanMaker {
     }
     return SessionPlan(
       changeSource: "full", reason: reason, kind: .full, base: nil, baseSum: .zero, mode: .empty,
-      table: try newTable(), path: planPath, summary: summary, storage: context.storage, files: [])
+      sums: try newSums(), path: planPath, summary: summary, storage: context.storage, files: [])
   }
 
   private func reflink(_ reading: BaseReading, _ seal: Seal) throws(ReplError) -> SessionPlan {
@@ -76,14 +76,14 @@ struct PlanMaker {
           into: plan)
       }
       let old = try openSums(reading)
-      defer { try? old.close() }
-      try context.storage.removeFile(snapshot.segmentsPath)
-      let table = try SegmentTable.clone(
-        old, to: snapshot.segmentsPath, volumeSize: snapshot.size, in: context.storage)
+      let sums = try sums(onto: seal) { (path) throws(ReplError) in
+        try SegmentTable.clone(old, to: path, volumeSize: snapshot.size, in: context.storage)
+      }
       return SessionPlan(
         changeSource: "reflink", reason: "", kind: .delta, base: seal.point,
         baseSum: BlockSum(fingerprint: seal.fingerprint, nonZeroBlocks: seal.nonZeroBlocks),
-        mode: .base(baseImage, size: base.size, sums: reading.sums), table: table, path: planPath, summary: summary,
+        mode: .base(baseImage, size: base.size, entries: old, sums: reading.sums), sums: sums, path: planPath,
+        summary: summary,
         storage: context.storage, files: [baseImage])
     } catch {
       try? baseImage.close()
@@ -96,28 +96,39 @@ struct PlanMaker {
     changeSource: String, reason: String, kind: SessionKind, base: PointID,
     isUnchanged: (UInt64, BlockSum) throws(ReplError) -> Bool
   ) throws(ReplError) -> SessionPlan {
-    let table = try newTable()
-    var editor = SegmentTableEditor(table)
+    let sums = try newSums()
+    var recorded = sums.recorded()
     var total = BlockSum.zero
     let source = DigestChangeSource(image, size: snapshot.size, key: key, dropsCache: snapshot.hasImage)
     let summary = try plan { (plan) throws(ReplError) in
       let totals = try source.run(
-        into: plan,
-        isUnchanged: isUnchanged,
-        newSum: { (segment, sum) throws(ReplError) in try editor.set(segment: segment, sum) }, check: check)
+        into: plan, known: { recorded?.sum(of: $0) }, isUnchanged: isUnchanged,
+        newSum: { (segment, sum) throws(ReplError) in try sums.set(segment: segment, sum) }, check: check)
       total = totals.sum
     }
-    try editor.flush()
+    try sums.flush()
     return SessionPlan(
       changeSource: changeSource, reason: reason, kind: kind, base: base, baseSum: total, mode: .knownSums,
-      table: table,
-      path: planPath, summary: summary, storage: context.storage, files: [])
+      sums: sums, path: planPath, summary: summary, storage: context.storage, files: [])
   }
 
-  private func newTable() throws(ReplError) -> SegmentTable {
-    try context.storage.removeFile(snapshot.segmentsPath)
-    return try SegmentTable.create(
-      snapshot.segmentsPath, volumeSize: snapshot.size, keyID: key.id, in: context.storage)
+  /// Sums of which those that nobody sets are zero.
+  private func newSums() throws(ReplError) -> SnapshotSums {
+    try sums(onto: nil) { (path) throws(ReplError) in
+      try SegmentTable.create(path, volumeSize: snapshot.size, keyID: key.id, in: context.storage)
+    }
+  }
+
+  /// The snapshot's sums, with what an earlier attempt has recorded of them. A volume that is read live may be another
+  /// the next time.
+  private func sums(
+    onto base: Seal?, _ fresh: (String) throws(ReplError) -> SegmentTable
+  ) throws(ReplError) -> SnapshotSums {
+    try SnapshotSums.open(
+      in: snapshot.directory,
+      of: SnapshotSums.Identity(point: snapshot.point, size: snapshot.size, keyID: key.id, base: base),
+      isKept: snapshot.hasImage, storage: context.storage, seconds: { [clock = context.clock] in clock.ticks() },
+      fresh: fresh)
   }
 
   private func plan(_ fill: (PlanFile) throws(ReplError) -> Void) throws(ReplError) -> PlanSummary {

@@ -14,8 +14,8 @@ final class SessionPlan {
   /// Sum of what the session's differences are added to.
   let baseSum: BlockSum
   let mode: ChunkShipper.Mode
-  /// The new snapshot's sums, complete once everything is shipped.
-  let table: SegmentTable
+  /// The new snapshot's, complete once everything is shipped.
+  let sums: SnapshotSums
   private let path: String
   private let summary: PlanSummary
   private let storage: any Storage
@@ -23,7 +23,7 @@ final class SessionPlan {
 
   init(
     changeSource: String, reason: String, kind: SessionKind, base: PointID?, baseSum: BlockSum,
-    mode: ChunkShipper.Mode, table: SegmentTable, path: String, summary: PlanSummary, storage: any Storage,
+    mode: ChunkShipper.Mode, sums: SnapshotSums, path: String, summary: PlanSummary, storage: any Storage,
     files: [any StorageFile]
   ) {
     self.changeSource = changeSource
@@ -32,7 +32,7 @@ final class SessionPlan {
     self.base = base
     self.baseSum = baseSum
     self.mode = mode
-    self.table = table
+    self.sums = sums
     self.path = path
     self.summary = summary
     self.storage = storage
@@ -47,18 +47,25 @@ final class SessionPlan {
   /// The base that the seal names: none where both sides read everything.
   var sealBase: PointID? { kind == .delta ? base : nil }
 
-  /// The table that the shipper brings up to date; nil when planning has filled it already.
-  var tableToUpdate: SegmentTable? {
-    if case .knownSums = mode { nil } else { table }
+  /// The sums that the shipper completes; nil when planning has taken them already.
+  var sumsToTake: SnapshotSums? {
+    if case .knownSums = mode { nil } else { sums }
   }
 
-  /// The plan from its beginning; `durable` says what need not travel again.
+  /// The plan from its beginning, without what need not travel or be summed again.
+  ///
+  /// - Parameter durable: what the target has; nil when that is nothing.
   func cursor(durable: sending ResumeStream?) throws(ReplError) -> WorkItemCursor {
-    WorkItemCursor(try PlanReader(path, storage: storage), durable: durable)
+    let reader = try PlanReader(path, storage: storage)
+    guard let taken = sumsToTake, let recorded = taken.recorded(), let equal = taken.recordedEqual() else {
+      return WorkItemCursor(reader, settled: durable)
+    }
+    guard let durable else { return WorkItemCursor(reader, settled: equal, recorded: recorded) }
+    return WorkItemCursor(reader, settled: ExtentUnion(durable, equal), recorded: recorded)
   }
 
   func close() {
-    try? table.close()
+    sums.close()
     for file in files { try? file.close() }
     try? storage.removeFile(path)
   }

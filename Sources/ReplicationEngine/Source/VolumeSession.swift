@@ -148,7 +148,9 @@ struct VolumeSession {
         plan.close()
         if watch == nil { try? image.close() }
       }
-      return try prove(seal, plan, image, reply)
+      let outcome = try prove(seal, plan, image, reply)
+      plan.sums.forget()
+      return outcome
     }
   }
 
@@ -249,6 +251,7 @@ struct VolumeSession {
     switch try sealReply(seal) {
     case .prepared:
       progress.ship.complete()
+      SnapshotSums.forget(in: snapshot.directory, context.storage)
       return .prepared(seal)
     case .mismatch(_, final: true): throw mismatch(seal)
     case .mismatch(_, final: false):
@@ -358,7 +361,7 @@ struct VolumeSession {
     let durable = started.durableBytes > 0 ? ResumeStream(link: link, session: session, size: snapshot.size) : nil
     let shipper = ChunkShipper(
       image: image, mode: plan.mode, volumeSize: snapshot.size, maxChunk: min(reply.maxChunk, link.maxChunk), key: key,
-      cursor: try plan.cursor(durable: durable), table: plan.tableToUpdate, progress: progress.ship,
+      cursor: try plan.cursor(durable: durable), sums: plan.sumsToTake, progress: progress.ship,
       pace: context.pace, still: still)
     try ship(shipper, reply, isEmpty: plan.plannedBytes == 0)
     let sum = try plan.baseSum + shipper.finishSums()
@@ -366,9 +369,9 @@ struct VolumeSession {
     // A volume that need not hold still must not have become smaller either.
     if !snapshot.hasImage {
       try requireSize(image)
-      try VolumeRecognition(context: context).requireStillSame(volume, plan.table)
+      try VolumeRecognition(context: context).requireStillSame(volume, plan.sums.table)
     }
-    try plan.table.synchronize()
+    try plan.sums.table.synchronize()
     try context.storage.synchronizeDirectory(snapshot.directory)
     return seal(sum, plan)
   }
@@ -428,7 +431,7 @@ struct VolumeSession {
     case .prepared: return .prepared(seal)
     case .mismatch(_, final: true): throw mismatch(seal)
     case .mismatch(let sums, final: false):
-      let differing = try SegmentDifference.find(sums, in: plan.table)
+      let differing = try SegmentDifference.find(sums, in: plan.sums.table)
       context.events.post(
         namespace: volume.namespace, volume: volume.name, warning: true, "SealMismatch",
         "the target's fingerprint of point \(snapshot.point) differs; shipping \(differing.count) segments once more")
@@ -461,12 +464,12 @@ struct VolumeSession {
       let reply = try again.begin()
       let shipper = ChunkShipper(
         image: image, mode: .knownSums, volumeSize: snapshot.size, maxChunk: min(reply.maxChunk, link.maxChunk),
-        key: key, cursor: WorkItemCursor(try PlanReader(path, storage: context.storage)), table: nil,
+        key: key, cursor: WorkItemCursor(try PlanReader(path, storage: context.storage)), sums: nil,
         progress: progress.ship, pace: context.pace, still: still)
       try ship(shipper, reply, isEmpty: segments.isEmpty)
     }
     try watch?.finish()
-    if !snapshot.hasImage { try VolumeRecognition(context: context).requireStillSame(volume, plan.table) }
+    if !snapshot.hasImage { try VolumeRecognition(context: context).requireStillSame(volume, plan.sums.table) }
   }
 
   private func mismatch(_ seal: Seal) -> ReplError {

@@ -158,7 +158,7 @@ struct RepairSession: Sendable {
     defer { try? image.close() }
     let shipper = ChunkShipper(
       image: image, mode: .knownSums, volumeSize: seal.size, maxChunk: min(reply.maxChunk, link.maxChunk), key: key,
-      cursor: cursor, table: nil, progress: ShipProgress(), pace: context.pace, still: {})
+      cursor: cursor, sums: nil, progress: ShipProgress(), pace: context.pace, still: {})
     let stream = try link.openStream(reply, session: session, ticket: ticket)
     defer { stream.cancel() }
     try shipper.run(stream)

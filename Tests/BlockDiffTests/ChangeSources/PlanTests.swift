@@ -145,7 +145,7 @@ import Testing
     let plan = try PlanFile(creating: path, volumeSize: size, storage: storage)
     for extent in extents { try plan.append(extent.extent, extent.kind) }
     _ = try plan.finish()
-    return WorkItemCursor(try PlanReader(path, storage: storage), durable: durable.map { ExtentSetStream($0) })
+    return WorkItemCursor(try PlanReader(path, storage: storage), settled: durable.map { ExtentSetStream($0) })
   }
 
   @Test(arguments: 0..<60)
@@ -178,7 +178,7 @@ import Testing
         #expect((piece.extent.end - 1) / segmentSize == item.segment)
         #expect(!piece.extent.isEmpty)
         found[piece.kind, default: ExtentSet()].insert(piece.extent)
-        if piece.isDurable { held.insert(piece.extent) }
+        if piece.isSettled { held.insert(piece.extent) }
         bytes += piece.extent.length
       }
     }

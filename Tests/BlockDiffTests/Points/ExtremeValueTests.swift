@@ -146,7 +146,7 @@ import Testing
       for length in ExtremeNumbers.all {
         try writePlan(Extent(offset: 0, length: size), size: size)
         let claims = ClaimedExtents([Extent(offset: offset, length: length), Extent(offset: 3 << 20, length: 100)])
-        let cursor = WorkItemCursor(try PlanReader("/plan", storage: disk), durable: claims)
+        let cursor = WorkItemCursor(try PlanReader("/plan", storage: disk), settled: claims)
         var end: UInt64 = 0
         while let item = try cursor.next() {
           for piece in item.pieces {

@@ -1,5 +1,6 @@
 import BlockDiff
 import ReplModel
+import Synchronization
 import TestSupport
 import Testing
 import WireProtocol
@@ -117,6 +118,63 @@ import WireProtocol
     #expect(report.bytesDone == report.bytesTotal)
     #expect(report.bytesChanged == 1 << 20)
     #expect(report.bytesOnWire >= 1 << 20)
+    try world.check()
+  }
+
+  /// Counts the bytes that are read of the newest snapshot's image.
+  private func countReads(_ world: World) -> () -> UInt64 {
+    let read = Mutex<UInt64>(0)
+    let old = (try? world.twins().map(\.imagePath)) ?? []
+    world.source.disk.gate.fail(with: ReplError(.bug, subject: "", cause: ""), once: false) { operation in
+      guard operation.kind == .read, operation.path.hasSuffix("/image"), !old.contains(operation.path) else {
+        return false
+      }
+      read.withLock { $0 += operation.extent?.length ?? 0 }
+      return false
+    }
+    return { read.withLock { $0 } }
+  }
+
+  enum Pass: CaseIterable, Sendable { case full, reflink, digest }
+
+  /// How the source is cut off.
+  enum Cut: CaseIterable, Sendable { case connection, stop }
+
+  @Test(
+    "a source that was cut off reads nothing again that it has summed: all, what changed, or all to find what changed",
+    arguments: Pass.allCases, Cut.allCases)
+  func readOnce(_ pass: Pass, _ cut: Cut) throws {
+    let world = try World(seed: 3, size: 8 << 20)
+    let volume = world.volumes[0]
+    try world.write(volume, BytePattern.random(count: 4 << 20, using: &world.generator), at: 0)
+    if pass != .full {
+      #expect(try world.migrate()?.state == .succeeded)
+      // Written anew with the same bytes but for one block: a clone tells that all of it changed.
+      var bytes = world.live(volume)[..<(4 << 20)]
+      bytes[(3 << 20) + 100] ^= 1
+      try world.write(volume, Array(bytes), at: 0)
+    }
+    if pass == .digest {
+      try world.source.database.write { try VolumeRecord.distrust($0, volume.id, peer: "target", because: "a test") }
+    }
+    let read = countReads(world)
+    var isCut = false
+    world.onRequest = { [unowned world] request in
+      guard case .sealSession = request, !isCut else { return }
+      if cut == .stop { world.currentRun?.stop() }
+    }
+    world.cutBefore = { request in
+      guard case .sealSession = request, !isCut else { return false }
+      isCut = true
+      return true
+    }
+    let report = try world.migrate()
+    if cut == .stop {
+      #expect(report == nil)
+      try world.resumeRuns()
+    }
+    #expect(isCut && world.lastReport?.state == .succeeded)
+    #expect(read() == (pass == .digest ? 5 : 4) << 20, "each byte once, and what is shipped of a comparison once more")
     try world.check()
   }
 
