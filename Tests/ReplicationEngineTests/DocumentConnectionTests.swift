@@ -77,7 +77,7 @@ struct DocumentConnectionTests {
       configuration: west.configuration, database: west.database, storage: LinuxStorage(),
       pools: PoolSet(entries: [], storage: LinuxStorage()), clock: SystemClock(), elapsed: .system,
       events: EventHub(), clockOffset: { _ in 0 }, background: { $0() },
-      clockSteps: ClockStepWatch(clock: SystemClock()))
+      clockSteps: ClockStepWatch(clock: SystemClock()), streams: StreamBudget(capacity: 1))
     let responder = ControlResponder(
       configuration: west.configuration, trust: west.trust, service: TargetService(context: context),
       documents: documents, repairs: RepairBoard(), heardClocks: HeardClocks(), clock: SystemClock(),

@@ -29,11 +29,22 @@ struct StreamTicketBookTests {
   @Test("a session that starts has its tickets renewed, however long its plan took; others' stay as they are")
   func isRenewed() throws {
     var (book, ticket) = try book()
-    book.renew(session: Samples.id(99), at: 10_000, lifetime: 50)
+    book.renew(session: Samples.id(99), at: 10_000, most: 2, lifetime: 50)
     #expect(reason { try book.redeem(ticket, for: grant, at: 10_001) } == .ticketRefused)
-    book.renew(session: Samples.session, at: 10_000, lifetime: 50)
+    book.renew(session: Samples.session, at: 10_000, most: 2, lifetime: 50)
     #expect(reason { try book.redeem(ticket, for: grant, at: 10_050) } == .ticketRefused)
     try book.redeem(ticket, for: grant, at: 10_049)
+  }
+
+  @Test("of more tickets than there is memory for the last ones are void")
+  func isRenewedInPart() throws {
+    var (book, first) = try book()
+    var generator = SplitMix(seed: 9)
+    let second = try #require(book.issue(grant, at: 100, using: &generator))
+    book.renew(session: Samples.session, at: 200, most: 1)
+    #expect(book.count(at: 201) == 1 && book.count(at: 201, besides: Samples.session) == 0)
+    #expect(reason { try book.redeem(second, for: grant, at: 201) } == .ticketRefused)
+    try book.redeem(first, for: grant, at: 201)
   }
 
   @Test func isOfNoUseToAnybodyElseAndStaysForItsOwner() throws {

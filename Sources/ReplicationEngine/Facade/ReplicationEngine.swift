@@ -67,19 +67,20 @@ public final class ReplicationEngine: Sendable {
     links = PeerLinks(configuration: configuration, database: database, trust: trust, clock: clock)
     background = try BackgroundWork()
     metrics.showZeros(pools: configuration.pools.map(\.name))
+    let streams = StreamBudget(capacity: configuration.streamsInMemory)
     let gate = BandwidthGate(bytesPerSecond: configuration.bandwidth)
     source = SourceContext(
       configuration: configuration, database: database, storage: storage,
       live: KernelVolumes(storage: storage, allowedPaths: configuration.allowedPaths),
       snapshotter: ReflinkSnapshotter(storage: storage), pools: pools, clock: clock, events: hub,
       pace: { metrics.waited(nanoseconds: gate.spend($0)) }, threads: DedicatedThreads(name: "stream"),
-      places: SessionPlaces(capacity: configuration.effectiveVolumes), metrics: metrics)
+      places: SessionPlaces(capacity: configuration.effectiveVolumes), streams: streams, metrics: metrics)
     target = TargetService(
       context: TargetContext(
         configuration: configuration, database: database, storage: storage, pools: pools, clock: clock,
         elapsed: .system, events: hub, clockOffset: { [links] in links.clockOffset($0) },
         background: { [background] in background.submit($0) }, repairs: repairs,
-        clockSteps: ClockStepWatch(clock: clock), metrics: metrics))
+        clockSteps: ClockStepWatch(clock: clock), metrics: metrics, streams: streams))
     runs = RunBoard(context: source, links: links, logger: logger)
     heartbeats = Heartbeats(ask: PeerWatch(source: source, links: links, logger: logger).ask)
     source.activity.ask { [weak runs] in runs?.isBusy($0) ?? false }

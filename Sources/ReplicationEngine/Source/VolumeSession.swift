@@ -390,8 +390,8 @@ struct VolumeSession {
     let tickets = Array(reply.tickets.prefix(context.configuration.effectiveStreams))
     let stream = StreamJob(
       link: link, session: session, reply: reply, tickets: tickets, shipper: shipper, progress: progress)
-    try context.threads.runAll(tickets.count, limit: tickets.count) { (index) throws(ReplError) in
-      try stream.run(index)
+    try context.streams.ship(upTo: tickets.count) { (count) throws(ReplError) in
+      try context.threads.runAll(count, limit: count) { (index) throws(ReplError) in try stream.run(index) }
     }
   }
 

@@ -140,11 +140,13 @@ extension TargetService {
       default: session.isRepair ? 1 : min(max(Int(session.begin.streams), 1), 16)
       }
     let now = ticketTime
-    let granted = tickets.withLock { book in
-      var generator = SystemRandomNumberGenerator()
-      book.revoke(session: session.begin.session)
-      let count = min(wanted, freeStreams(besides: session, ticketsOut: book.count(at: now)))
-      return (0..<count).compactMap { _ in book.issue(session.grant, at: now, using: &generator) }
+    let granted = context.streams.receive { most in
+      tickets.withLock { book in
+        var generator = SystemRandomNumberGenerator()
+        book.revoke(session: session.begin.session)
+        let count = min(wanted, freeStreams(of: most, besides: session, ticketsOut: book.count(at: now)))
+        return (0..<count).compactMap { _ in book.issue(session.grant, at: now, using: &generator) }
+      }
     }
     return BeginReply(
       outcome: outcome, dataAddress: "", dataPort: context.configuration.dataPort,
@@ -153,9 +155,15 @@ extension TargetService {
 
   /// Streams that the memory for buffers still has room for, over the sessions of all peers: what is open or may be
   /// opened with a ticket counts. At least one, so that no session has to wait for another's end.
-  private func freeStreams(besides session: TargetSession, ticketsOut: Int) -> Int {
+  private func freeStreams(of most: Int, besides session: TargetSession, ticketsOut: Int) -> Int {
     let open = sessions.all.filter { $0 !== session }.reduce(0) { $0 + $1.openStreams }
-    return max(1, context.configuration.streamsInMemory - ticketsOut - open)
+    return max(1, most - ticketsOut - open)
+  }
+
+  /// Streams that are open or may be opened with a ticket.
+  var streamsGivenOut: Int {
+    let now = ticketTime
+    return tickets.withLock { $0.count(at: now) } + sessions.all.reduce(0) { $0 + $1.openStreams }
   }
 
   // MARK: Start
@@ -165,9 +173,19 @@ extension TargetService {
     return try work(request, peer, session.volume.pool) { [self] _ throws(ReplError) in
       try turns.take([session.source], within: context.budgets.turnTime) { () throws(ReplError) -> ControlReply in
         let durable = try session.start(start)
-        let now = self.ticketTime
-        self.tickets.withLock { $0.renew(session: start.session, at: now) }
+        renewTickets(of: session)
         return .startSession(StartReply(durableBytes: durable))
+      }
+    }
+  }
+
+  /// Tickets of the begin are good for a whole time again, as many as there is memory for still.
+  private func renewTickets(of session: TargetSession) {
+    let (now, id) = (ticketTime, session.begin.session)
+    context.streams.receive { most in
+      tickets.withLock { book in
+        let others = book.count(at: now, besides: id)
+        book.renew(session: id, at: now, most: freeStreams(of: most, besides: session, ticketsOut: others))
       }
     }
   }

@@ -29,6 +29,7 @@ final class TargetService: Sendable {
     desk = WorkDesk(budgets: context.budgets, clock: context.clock, spawn: context.spawn)
     rooms = RoomMaker(context: context, turns: turns) { sessions[$0] != nil }
     presence = PeerPresence(clock: context.clock)
+    context.streams.countReceived { [weak self] in self?.streamsGivenOut ?? 0 }
   }
 
   /// Answers a request; a failure is an answer too.

@@ -36,7 +36,11 @@ public struct StreamTicketBook: Sendable {
   public var count: Int { entries.count }
 
   /// Tickets that can still be taken.
-  public func count(at now: Int64) -> Int { entries.values.count { $0.expiresAt > now } }
+  ///
+  /// - Parameter session: whose tickets do not count.
+  public func count(at now: Int64, besides session: SessionID? = nil) -> Int {
+    entries.values.count { $0.expiresAt > now && $0.grant.session != session }
+  }
 
   /// Makes a ticket out of random bytes from `generator`, which must be the system's outside tests.
   ///
@@ -72,9 +76,12 @@ public struct StreamTicketBook: Sendable {
 
   /// Makes the tickets of a session good for a whole ``lifetime`` from now, expired ones too: what the session did since
   /// its begin, such as a plan for which all of a volume is read, may take hours.
-  public mutating func renew(session: SessionID, at now: Int64, lifetime: Int64 = lifetime) {
-    for (ticket, entry) in entries where entry.grant.session == session {
-      entries[ticket]?.expiresAt = now + lifetime
+  ///
+  /// - Parameter most: how many of them, those first that were given out first; the others are void.
+  public mutating func renew(session: SessionID, at now: Int64, most: Int, lifetime: Int64 = lifetime) {
+    let own = entries.filter { $0.value.grant.session == session }.sorted { $0.value.order < $1.value.order }
+    for (index, (ticket, _)) in own.enumerated() {
+      if index < most { entries[ticket]?.expiresAt = now + lifetime } else { entries[ticket] = nil }
     }
   }
 

@@ -126,6 +126,7 @@ final class World: @unchecked Sendable {
       configuration: configuration, database: machine.database, storage: machine.disk, pools: machine.pools,
       clock: clock, elapsed: clock.elapsedClock, events: events, clockOffset: { _ in 0 }, background: { $0() },
       clockSteps: ClockStepWatch(clock: clock), metrics: EngineMetrics(metrics), budgets: budgets,
+      streams: StreamBudget(capacity: configuration.streamsInMemory),
       spawn: { [threads = machine.threads] (work) throws(ReplError) in threads.spawn(work) })
   }
 
