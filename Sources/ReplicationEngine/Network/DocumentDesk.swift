@@ -23,7 +23,6 @@ final class DocumentDesk: Sendable {
 
   private let peers = Mutex<[String: Peer]>([:])
   private let responder = Mutex<(any PeerDocumentResponder)?>(nil)
-  private let bridge = AsyncBridge()
   private let elapsed: ElapsedClock
   private let limit: Duration
 
@@ -35,10 +34,10 @@ final class DocumentDesk: Sendable {
   /// Says who answers; nil: documents are refused.
   func answer(with responder: (any PeerDocumentResponder)?) { self.responder.withLock { $0 = responder } }
 
-  /// Lets go whoever waits for an answer.
-  func stop() { bridge.stop() }
-
-  func take(_ part: DocumentPart, from cluster: String) throws(ReplError) -> DocumentReply {
+  /// - Parameter connection: what the part came over: the work on a document ends with it, since its answer could not be
+  ///   sent any more.
+  func take(_ part: DocumentPart, from cluster: String, over connection: AsyncBridge) throws(ReplError) -> DocumentReply
+  {
     guard let responder = responder.withLock({ $0 }) else {
       throw ReplError(
         .transient, subject: "document \(part.topic)", cause: "the control plane of this agent is not ready",
@@ -54,7 +53,7 @@ final class DocumentDesk: Sendable {
       throw error
     }
     do throws(ReplError) {
-      let answer = try answer(document, from: cluster, responder)
+      let answer = try answer(document, from: cluster, over: connection, responder)
       return .answer(change(cluster) { $0.book.answer(part.exchange, with: answer, at: now) })
     } catch {
       forget(part.exchange, of: cluster)
@@ -78,10 +77,11 @@ final class DocumentDesk: Sendable {
   }
 
   private func answer(
-    _ document: DocumentBook.Document, from cluster: String, _ responder: any PeerDocumentResponder
+    _ document: DocumentBook.Document, from cluster: String, over connection: AsyncBridge,
+    _ responder: any PeerDocumentResponder
   ) throws(ReplError) -> [UInt8] {
     let question = PeerDocument(topic: document.topic, body: document.bytes)
-    let answer = try bridge.run(
+    let answer = try connection.run(
       "document \(document.topic)", limit: limit, ended: { [self] in change(cluster) { $0.working -= 1 } }
     ) { () async throws(ReplError) in try await responder.answer(question, from: cluster) }
     guard answer.count <= WireLimits.document else {
