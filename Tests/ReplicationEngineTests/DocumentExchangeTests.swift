@@ -163,6 +163,29 @@ struct DocumentExchangeTests {
     _ = try await ask("one more")
   }
 
+  @Test("Two peers that have all they may leave a place for a third")
+  func placeOfALatePeer() async throws {
+    let gate = Gate()
+    let desk = desk(gate)
+    func ask(_ cluster: String) async throws(ReplError) -> DocumentReply {
+      try await runOnThread("test") { () throws(ReplError) in
+        try desk.take(
+          DocumentPart(exchange: .random(), topic: "t", total: 1, index: 0, bytes: [7]), from: cluster,
+          over: AsyncBridge())
+      }
+    }
+    try await withThrowingTaskGroup(of: DocumentReply.self) { group in
+      for cluster in ["one", "one", "two"] { group.addTask { try await ask(cluster) } }
+      await gate.waitForQuestions(3)
+      let error = await #expect(throws: ReplError.self) { try await ask("two") }
+      #expect(error?.kind == .transient)
+      group.addTask { try await ask("three") }
+      await gate.waitForQuestions(4)
+      await gate.open()
+      for try await _ in group {}
+    }
+  }
+
   @Test("An answer that takes too long keeps its place until the work on it has ended")
   func overdue() async throws {
     let gate = Gate()

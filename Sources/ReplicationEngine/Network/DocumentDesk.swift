@@ -10,7 +10,8 @@ import Threads
 final class DocumentDesk: Sendable {
   /// Documents of one peer that are answered at once: so that others of its requests find a thread.
   static let concurrent = 2
-  /// Documents of all peers together that are answered at once: each is many times as large once it is read.
+  /// Documents of all peers together that are answered at once: each is many times as large once it is read. The last place
+  /// is for a peer that has none yet.
   static let concurrentOfAll = 4
   /// How long an answer may take.
   static let standardLimit: Duration = .seconds(600)
@@ -64,7 +65,9 @@ final class DocumentDesk: Sendable {
   private func begin(_ cluster: String, _ topic: String) throws(ReplError) {
     try peers.withLock { (peers) throws(ReplError) in
       let ofAll = peers.values.reduce(0) { $0 + $1.working }
-      guard let working = peers[cluster]?.working, working < Self.concurrent, ofAll < Self.concurrentOfAll else {
+      guard let working = peers[cluster]?.working, working < Self.concurrent,
+        ofAll < (working == 0 ? Self.concurrentOfAll : Self.concurrentOfAll - 1)
+      else {
         throw ReplError(
           .transient, subject: "document \(topic)", cause: "too many documents at once", remedy: "try again")
       }
