@@ -359,6 +359,18 @@ struct TypedField: Sendable, CustomTestStringConvertible {
     #expect(ResourceKind.migration.typeCauses(new, old: old).map(\.field) == ["spec.includeResources"])
   }
 
+  @Test("also where more was wrong before than is told at once")
+  func longRatchet() throws {
+    var old = ResourceKind.migration.object(namespace: "default", name: "m")
+    old.json["spec"] = ["namespaces": .array((0..<40).map { .integer($0) })]
+    var new = old
+    // One of the first is mended, which lets one more into a list that is cut short.
+    new.json["spec"] = ["namespaces": .array([.string("a")] + (1..<40).map { .integer($0) })]
+    #expect(ResourceKind.migration.typeCauses(new, old: old).isEmpty)
+    new.json["spec"] = ["namespaces": .array((0..<40).map { .integer($0) } + [true])]
+    #expect(ResourceKind.migration.typeCauses(new, old: old).map(\.field) == ["spec.namespaces[40]"])
+  }
+
   @Test("what clients ask for on their way to something else is there")
   func storkClients() async throws {
     let api = try await APICall()
