@@ -280,6 +280,16 @@ private func closeReason(_ connection: TLSConnection) throws -> ReasonCode? {
     for queue in asking { #expect(try #require(queue.take(deadline: .after(patience))).get() == [7]) }
   }
 
+  @Test("heartbeats do not wait for that room")
+  func heartbeatsBesideAFullBudget() throws {
+    let budget = InboundBudget(bytes: 100, requests: 16)
+    let whole = try #require(budget.bytes(100, until: .after(patience)))
+    let (client, _) = try Ends().channels(limits: FrameLimits(budget: budget), handler: echo)
+    defer { client.close() }
+    #expect(try client.request(type: heartbeat, body: [1], timeout: patience).body == [1])
+    withExtendedLifetime(whole) {}
+  }
+
   @Test("what waits on a channel that is closed gives back its share")
   func sharesOfAClosedChannel() throws {
     let budget = InboundBudget(bytes: 100, requests: 4)
