@@ -139,6 +139,19 @@ public final class TLSConnection: Sendable {
     }
   }
 
+  /// Sends a few bytes if that needs no waiting: nobody else writes, and the system has room. Otherwise nothing is sent.
+  ///
+  /// - Returns: whether they were sent.
+  public func writeAtOnce(_ buffer: UnsafeRawBufferPointer) throws(ReplError) -> Bool {
+    let sent = try writing.withLockIfAvailable { ended throws(ReplError) in
+      guard !ended, socket.hasRoom else { return false }
+      try session.write(buffer, until: .after(.zero))
+      try session.flush(until: .after(.zero))
+      return true
+    }
+    return sent ?? false
+  }
+
   /// As ``write(_:_:)-(UnsafeRawBufferPointer,_)``, from arrays.
   public func write(_ header: [UInt8], _ payload: [UInt8] = []) throws(ReplError) {
     try header.withUnsafeBufferPointer { header throws(ReplError) in
