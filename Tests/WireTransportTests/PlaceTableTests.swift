@@ -50,6 +50,22 @@ import Testing
     }
   }
 
+  @Test("a peer without any finds a place though others fill all of them; one that has some does not")
+  func placeOfALatePeer() {
+    var table = table(peers: 5, perPeer: 3)
+    let keys = ["one", "one", "two", "two", "two"].map { peer in
+      let key = table.enter(from: "a").key
+      #expect(table.identify(key, as: .peer(peer)) == .stays(evicting: nil))
+      return key
+    }
+    #expect(table.identify(table.enter(from: "a").key, as: .peer("three")) == .stays(evicting: keys[2]))
+    guard case .refused = table.identify(table.enter(from: "a").key, as: .peer("three")) else {
+      Issue.record("a second connection at the cost of others")
+      return
+    }
+    #expect(table.identify(table.enter(from: "a").key, as: .peer("four")) == .stays(evicting: keys[0]))
+  }
+
   @Test("pairing has a few places of its own; one more ends the oldest, of the same address first")
   func pairingPlaces() {
     var table = table(anonymous: 3, perHost: 2)
