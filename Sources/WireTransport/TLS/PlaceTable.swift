@@ -6,11 +6,11 @@ public struct ListenerLimits: Sendable {
   /// Such connections of one cluster.
   public var perPeer = 8
   /// Handshakes in progress. They have places of their own and never take those of peers; one more ends the oldest of the
-  /// address that has most.
+  /// network (``SocketAddress/network``) that has most.
   public var handshakes = 32
   /// Connections of clients without an identity: pairing, in places of its own too.
   public var anonymous = 4
-  /// Such connections of one address.
+  /// Such connections of one network.
   public var anonymousPerHost = 2
 
   public init() {}
