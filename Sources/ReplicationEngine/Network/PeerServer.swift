@@ -103,19 +103,6 @@ struct ConnectionLogs: Sendable {
   }
 }
 
-/// What each peer may have under way here, by cluster. Peers are as many as are paired.
-final class PeerBudgets: Sendable {
-  private let budgets = Mutex<[String: InboundBudget]>([:])
-
-  subscript(cluster: String) -> InboundBudget {
-    budgets.withLock { budgets in
-      let budget = budgets[cluster] ?? InboundBudget()
-      budgets[cluster] = budget
-      return budget
-    }
-  }
-}
-
 /// Answers the control connection of one peer.
 struct ControlResponder: Sendable {
   let configuration: EngineConfiguration
@@ -126,7 +113,8 @@ struct ControlResponder: Sendable {
   let heardClocks: HeardClocks
   let clock: any EngineClock
   let logs: ConnectionLogs
-  private let budgets = PeerBudgets()
+  /// What each peer may have under way here.
+  private let budgets = PerPeer { InboundBudget() }
 
   init(
     configuration: EngineConfiguration, trust: TrustStore, service: TargetService, documents: DocumentDesk,
