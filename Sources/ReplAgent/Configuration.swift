@@ -134,7 +134,7 @@ extension AgentConfiguration {
 
   private static func checkClusterID(_ text: String) -> String? {
     if text == placeholder { return "a name of your own for this site, one that no other site has" }
-    return SourceVolume.isValid(cluster: text)
+    return ClusterID.isValid(text)
       ? nil : "1 to 64 letters, digits, '.', '_' and '-', not beginning with '.'"
   }
 

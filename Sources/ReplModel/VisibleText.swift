@@ -12,7 +12,7 @@ public enum VisibleText {
   public static func isHidden(_ scalar: Unicode.Scalar) -> Bool {
     if scalar.isASCII { return scalar.value < 0x20 || scalar.value == 0x7F }
     switch scalar.properties.generalCategory {
-    case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate: return true
+    case .control, .format, .lineSeparator, .paragraphSeparator: return true
     default: return false
     }
   }

@@ -20,13 +20,13 @@ public final class AsyncBridge: Sendable {
   ///   - subject: what is asked, for errors.
   ///   - limit: after it the task is cancelled and left to end by itself.
   ///   - ended: called once: when the task has ended, which may be after this has thrown, or when none was started.
-  /// - Throws: what `body` throws, `.transient` when the time is over or the bridge stops.
+  /// - Throws: what `body` throws, `.transient` when the time is over or the bridge stops, which cancels the task too.
   public func run<Value: Sendable>(
     _ subject: String, limit: Duration, ended: @escaping @Sendable () -> Void = {},
     _ body: @escaping @Sendable () async throws(ReplError) -> Value
   ) throws(ReplError) -> Value {
     let outcome = Monitor<Result<Value, ReplError>?>(nil)
-    let stopping = ReplError(.transient, subject: subject, cause: "the agent is stopping")
+    let stopping = ReplError(.transient, subject: subject, cause: "nobody waits for it any more")
     let registered = waiting.withLock { waiting -> Int? in
       guard !waiting.isStopped else { return nil }
       waiting.next += 1

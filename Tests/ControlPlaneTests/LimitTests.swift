@@ -57,6 +57,17 @@ import Testing
     #expect(throws: StatusError.self) { _ = try JSONPatch.apply(path, to: []) }
   }
 
+  @Test("a body of more values than an object can have is not read to its end", arguments: ["POST", "PATCH", "DELETE"])
+  func values(_ method: String) async throws {
+    let api = try await APICall()
+    let maps = "api/v1/namespaces/default/configmaps"
+    let many = Array(repeating: "0", count: APIRequest.maximumValues).joined(separator: ",")
+    let answer = try await api.send(
+      method, method == "POST" ? maps : "\(maps)/x", body: #"{"data":[\#(many)]}"#,
+      type: method == "PATCH" ? "application/merge-patch+json" : "application/json")
+    #expect(answer.code == 400 && answer.message.contains("more than 400000 values"), "\(answer.message)")
+  }
+
   @Test("operations that each look at everything are cut off")
   func work() throws {
     let large = JSONValue.array((0..<400_000).map { .integer(Int64($0)) })

@@ -80,7 +80,9 @@ private let migrations = "apis/stork.libopenstorage.org/v1alpha1/namespaces/defa
         tasks.addTask {
           var feed = WatchFeed(stream)
           var lines = 0
-          while lines < changes, case .lines(let bytes) = await feed.next() { lines += bytes.count { $0 == 0x0A } }
+          while lines < changes, case .lines(let pieces) = await feed.next() {
+            lines += pieces.joined().count { $0 == 0x0A }
+          }
           return lines
         }
       }

@@ -232,6 +232,44 @@ struct TypedField: Sendable, CustomTestStringConvertible {
     #expect(try await api.send("GET", "\(path)/d").json[at: "spec.replicas"] == 1)
   }
 
+  @Test(
+    "what is empty and of a wrong type does not take away what is there",
+    arguments: [
+      ("finalizers", #""""#), ("finalizers", "{}"), ("labels", "[]"), ("labels", #""""#), ("labels", #"{"a":1}"#),
+      ("annotations", "[]"), ("ownerReferences", #""""#), ("managedFields", #""""#), ("managedFields", "{}"),
+      ("managedFields", #"[{"manager":5}]"#), ("name", "[]"), ("uid", "{}"),
+    ], ["application/merge-patch+json", "application/json-patch+json"])
+  func emptyMetadata(_ field: (key: String, value: String), _ type: String) async throws {
+    let api = try await APICall()
+    let path = "api/v1/namespaces/default/configmaps"
+    let made = try await api.send(
+      "POST", path,
+      body: #"{"metadata":{"name":"c","finalizers":["a/b"],"labels":{"a":"b"},"annotations":{"a":"b"}}}"#)
+    #expect(made.code == 201)
+    let patch =
+      type == Self.merge
+      ? #"{"metadata":{"\#(field.key)":\#(field.value)}}"#
+      : #"[{"op":"add","path":"/metadata/\#(field.key)","value":\#(field.value)}]"#
+    let answer = try await api.send("PATCH", "\(path)/c", body: patch, type: type)
+    #expect(answer.code == (["name", "uid"].contains(field.key) ? 400 : 422), "\(answer.message)")
+    #expect(try await api.send("GET", "\(path)/c").json == made.json)
+  }
+
+  @Test("what is empty and of the right type is dropped")
+  func droppedMetadata() async throws {
+    let api = try await APICall()
+    let path = "api/v1/namespaces/default/configmaps"
+    let made = try await api.send(
+      "POST", path, body: #"{"metadata":{"name":"c","finalizers":["a/b"],"labels":{"a":"b"}}}"#)
+    let answer = try await api.send(
+      "PATCH", "\(path)/c",
+      body:
+        ##"[{"op":"add","path":"/metadata/finalizers","value":[]},{"op":"add","path":"/metadata/labels","value":{}}]"##,
+      type: Self.jsonPatch)
+    #expect(made.code == 201 && answer.code == 200)
+    #expect(answer.object.finalizers.isEmpty && answer.json[at: "metadata.labels"] == nil)
+  }
+
   @Test("options of a ClusterPair become texts, however they are written")
   func options() async throws {
     let api = try await APICall()
@@ -319,6 +357,18 @@ struct TypedField: Sendable, CustomTestStringConvertible {
     #expect(ResourceKind.migration.typeCauses(new, old: old).isEmpty)
     new.json[at: "spec.includeResources"] = "x"
     #expect(ResourceKind.migration.typeCauses(new, old: old).map(\.field) == ["spec.includeResources"])
+  }
+
+  @Test("also where more was wrong before than is told at once")
+  func longRatchet() throws {
+    var old = ResourceKind.migration.object(namespace: "default", name: "m")
+    old.json["spec"] = ["namespaces": .array((0..<40).map { .integer($0) })]
+    var new = old
+    // One of the first is mended, which lets one more into a list that is cut short.
+    new.json["spec"] = ["namespaces": .array([.string("a")] + (1..<40).map { .integer($0) })]
+    #expect(ResourceKind.migration.typeCauses(new, old: old).isEmpty)
+    new.json["spec"] = ["namespaces": .array((0..<40).map { .integer($0) } + [true])]
+    #expect(ResourceKind.migration.typeCauses(new, old: old).map(\.field) == ["spec.namespaces[40]"])
   }
 
   @Test("what clients ask for on their way to something else is there")

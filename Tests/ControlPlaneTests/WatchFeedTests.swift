@@ -9,8 +9,8 @@ private let maps = "api/v1/namespaces/default/configmaps"
 @Suite("Watches") struct WatchFeedTests {
   private func lines(_ part: WatchFeed.Part) throws -> [JSONValue] {
     switch part {
-    case .lines(let bytes), .last(let bytes):
-      return try bytes.split(separator: 0x0A).map { try JSONParser.parse(Array($0)) }
+    case .lines(let pieces), .last(let pieces):
+      return try pieces.joined().split(separator: 0x0A).map { try JSONParser.parse(Array($0)) }
     case .end: return []
     }
   }
@@ -28,8 +28,10 @@ private let maps = "api/v1/namespaces/default/configmaps"
     let api = try await APICall()
     for number in 100..<1_200 { try await add(api, "m\(number)") }
     var feed = WatchFeed(try #require(try await api.watch(maps, query: "")))
-    var seen = try lines(await feed.next()).map(text)
-    #expect(seen.count == 500 && seen.first == "ADDED m100")
+    let page = await feed.next()
+    var seen = try lines(page).map(text)
+    #expect(seen.count > 100 && seen.first == "ADDED m100")
+    if case .lines(let pieces) = page { #expect((48 << 10...80 << 10).contains(pieces.joined().count), "of a page") }
     // Before the first page's end, after it, and within pages that are still to come.
     _ = try await api.send("DELETE", "\(maps)/m100")
     _ = try await api.send("DELETE", "\(maps)/m1000")
@@ -66,12 +68,39 @@ private let maps = "api/v1/namespaces/default/configmaps"
     try await add(api, "a")
     let object = try await api.send("GET", "\(maps)/a").json
     var feed = WatchFeed(stream)
-    guard case .lines(let bytes) = await feed.next() else {
+    guard case .lines(let pieces) = await feed.next() else {
       Issue.record("no lines")
       return
     }
     #expect(
-      String(decoding: bytes, as: UTF8.self) == "{\"type\":\"ADDED\",\"object\":\(object.compactText)}\n")
+      String(decoding: pieces.joined(), as: UTF8.self) == "{\"type\":\"ADDED\",\"object\":\(object.compactText)}\n")
+  }
+
+  @Test("Changes come in parts of few bytes, the text of each as the journal has it")
+  func parts() async throws {
+    let api = try await APICall()
+    let stream = try #require(try await api.watch(maps, query: "resourceVersion=2"))
+    let text = String(repeating: "x", count: 40 << 10)
+    for name in ["a", "b", "c"] {
+      _ = try await api.send("POST", maps, body: #"{"metadata":{"name":"\#(name)"},"data":{"t":"\#(text)"}}"#)
+    }
+    for number in 0..<40 { try await add(api, "m\(number)") }
+    var feed = WatchFeed(stream)
+    var counts: [Int] = []
+    while counts.reduce(0, +) < 43 { counts.append(try lines(await feed.next()).count) }
+    #expect(counts.prefix(2) == [1, 1] && counts.count == 3)
+  }
+
+  @Test("What is sent at once has few bytes, however large the objects are")
+  func slices() {
+    let most = WatchWriter.sliceBytes
+    for counts in [[], [0], [1], [most], [most - 1, 2], [10, 3 * most, 0, 7], Array(repeating: 1_000, count: 200)] {
+      let pieces = counts.enumerated().map { [UInt8](repeating: UInt8($0.offset), count: $0.element) }
+      let slices = WatchWriter.slices(of: pieces)
+      #expect(slices.joined().joined().elementsEqual(pieces.joined()), "\(counts)")
+      #expect(slices.dropLast().allSatisfy { $0.joined().count == most } && slices.allSatisfy { !$0.isEmpty })
+      #expect((slices.last?.joined().count ?? 0) <= most)
+    }
   }
 
   @Test("Waking a watch gives it nothing to send; its position stays that of the store")

@@ -54,6 +54,21 @@ struct DocumentConnectionTests {
     }
   }
 
+  /// Works until it is let go or cancelled, and tells which.
+  private struct Worker: PeerDocumentResponder {
+    let begun = AsyncStream.makeStream(of: Void.self)
+    let release = AsyncStream.makeStream(of: Void.self)
+    let wasCancelled = Monitor<Bool?>(nil)
+
+    func answer(_ document: PeerDocument, from cluster: String) async throws(ReplError) -> [UInt8] {
+      begun.continuation.finish()
+      for await _ in release.stream {}
+      let cancelled = Task.isCancelled
+      wasCancelled.change { $0 = cancelled }
+      return []
+    }
+  }
+
   private let east: Site
   private let west: Site
 
@@ -69,10 +84,10 @@ struct DocumentConnectionTests {
       address: "127.0.0.1", port: 0, settings: west.settings(.server), log: { _, _ in }, handler: handler)
   }
 
-  /// The agent's own control port, with an echo for a control plane.
-  private func agent() throws -> TLSListener {
+  /// The agent's own control port, with an echo for a control plane unless another is given.
+  private func agent(_ plane: any PeerDocumentResponder = Echo()) throws -> TLSListener {
     let documents = DocumentDesk()
-    documents.answer(with: Echo())
+    documents.answer(with: plane)
     let context = TargetContext(
       configuration: west.configuration, database: west.database, storage: LinuxStorage(),
       pools: PoolSet(entries: [], storage: LinuxStorage()), clock: SystemClock(), elapsed: .system,
@@ -96,6 +111,27 @@ struct DocumentConnectionTests {
       try DocumentExchange(link: link).run(PeerDocument(topic: "resources", body: body))
     }
     #expect(answer == Array("east says ".utf8) + body)
+  }
+
+  @Test("The work on a document ends with the connection it came over")
+  func endOfConnection() async throws {
+    let worker = Worker()
+    let listener = try agent(worker)
+    defer { listener.stop() }
+    let link = east.connection(to: "west", port: listener.boundPort)
+    let asking = Task { () throws(ReplError) -> [UInt8] in
+      try await runOnThread("test") { () throws(ReplError) in
+        try DocumentExchange(link: link).run(PeerDocument(topic: "resources", body: [1]))
+      }
+    }
+    for await _ in worker.begun.stream {}
+    link.end(ReplError(.transient, subject: "peer", cause: "the test is over"))
+    let cancelled = try await runOnThread("test") { () throws(ReplError) in
+      worker.wasCancelled.wait(until: .after(.seconds(30))) { $0 }
+    }
+    #expect(cancelled == true)
+    worker.release.continuation.finish()
+    await #expect(throws: ReplError.self) { try await asking.value }
   }
 
   @Test("A peer that does not know documents is not sent any: it has to be updated")

@@ -15,6 +15,7 @@ struct DocumentExchangeTests {
     let cluster = "west"
     let maxChunk: UInt32 = 1 << 20
     let desk: DocumentDesk
+    let connection = AsyncBridge()
     /// Called with each request before the desk sees it; throwing loses it.
     let before: @Sendable (ControlRequest) throws(ReplError) -> Void
 
@@ -38,7 +39,7 @@ struct DocumentExchangeTests {
       #expect(body.count <= Int(FrameType.bodyLimit(type: type, flags: [])))
       do throws(ReplError) {
         switch request {
-        case .sendDocument(let part): return .sendDocument(try desk.take(part, from: "east"))
+        case .sendDocument(let part): return .sendDocument(try desk.take(part, from: "east", over: connection))
         case .fetchAnswer(let part): return .fetchAnswer(try desk.fetch(part, from: "east"))
         default: return .unpair
         }
@@ -146,7 +147,9 @@ struct DocumentExchangeTests {
     let desk = desk(gate)
     func ask(_ cluster: String) async throws(ReplError) -> DocumentReply {
       try await runOnThread("test") { () throws(ReplError) in
-        try desk.take(DocumentPart(exchange: .random(), topic: "t", total: 1, index: 0, bytes: [7]), from: cluster)
+        try desk.take(
+          DocumentPart(exchange: .random(), topic: "t", total: 1, index: 0, bytes: [7]), from: cluster,
+          over: AsyncBridge())
       }
     }
     try await withThrowingTaskGroup(of: DocumentReply.self) { group in
@@ -158,6 +161,29 @@ struct DocumentExchangeTests {
       for try await _ in group {}
     }
     _ = try await ask("one more")
+  }
+
+  @Test("Two peers that have all they may leave a place for a third")
+  func placeOfALatePeer() async throws {
+    let gate = Gate()
+    let desk = desk(gate)
+    func ask(_ cluster: String) async throws(ReplError) -> DocumentReply {
+      try await runOnThread("test") { () throws(ReplError) in
+        try desk.take(
+          DocumentPart(exchange: .random(), topic: "t", total: 1, index: 0, bytes: [7]), from: cluster,
+          over: AsyncBridge())
+      }
+    }
+    try await withThrowingTaskGroup(of: DocumentReply.self) { group in
+      for cluster in ["one", "one", "two"] { group.addTask { try await ask(cluster) } }
+      await gate.waitForQuestions(3)
+      let error = await #expect(throws: ReplError.self) { try await ask("two") }
+      #expect(error?.kind == .transient)
+      group.addTask { try await ask("three") }
+      await gate.waitForQuestions(4)
+      await gate.open()
+      for try await _ in group {}
+    }
   }
 
   @Test("An answer that takes too long keeps its place until the work on it has ended")
@@ -195,17 +221,19 @@ struct DocumentExchangeTests {
     #expect(times.withLock { $0 } == [30, 660, 30])
   }
 
-  @Test("Stopping lets go whoever waits")
-  func stop() async throws {
+  @Test("The end of a connection lets go whoever waits, and nobody else")
+  func endOfConnection() async throws {
     let gate = Gate()
     let desk = desk(gate)
-    let waiting = Task { () throws(ReplError) -> [UInt8] in
-      try await exchange(DeskLink(desk), PeerDocument(topic: "t", body: []))
+    let (ended, other) = (DeskLink(desk), DeskLink(desk))
+    let waiting = [ended, other].map { link in
+      Task { () throws(ReplError) -> [UInt8] in try await exchange(link, PeerDocument(topic: "t", body: [7])) }
     }
-    await gate.waitForQuestions(1)
-    desk.stop()
-    await #expect(throws: ReplError.self) { try await waiting.value }
+    await gate.waitForQuestions(2)
+    ended.connection.stop()
+    await #expect(throws: ReplError.self) { try await waiting[0].value }
     await gate.open()
+    #expect(try await waiting[1].value == [7])
   }
 
   /// Answers once it is open.

@@ -76,6 +76,8 @@ struct HelloNegotiationTests {
     #expect(error.subject == "peer west" && error.kind == .protocolViolation)
     #expect(error.cause.hasPrefix("refuses protocol 2, which this agent speaks"))
     #expect(error.remedy == "run the same major version of repl-agent on both sides")
+    let ours = WireError.otherMajor(1, at: "east", own: 2)
+    #expect(CloseNotice(ours, subject: "peer east").received(from: "peer west").remedy == ours.remedy)
     let other = CloseNotice(reason: .shuttingDown, error: words)
     #expect(other.received(from: "peer west") == words)
   }

@@ -280,6 +280,39 @@ private func closeReason(_ connection: TLSConnection) throws -> ReasonCode? {
     for queue in asking { #expect(try #require(queue.take(deadline: .after(patience))).get() == [7]) }
   }
 
+  @Test("heartbeats do not wait for that room")
+  func heartbeatsBesideAFullBudget() throws {
+    let budget = InboundBudget(bytes: 100, requests: 16)
+    let whole = try #require(budget.bytes(100, until: .after(patience)))
+    let (client, _) = try Ends().channels(limits: FrameLimits(budget: budget), handler: echo)
+    defer { client.close() }
+    #expect(try client.request(type: heartbeat, body: [1], timeout: patience).body == [1])
+    withExtendedLifetime(whole) {}
+  }
+
+  @Test("a deadline that is lifted does not end the read that waits already; one that is not does")
+  func liftedDeadline() throws {
+    let ends = try Ends()
+    ends.server.setDeadline(.after(.seconds(5)))
+    let server = try FrameChannel(connection: ends.server) { (request) throws(ReplError) in
+      ends.server.setDeadline(.never)
+      return .reply(flags: [], body: request.body)
+    }
+    let client = try FrameChannel(connection: ends.client)
+    defer { client.close() }
+    #expect(try client.request(type: FrameType.hello.rawValue, body: [1], timeout: patience).body == [1])
+    // Nothing tells that the former deadline is over but time.
+    let later = BoundedQueue<Bool>(capacity: 1)
+    #expect(later.take(deadline: .after(.milliseconds(5_300))) == nil)
+    #expect(try client.request(type: heartbeat, body: [2], timeout: patience).body == [2])
+    #expect(server.closeError == nil)
+    let other = try Ends()
+    other.server.setDeadline(.after(.milliseconds(50)))
+    let silent = try FrameChannel(connection: other.server, handler: echo)
+    silent.waitUntilClosed()
+    #expect(silent.closeError?.kind == .transient)
+  }
+
   @Test("what waits on a channel that is closed gives back its share")
   func sharesOfAClosedChannel() throws {
     let budget = InboundBudget(bytes: 100, requests: 4)

@@ -50,6 +50,33 @@ import Testing
     }
   }
 
+  @Test("a peer without any finds a place though others fill all of them; one that has some does not")
+  func placeOfALatePeer() {
+    var table = table(peers: 5, perPeer: 3)
+    let keys = ["one", "one", "two", "two", "two"].map { peer in
+      let key = table.enter(from: "a").key
+      #expect(table.identify(key, as: .peer(peer)) == .stays(evicting: nil))
+      return key
+    }
+    #expect(table.identify(table.enter(from: "a").key, as: .peer("three")) == .stays(evicting: keys[2]))
+    guard case .refused = table.identify(table.enter(from: "a").key, as: .peer("three")) else {
+      Issue.record("a second connection at the cost of others")
+      return
+    }
+    #expect(table.identify(table.enter(from: "a").key, as: .peer("four")) == .stays(evicting: keys[0]))
+  }
+
+  @Test(
+    "addresses that one machine can choose are one",
+    arguments: [
+      ("2001:db8:1:2::1", "2001:db8:1:2:3:4:5:6", true), ("2001:db8:1:2::1", "2001:db8:1:3::1", false),
+      ("::ffff:10.0.0.1", "::ffff:10.0.0.2", false), ("10.0.0.1", "10.0.0.2", false),
+    ])
+  func networks(_ one: String, _ other: String, _ same: Bool) throws {
+    let networks = try [one, other].map { try SocketAddress.numeric(host: $0, port: 1).network }
+    #expect((networks[0] == networks[1]) == same)
+  }
+
   @Test("pairing has a few places of its own; one more ends the oldest, of the same address first")
   func pairingPlaces() {
     var table = table(anonymous: 3, perHost: 2)

@@ -39,6 +39,24 @@ import Threads
 
   @Test func bytesArriveAsSentInBothDirectionsAtOnce() throws { try exchange(connected(), count: 24 << 20) }
 
+  @Test func whatMustNotWaitIsNotSentToWhoDoesNotRead() throws {
+    let pair = try connected()
+    let filling = try onThread { () throws(ReplError) in
+      pair.client.setWriteTimeout(.milliseconds(300))
+      let bytes = pattern(1 << 20, seed: 1)
+      while capture({ () throws(ReplError) in try pair.client.write(bytes) }).failure == nil {}
+    }
+    try #require(filling.take(deadline: .after(.seconds(60)))).get()
+    let begin = ContinuousClock.now
+    let wrote = try [UInt8](repeating: 0, count: 24).withUnsafeBytes { bytes in try pair.client.writeAtOnce(bytes) }
+    #expect(!wrote)
+    #expect(.now - begin < .seconds(5))
+    let idle = try connected()
+    #expect(try [UInt8](repeating: 7, count: 24).withUnsafeBytes { bytes in try idle.client.writeAtOnce(bytes) })
+    var got = [UInt8](repeating: 0, count: 24)
+    #expect(try idle.server.readExactly(into: &got) && got == [UInt8](repeating: 7, count: 24))
+  }
+
   @Test func smallBuffersChangeNothing() throws {
     var options = TLSOptions()
     options.bufferSize = 1

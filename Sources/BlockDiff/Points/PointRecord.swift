@@ -60,7 +60,7 @@ public struct PointRecord: Hashable, Sendable {
 
   private init(from reader: inout ByteReader) throws(DecodingFailure) {
     seal = try Seal(from: &reader)
-    let cluster = try reader.readString(limit: SourceVolume.clusterLimit)
+    let cluster = try reader.readString(limit: ClusterID.limit)
     let volume: VolumeID = try reader.readIdentifier()
     guard let source = try? SourceVolume(cluster: cluster, volume: volume) else {
       throw reader.failure("a cluster id that can be a name")

@@ -48,7 +48,7 @@ public struct PointStore: Sendable {
   /// Every volume that has a directory under `points`, for start-up and `recover`.
   public func sources() throws(ReplError) -> [SourceVolume] {
     var sources: [SourceVolume] = []
-    for cluster in try storage.listIfPresent(layout.points) where SourceVolume.isValid(cluster: cluster) {
+    for cluster in try storage.listIfPresent(layout.points) where ClusterID.isValid(cluster) {
       // A file in the place of a directory is none of ours.
       for name in (try? storage.list(layout.points + "/" + cluster)) ?? [] {
         guard let volume = VolumeID(name) else { continue }

@@ -23,7 +23,7 @@ extension Pool {
         census.look(in: directory + "/" + name) { _ in true }
       }
     }
-    for cluster in census.look(in: layout.points, { SourceVolume.isValid(cluster: $0) }) {
+    for cluster in census.look(in: layout.points, { ClusterID.isValid($0) }) {
       let directory = layout.points + "/" + cluster
       for volume in census.look(in: directory, { VolumeID($0) != nil }) {
         census.lookAtPoints(directory + "/" + volume)

@@ -79,7 +79,7 @@ extension FieldManager {
   private static func isPrintable(_ character: Character) -> Bool {
     character.unicodeScalars.allSatisfy { scalar in
       switch scalar.properties.generalCategory {
-      case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator: false
+      case .control, .format, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator: false
       case .spaceSeparator: scalar == " "
       default: true
       }

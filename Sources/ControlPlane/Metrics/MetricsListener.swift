@@ -24,8 +24,11 @@ struct MetricsResponder: HTTPResponder {
   typealias Context = PeerContext
 
   var page: MetricsPage
-  /// What keeps the agent from its work, a line each; empty when nothing does.
-  var faults: @Sendable () async -> String
+  /// Whether nothing keeps the agent from its work.
+  var isHealthy: @Sendable () async -> Bool
+
+  /// What does is told on the socket only: anybody may read here.
+  static let unhealthy = "the agent cannot do its work: see replctl status\n"
 
   func respond(to request: Request, context: PeerContext) async throws -> Response {
     let response = await answer(request)
@@ -40,8 +43,7 @@ struct MetricsResponder: HTTPResponder {
       return response
     }
     if request.uri.path == "/healthz" {
-      let faults = await faults()
-      return faults.isEmpty ? Self.text(.ok, "ok\n") : Self.text(.serviceUnavailable, faults)
+      return await isHealthy() ? Self.text(.ok, "ok\n") : Self.text(.serviceUnavailable, Self.unhealthy)
     }
     return Self.text(.ok, await page.text(), type: ExpositionText.contentType)
   }

@@ -23,7 +23,7 @@ struct ResourcePurge: Sendable {
         for object in page.items where isGone(kind, object, existing) {
           guard !Task.isCancelled else {
             throw ReplError(
-              .transient, subject: "resources of \(rules.cluster)", cause: "the time for one document is over")
+              .transient, subject: "resources of \(rules.cluster)", cause: "the document is waited for no longer")
           }
           results.append(await delete(kind, object))
         }

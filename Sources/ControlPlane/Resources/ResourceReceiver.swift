@@ -48,7 +48,7 @@ struct ResourceReceiver: PeerDocumentResponder {
     for item in document.items {
       // What is done is done: the sender asks again, and equal objects cost nothing.
       guard !Task.isCancelled else {
-        throw ReplError(.transient, subject: "resources of \(cluster)", cause: "the time for one document is over")
+        throw ReplError(.transient, subject: "resources of \(cluster)", cause: "the document is waited for no longer")
       }
       results.append(await apply(item, applier, volumes, live))
     }

@@ -76,10 +76,10 @@ struct VolumeApplier: Sendable {
     return promotions
   }
 
-  /// The task of a document whose time is over goes on with nothing new.
+  /// The task of a document whose time or connection is over goes on with nothing new.
   private func requireTime() throws(ReplError) {
     guard Task.isCancelled else { return }
-    throw ReplError(.transient, subject: "volumes of \(cluster)", cause: "the time for one document is over")
+    throw ReplError(.transient, subject: "volumes of \(cluster)", cause: "the document is waited for no longer")
   }
 
   private func check(_ wanted: TravellingVolume) async throws(ReplError) {

@@ -26,20 +26,23 @@ struct TypeCheck {
   }
 
   /// Faults told at once.
-  private static let limit = 16
+  static let told = 16
 
+  private let limit: Int
   private var faults: [Fault] = []
 
-  /// The faults of a value, the first ones when there are many.
-  static func faults(_ value: JSONValue, _ schema: Schema, at path: String = "") -> [Fault] {
-    var check = TypeCheck()
+  /// The faults of a value, the first ones when there are more than `limit`.
+  static func faults(_ value: JSONValue, _ schema: Schema, at path: String = "", limit: Int = told) -> [Fault] {
+    var check = TypeCheck(limit: limit)
     check.check(value, schema, path)
     return check.faults
   }
 
+  private init(limit: Int) { self.limit = limit }
+
   private mutating func check(_ value: JSONValue, _ schema: Schema, _ path: String) {
     // Null is "not there" for every typed client.
-    guard faults.count < Self.limit, !value.isNull else { return }
+    guard faults.count < limit, !value.isNull else { return }
     switch schema.form {
     case .anything: return
     case .object(let fields): checkObject(value, fields, path)
@@ -62,7 +65,7 @@ struct TypeCheck {
 
   /// An element or the value of a map: a null there would be dropped, or be an empty text that nobody has written.
   private mutating func checkPart(_ value: JSONValue, _ schema: Schema, _ path: String) {
-    guard faults.count < Self.limit else { return }
+    guard faults.count < limit else { return }
     if value.isNull, schema.form.isScalar { return refuse(value, schema.form.name, path) }
     check(value, schema, path)
   }
@@ -216,15 +219,19 @@ extension TypeCheck.Fault {
 /// The types of whole objects.
 extension ResourceKind {
   /// Faults of an object.
-  func typeFaults(_ object: KubeObject) -> [TypeCheck.Fault] { TypeCheck.faults(object.json, schema) }
+  func typeFaults(_ object: KubeObject, limit: Int = TypeCheck.told) -> [TypeCheck.Fault] {
+    TypeCheck.faults(object.json, schema, limit: limit)
+  }
 
   /// Causes for what is of a wrong type and was not so before: an object that an older version has stored stays writable
   /// where nobody touches it.
   func typeCauses(_ object: KubeObject, old: KubeObject?) -> [StatusError.Cause] {
     let faults = typeFaults(object)
     guard !faults.isEmpty, let old else { return faults.map(\.statusCause) }
-    let before = Set(typeFaults(old))
-    return faults.filter { !before.contains($0) }.map(\.statusCause)
+    // All of the old ones: two lists that are both cut short cannot be compared.
+    let before = Set(typeFaults(old, limit: .max))
+    let new = typeFaults(object, limit: before.count + TypeCheck.told).filter { !before.contains($0) }
+    return new.prefix(TypeCheck.told).map(\.statusCause)
   }
 
   /// Why a stored object cannot be carried out: what an older version has stored, or what came from elsewhere. nil for all

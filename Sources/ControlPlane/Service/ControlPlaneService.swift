@@ -114,9 +114,8 @@ public struct ControlPlaneService: Sendable {
     guard let address = configuration.metricsListen, let page else { return nil }
     let service = service
     let responder = MetricsResponder(page: page) {
-      let faults = await service.faults()
-      guard faults.isEmpty else { return APIServer.text(faults) }
-      return (try? await service.status()) == nil ? "the engine does not answer\n" : ""
+      guard await service.faults().isEmpty else { return false }
+      return (try? await service.status()) != nil
     }
     return MetricsListener(address, responder, logger: logger)
   }

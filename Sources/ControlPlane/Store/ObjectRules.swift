@@ -139,24 +139,15 @@ struct ObjectRules {
     if !wanted.resourceVersion.isEmpty, wanted.resourceVersion != old.resourceVersion { throw kind.conflict(old.name) }
   }
 
-  /// Kind and version filled in, unknown and empty metadata dropped, labels and annotations checked.
+  /// Kind and version filled in, unknown and empty metadata dropped. What is empty and of a wrong type stays, to be refused
+  /// as such: it does not mean "none".
   private func normalized(_ object: KubeObject) throws(StatusError) -> KubeObject {
     var result = object
     result.json["kind"] = .string(kind.kind)
     result.json["apiVersion"] = .string(kind.apiVersion)
     var metadata = object.metadata.object ?? [:]
     for (key, value) in metadata {
-      let empty = value.isNull || value == .object([:]) || value == .array([]) || value == .string("")
-      if empty || !Self.metadataKeys.contains(key) { metadata[key] = nil }
-    }
-    for key in ["labels", "annotations"] {
-      guard let value = metadata[key] else { continue }
-      guard let map = value.object, map.values.allSatisfy({ $0.string != nil }) else {
-        throw StatusError(
-          400, "BadRequest",
-          "\(kind.kind) in version \"\(kind.version)\" cannot be handled as a \(kind.kind): json: cannot unmarshal into "
-            + "Go struct field ObjectMeta.\(key) of type string")
-      }
+      if !Self.metadataKeys.contains(key) || Self.isNothing(value, key) { metadata[key] = nil }
     }
     for key in ["name", "namespace", "generateName", "uid", "resourceVersion"] {
       guard let value = metadata[key], value.string == nil else { continue }
@@ -167,6 +158,18 @@ struct ObjectRules {
     }
     result.json["metadata"] = .object(metadata)
     return result
+  }
+
+  /// Whether a value of metadata says no more than one that is left out.
+  private static func isNothing(_ value: JSONValue, _ key: String) -> Bool {
+    guard [.object([:]), .array([]), .string("")].contains(value) else { return value.isNull }
+    return Schema.metadata.child(key).map { TypeCheck.faults(value, $0).isEmpty } ?? true
+  }
+
+  /// Refuses a list of owners that is of a wrong type: it would be taken for one that a client does not know of.
+  func checkOwners(_ sent: JSONValue?, name: String) throws(StatusError) {
+    guard let sent, let schema = Schema.metadata.child("managedFields") else { return }
+    try check(TypeCheck.faults(sent, schema, at: "metadata.managedFields").map(\.statusCause), name: name)
   }
 
   private func check(_ causes: [StatusError.Cause], name: String) throws(StatusError) {

@@ -72,9 +72,11 @@ final class StoreWriter {
     guard let old = try Self.fetch(db, kind, namespace: namespace, name: name) else { throw kind.notFound(name) }
     let wanted = try change(old)
     let (owners, sent) = (old.metadata["managedFields"], wanted.metadata["managedFields"])
+    let rules = ObjectRules(kind: kind)
+    if sent != owners { try rules.checkOwners(sent, name: name) }
     var bare = old
     bare[metadata: "managedFields"] = nil
-    var result = try ObjectRules(kind: kind).updated(wanted, old: bare, part: part)
+    var result = try rules.updated(wanted, old: bare, part: part)
     result[metadata: "managedFields"] = FieldOwnership(kind: kind, now: now)
       .updated(result, old: bare, stored: owners, wanted: sent, tracking)
     guard result != old else { return old }

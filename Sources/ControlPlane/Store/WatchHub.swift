@@ -89,7 +89,10 @@ final class WatchHub: Sendable {
     }
   }
 
-  /// Changes after a version, at most 256 at a time.
+  /// Bytes of text handed out at once, where one change has no more.
+  private static let batchBytes = 64 << 10
+
+  /// Changes after a version: at most 256 at a time, and no more text than a watcher that stops reading may keep alive.
   func changes(after version: Int64) -> Batch {
     state.withLock { state in
       guard !state.finished else { return .finished }
@@ -100,7 +103,13 @@ final class WatchHub: Sendable {
         let middle = (low + high) / 2
         if state.entries[middle].version > version { high = middle } else { low = middle + 1 }
       }
-      return .changes(Array(state.entries[low..<min(state.entries.count, low + 256)]))
+      let most = state.entries[low...].prefix(256)
+      var bytes = 0
+      let end = most.firstIndex { change in
+        bytes += change.text?.count ?? change.size / 8
+        return bytes > Self.batchBytes
+      }
+      return .changes(Array(most[..<max(end ?? most.endIndex, min(low + 1, most.endIndex))]))
     }
   }
 

@@ -125,7 +125,6 @@ public final class ReplicationEngine: Sendable {
   public func stop() {
     runs.stop()
     upkeep.withLock { $0 }?.stop()
-    documents.stop()
     target.beginStop()
     server.stop()
     links.stop()

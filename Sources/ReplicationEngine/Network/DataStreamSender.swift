@@ -41,15 +41,15 @@ final class DataStreamSender: ChunkLink, @unchecked Sendable {
   func cancel() { connection.cancel() }
 
   /// Shows the target that this end lives if nothing was sent for a while, whatever the thread that ships is doing. A
-  /// stream that is just sending, or waiting to, needs no such sign.
+  /// stream that is just sending, or waiting to, needs no such sign. Never waits: the caller has other streams to look at.
   func keepAlive(at now: UInt64) {
     let last = lastSent.load(ordering: .relaxed)
     guard now > last, now - last >= Self.silence, !isSending.load(ordering: .relaxed) else { return }
-    lastSent.store(now, ordering: .relaxed)
     let head = AlignedBuffer(count: DataFrameCodec.headLength)
     let length = DataFrameCodec.encode(.keepAlive, into: head.bytes)
     // What is wrong with the connection is found by who ships.
-    try? connection.write(UnsafeRawBufferPointer(rebasing: head.bytes[..<length]))
+    let sent = try? connection.writeAtOnce(UnsafeRawBufferPointer(rebasing: head.bytes[..<length]))
+    if sent == true { lastSent.store(now, ordering: .relaxed) }
   }
 
   func sendChunk(_ raw: UnsafeRawBufferPointer, at offset: UInt64) throws(ReplError) {

@@ -10,7 +10,8 @@ import Threads
 final class DocumentDesk: Sendable {
   /// Documents of one peer that are answered at once: so that others of its requests find a thread.
   static let concurrent = 2
-  /// Documents of all peers together that are answered at once: each is many times as large once it is read.
+  /// Documents of all peers together that are answered at once: each is many times as large once it is read. The last place
+  /// is for a peer that has none yet.
   static let concurrentOfAll = 4
   /// How long an answer may take.
   static let standardLimit: Duration = .seconds(600)
@@ -23,7 +24,6 @@ final class DocumentDesk: Sendable {
 
   private let peers = Mutex<[String: Peer]>([:])
   private let responder = Mutex<(any PeerDocumentResponder)?>(nil)
-  private let bridge = AsyncBridge()
   private let elapsed: ElapsedClock
   private let limit: Duration
 
@@ -35,10 +35,10 @@ final class DocumentDesk: Sendable {
   /// Says who answers; nil: documents are refused.
   func answer(with responder: (any PeerDocumentResponder)?) { self.responder.withLock { $0 = responder } }
 
-  /// Lets go whoever waits for an answer.
-  func stop() { bridge.stop() }
-
-  func take(_ part: DocumentPart, from cluster: String) throws(ReplError) -> DocumentReply {
+  /// - Parameter connection: what the part came over: the work on a document ends with it, since its answer could not be
+  ///   sent any more.
+  func take(_ part: DocumentPart, from cluster: String, over connection: AsyncBridge) throws(ReplError) -> DocumentReply
+  {
     guard let responder = responder.withLock({ $0 }) else {
       throw ReplError(
         .transient, subject: "document \(part.topic)", cause: "the control plane of this agent is not ready",
@@ -54,7 +54,7 @@ final class DocumentDesk: Sendable {
       throw error
     }
     do throws(ReplError) {
-      let answer = try answer(document, from: cluster, responder)
+      let answer = try answer(document, from: cluster, over: connection, responder)
       return .answer(change(cluster) { $0.book.answer(part.exchange, with: answer, at: now) })
     } catch {
       forget(part.exchange, of: cluster)
@@ -65,7 +65,9 @@ final class DocumentDesk: Sendable {
   private func begin(_ cluster: String, _ topic: String) throws(ReplError) {
     try peers.withLock { (peers) throws(ReplError) in
       let ofAll = peers.values.reduce(0) { $0 + $1.working }
-      guard let working = peers[cluster]?.working, working < Self.concurrent, ofAll < Self.concurrentOfAll else {
+      guard let working = peers[cluster]?.working, working < Self.concurrent,
+        ofAll < (working == 0 ? Self.concurrentOfAll : Self.concurrentOfAll - 1)
+      else {
         throw ReplError(
           .transient, subject: "document \(topic)", cause: "too many documents at once", remedy: "try again")
       }
@@ -78,10 +80,11 @@ final class DocumentDesk: Sendable {
   }
 
   private func answer(
-    _ document: DocumentBook.Document, from cluster: String, _ responder: any PeerDocumentResponder
+    _ document: DocumentBook.Document, from cluster: String, over connection: AsyncBridge,
+    _ responder: any PeerDocumentResponder
   ) throws(ReplError) -> [UInt8] {
     let question = PeerDocument(topic: document.topic, body: document.bytes)
-    let answer = try bridge.run(
+    let answer = try connection.run(
       "document \(document.topic)", limit: limit, ended: { [self] in change(cluster) { $0.working -= 1 } }
     ) { () async throws(ReplError) in try await responder.answer(question, from: cluster) }
     guard answer.count <= WireLimits.document else {

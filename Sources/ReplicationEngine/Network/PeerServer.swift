@@ -1,6 +1,7 @@
 import Logging
 import ReplModel
 import Synchronization
+import Threads
 import WireProtocol
 import WireTransport
 
@@ -102,19 +103,6 @@ struct ConnectionLogs: Sendable {
   }
 }
 
-/// What each peer may have under way here, by cluster. Peers are as many as are paired.
-final class PeerBudgets: Sendable {
-  private let budgets = Mutex<[String: InboundBudget]>([:])
-
-  subscript(cluster: String) -> InboundBudget {
-    budgets.withLock { budgets in
-      let budget = budgets[cluster] ?? InboundBudget()
-      budgets[cluster] = budget
-      return budget
-    }
-  }
-}
-
 /// Answers the control connection of one peer.
 struct ControlResponder: Sendable {
   let configuration: EngineConfiguration
@@ -125,7 +113,8 @@ struct ControlResponder: Sendable {
   let heardClocks: HeardClocks
   let clock: any EngineClock
   let logs: ConnectionLogs
-  private let budgets = PeerBudgets()
+  /// What each peer may have under way here.
+  private let budgets = PerPeer { InboundBudget() }
 
   init(
     configuration: EngineConfiguration, trust: TrustStore, service: TargetService, documents: DocumentDesk,
@@ -152,6 +141,8 @@ struct ControlResponder: Sendable {
   /// What the hello of one connection came to; nothing else is taken before.
   private final class Conversation: Sendable {
     let gate = FrameGate(only: [.hello])
+    /// Where its documents are worked on, for as long as it lasts.
+    let documents = AsyncBridge()
     private let connection: TLSConnection
     private let agreed = Mutex<HelloNegotiation?>(nil)
 
@@ -186,6 +177,7 @@ struct ControlResponder: Sendable {
         answer(request, from: peer.clusterID, conversation)
       }
       channel.waitUntilClosed()
+      conversation.documents.stop()
       channel.join()
     } catch {
       connection.cancel()
@@ -227,7 +219,7 @@ struct ControlResponder: Sendable {
       guard conversation.has(Hello.documents) else {
         throw WireError(.outOfOrder, "sent a document without having announced that it does")
       }
-      return logged(exchange(request, peer), peer)
+      return logged(exchange(request, peer, conversation), peer)
     case .volumeNotice:
       guard conversation.has(Hello.notices) else {
         throw WireError(.outOfOrder, "sent a notice without having announced that it does")
@@ -237,10 +229,11 @@ struct ControlResponder: Sendable {
     }
   }
 
-  private func exchange(_ request: ControlRequest, _ peer: String) -> ControlReply {
+  private func exchange(_ request: ControlRequest, _ peer: String, _ conversation: Conversation) -> ControlReply {
     do throws(ReplError) {
       switch request {
-      case .sendDocument(let part): return .sendDocument(try documents.take(part, from: peer))
+      case .sendDocument(let part):
+        return .sendDocument(try documents.take(part, from: peer, over: conversation.documents))
       case .fetchAnswer(let part): return .fetchAnswer(try documents.fetch(part, from: peer))
       default: throw ReplError(.bug, subject: "peer \(peer)", cause: "not a document")
       }

@@ -52,27 +52,15 @@ final class ThrottledLog: Sendable {
   }
 }
 
-/// One throttled log for each peer: what one does hides nothing of another. Peers are as many as are paired.
-final class PeerLogs: Sendable {
-  private let message: String
-  private let logger: Logger
-  private let ticks: @Sendable () -> Double
-  private let logs = Mutex<[String: ThrottledLog]>([:])
+/// One throttled log for each peer: what one does hides nothing of another.
+struct PeerLogs: Sendable {
+  private let logs: PerPeer<ThrottledLog>
 
   init(_ message: String, logger: Logger, ticks: @escaping @Sendable () -> Double) {
-    self.message = message
-    self.logger = logger
-    self.ticks = ticks
+    logs = PerPeer { ThrottledLog(message, logger: logger, ticks: ticks) }
   }
 
-  func log(_ peer: String, reason: String) {
-    let log = logs.withLock { logs in
-      let log = logs[peer] ?? ThrottledLog(message, logger: logger, ticks: ticks)
-      logs[peer] = log
-      return log
-    }
-    log.log(["peer": "\(peer)", "reason": "\(reason)"])
-  }
+  func log(_ peer: String, reason: String) { logs[peer].log(["peer": "\(peer)", "reason": "\(reason)"]) }
 
-  func flush() { for log in logs.withLock({ Array($0.values) }) { log.flush() } }
+  func flush() { for log in logs.all { log.flush() } }
 }

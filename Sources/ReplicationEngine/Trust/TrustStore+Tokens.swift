@@ -14,7 +14,7 @@ extension TrustStore {
   ///
   /// - Parameter cluster: the only cluster that may use it; nil: the first that proves it.
   func makeToken(for cluster: String? = nil) throws(ReplError) -> String {
-    if let cluster, !SourceVolume.isValid(cluster: cluster) || cluster == configuration.clusterID {
+    if let cluster, !ClusterID.isValid(cluster) || cluster == configuration.clusterID {
       throw ReplError(
         .invalid, subject: "cluster '\(cluster)'", cause: "cannot be paired with this one",
         remedy: "name the clusterID of the other site")

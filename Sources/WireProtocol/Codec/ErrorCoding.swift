@@ -52,7 +52,7 @@ public struct CloseNotice: Hashable, Sendable {
       .protocolViolation, subject: subject,
       cause:
         "refuses protocol \(Hello.protocolMajor), which this agent speaks; it says: \(error.subject) \(error.cause)",
-      remedy: reason.remedy)
+      remedy: error.remedy ?? reason.remedy)
   }
 }
 

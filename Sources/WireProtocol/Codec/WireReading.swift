@@ -40,7 +40,7 @@ extension ByteReader {
   /// A cluster id: safe as a file name.
   mutating func readClusterID() throws(DecodingFailure) -> String {
     let text = try readString(limit: WireLimits.clusterID)
-    guard WireName.isClusterID(text) else { throw failure("a cluster id") }
+    guard ClusterID.isValid(text) else { throw failure("a cluster id") }
     return text
   }
 

@@ -181,7 +181,8 @@ extension FrameChannel {
     let header = try ControlFrameHeader(bytes: bytes + rest)
     try limits.gate?.check(header)
     var share: InboundBudget.Share?
-    if header.length > 0, !header.flags.contains(.reply) {
+    // What is urgent is small, and waits for nothing of what other connections of the peer bring.
+    if header.length > 0, !header.flags.contains(.reply), !limits.urgentTypes.contains(header.type) {
       share = shareOfBudget(Int(header.length), until: deadline)
       guard share != nil else { return nil }
     }

@@ -43,7 +43,7 @@ public struct FrameLimits: Sendable {
   /// Requests that wait for a thread; more are refused as busy.
   public var queuedRequests = 64
   /// What the peer may have under way; one that its connections share, or one of this channel's own. Beyond its bytes
-  /// nothing is read until there is room, beyond its requests they are refused as busy.
+  /// nothing but what is urgent is read until there is room, beyond its requests they are refused as busy.
   public var budget: InboundBudget
   /// What is taken before the peer has introduced itself; nil: everything.
   public var gate: FrameGate?

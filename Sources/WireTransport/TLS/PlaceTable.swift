@@ -1,15 +1,16 @@
 /// How the places of one port are shared out. The defaults are meant for the agent.
 public struct ListenerLimits: Sendable {
-  /// Connections whose other end has proved its identity, all peers together.
+  /// Connections whose other end has proved its identity, all peers together. When all places are taken, a cluster without
+  /// any gets that of the oldest of the cluster that has most: no peer takes the port from another.
   public var peers = 96
-  /// Such connections of one cluster: no peer takes the port from another.
+  /// Such connections of one cluster.
   public var perPeer = 8
   /// Handshakes in progress. They have places of their own and never take those of peers; one more ends the oldest of the
-  /// address that has most.
+  /// network (``SocketAddress/network``) that has most.
   public var handshakes = 32
   /// Connections of clients without an identity: pairing, in places of its own too.
   public var anonymous = 4
-  /// Such connections of one address.
+  /// Such connections of one network.
   public var anonymousPerHost = 2
 
   public init() {}
@@ -89,11 +90,13 @@ struct PlaceTable {
       guard count(standing) < limits.perPeer else {
         return .refused("cluster \(cluster) has \(limits.perPeer) connections to this port already, as many as one may")
       }
-      guard places.values.count(where: { if case .peer = $0.standing { true } else { false } }) < limits.peers else {
+      let evicted = peers.count < limits.peers || count(standing) > 0 ? nil : crowd
+      guard peers.count < limits.peers || evicted != nil else {
         return .refused("\(limits.peers) connections of peers are open")
       }
+      if let evicted { leave(evicted) }
       places[key]?.standing = standing
-      return .stays(evicting: nil)
+      return .stays(evicting: evicted)
     }
   }
 
@@ -105,11 +108,26 @@ struct PlaceTable {
     places.filter { $0.value.standing == standing }.keys.sorted()
   }
 
+  /// Connections of peers, oldest first.
+  private var peers: [Int] {
+    places.filter { if case .peer = $0.value.standing { true } else { false } }.keys.sorted()
+  }
+
+  /// The oldest connection of the cluster that has most; nil where none has more than one.
+  private var crowd: Int? {
+    let byCluster = Dictionary(grouping: peers) { places[$0]?.standing }
+    return Self.oldestOfMost(byCluster.values.filter { $0.count > 1 })
+  }
+
   private func count(_ standing: Standing) -> Int { places.values.count { $0.standing == standing } }
 
-  /// The oldest of the address that has most: who floods the port drives out its own.
+  /// The oldest of the network that has most: who floods the port drives out its own.
   private func victim(_ standing: Standing) -> Int? {
     let byHost = Dictionary(grouping: keys(standing)) { places[$0]?.host ?? "" }
-    return byHost.values.max { ($0.count, -($0.first ?? 0)) < ($1.count, -($1.first ?? 0)) }?.first
+    return Self.oldestOfMost(Array(byHost.values))
+  }
+
+  private static func oldestOfMost(_ groups: [[Int]]) -> Int? {
+    groups.max { ($0.count, -($0.first ?? 0)) < ($1.count, -($1.first ?? 0)) }?.first
   }
 }

@@ -28,6 +28,12 @@ final class Socket: Sendable {
   /// Ends both directions at once; waiting threads wake.
   func shutDown() { shutdown(descriptor, Int32(SHUT_RDWR)) }
 
+  /// Whether the system takes bytes without delay.
+  var hasRoom: Bool {
+    var list = [pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)]
+    return poll(&list, 1, 0) > 0
+  }
+
   /// Says that nothing more will be sent.
   func shutDownWriting() { shutdown(descriptor, Int32(SHUT_WR)) }
 

@@ -57,6 +57,17 @@ public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
   /// `host:port`, IPv6 in brackets.
   public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
+  /// Where it comes from, as far as one who floods cannot choose: an IPv4 address, of IPv6 the network of 64 bits.
+  var network: String {
+    let (address, mapped) = (8..<24, [UInt8](repeating: 0, count: 10) + [0xFF, 0xFF])
+    guard family == AF_INET6, bytes.count >= address.upperBound, !bytes[address].starts(with: mapped) else {
+      return host
+    }
+    var prefix = bytes
+    for index in address.dropFirst(8) { prefix[index] = 0 }
+    return SocketAddress(bytes: prefix)?.host ?? host
+  }
+
   func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result? {
     bytes.withUnsafeBytes { raw in
       raw.baseAddress.map { body($0.assumingMemoryBound(to: sockaddr.self), socklen_t(raw.count)) }

@@ -102,9 +102,18 @@ public final class TLSConnection: Sendable {
     into buffer: UnsafeMutableRawBufferPointer, until limit: Deadline = .never, _ ended: inout Bool
   ) throws(ReplError) -> Int {
     guard !ended, !buffer.isEmpty else { return 0 }
-    let count = try session.read(into: buffer, until: min(limit, deadline(readTimeout)))
-    ended = count == 0
-    return count
+    let idle = min(limit, end(readTimeout))
+    while true {
+      let deadline = min(idle, introduction)
+      do throws(ReplError) {
+        let count = try session.read(into: buffer, until: deadline)
+        ended = count == 0
+        return count
+      } catch {
+        // The end of an introduction may have been lifted while this read waited.
+        guard error.kind == .transient, deadline.isOver, !min(idle, introduction).isOver else { throw error }
+      }
+    }
   }
 
   /// Sends all bytes; returns when the system has taken them.
@@ -123,11 +132,24 @@ public final class TLSConnection: Sendable {
       guard !ended else {
         throw ReplError(.cancelled, subject: "peer \(remoteAddress)", cause: "sending was ended on this side")
       }
-      let deadline = deadline(writeTimeout)
+      let deadline = min(introduction, end(writeTimeout))
       try session.write(header, until: deadline)
       try session.write(payload, until: deadline)
       try session.flush(until: deadline)
     }
+  }
+
+  /// Sends a few bytes if that needs no waiting: nobody else writes, and the system has room. Otherwise nothing is sent.
+  ///
+  /// - Returns: whether they were sent.
+  public func writeAtOnce(_ buffer: UnsafeRawBufferPointer) throws(ReplError) -> Bool {
+    let sent = try writing.withLockIfAvailable { ended throws(ReplError) in
+      guard !ended, socket.hasRoom else { return false }
+      try session.write(buffer, until: .after(.zero))
+      try session.flush(until: .after(.zero))
+      return true
+    }
+    return sent ?? false
   }
 
   /// As ``write(_:_:)-(UnsafeRawBufferPointer,_)``, from arrays.
@@ -168,7 +190,8 @@ public final class TLSConnection: Sendable {
   public func setWriteTimeout(_ timeout: Duration?) { store(timeout, in: writeTimeout) }
 
   /// Instant by which every read and write must have ended, whatever their timeouts; never at first, and at an accepted
-  /// connection after ``TLSOptions/introductionTimeout``. For calls that begin after this one.
+  /// connection after ``TLSOptions/introductionTimeout``. A later one also holds for a read in progress, an earlier one for
+  /// calls that begin after this one.
   public func setDeadline(_ deadline: Deadline) { absolute.store(deadline.nanoseconds, ordering: .relaxed) }
 
   /// Ends both directions at once; calls in progress fail with `.cancelled`. From any thread, any number of times.
@@ -215,10 +238,11 @@ public final class TLSConnection: Sendable {
     if sent == nil { cancel() } else { socket.shutDownWriting() }
   }
 
-  private func deadline(_ timeout: borrowing Atomic<Int64>) -> Deadline {
+  private var introduction: Deadline { Deadline(nanoseconds: absolute.load(ordering: .relaxed)) }
+
+  private func end(_ timeout: borrowing Atomic<Int64>) -> Deadline {
     let nanoseconds = timeout.load(ordering: .relaxed)
-    let limit = Deadline(nanoseconds: absolute.load(ordering: .relaxed))
-    return nanoseconds == 0 ? limit : min(limit, .after(.nanoseconds(nanoseconds)))
+    return nanoseconds == 0 ? .never : .after(.nanoseconds(nanoseconds))
   }
 
   private func store(_ timeout: Duration?, in place: borrowing Atomic<Int64>) {

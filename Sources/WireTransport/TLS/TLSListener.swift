@@ -160,7 +160,7 @@ public final class TLSListener: Sendable {
     let remote = address?.description ?? "unknown"
     let signal = CancelSignal()
     let introduced = Deadline.after(settings.options.introductionTimeout)
-    guard let key = register(signal, host: address?.host ?? "", remote: remote) else { return }
+    guard let key = register(signal, host: address?.network ?? "", remote: remote) else { return }
     if !pool.submit({ [self] in serve(accepted, key: key, signal: signal, remote: remote, introduced: introduced) }) {
       finish(key)
       log(remote, ReplError(.transient, subject: "peer \(remote)", cause: "no thread is free"))

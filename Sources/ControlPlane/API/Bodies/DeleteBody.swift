@@ -42,7 +42,8 @@ enum DeleteBody {
         throw StatusError(400, "BadRequest", "the delete options cannot be read: \(error)")
       }
     case "", "application/json", "*/*":
-      do { value = try JSONParser.parse(request.body) } catch {
+      var parser = request.parser
+      do { value = try parser.parseDocument() } catch {
         throw StatusError(400, "BadRequest", "the delete options are not valid JSON: \(error)")
       }
     default: throw RequestBody.unsupported("application/json, \(ProtobufBody.mediaType)")

@@ -14,7 +14,7 @@ struct PatchBody: Sendable {
     self.kind = kind
     form = try Self.form(request, kind)
     validation = try FieldValidation(request)
-    var parser = JSONParser(request.body)
+    var parser = request.parser
     do { value = try parser.parseDocument() } catch {
       throw StatusError(400, "BadRequest", "error decoding patch: \(error)")
     }

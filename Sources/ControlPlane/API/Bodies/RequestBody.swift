@@ -11,7 +11,7 @@ enum RequestBody {
     var object: KubeObject
     switch request.contentType {
     case "", "application/json", "*/*":
-      var parser = JSONParser(request.body)
+      var parser = request.parser
       do { object = KubeObject(try parser.parseDocument()) } catch { throw unrecognized(kind, "\(error)") }
       problems = FieldValidation.duplicates(parser.duplicates)
     case ProtobufBody.mediaType where !kind.custom: object = try protobuf(request, kind)
@@ -67,8 +67,9 @@ enum RequestBody {
   /// A plain JSON object, for the agent's own endpoints; an empty body is an empty object.
   static func plain(_ request: APIRequest) throws(StatusError) -> JSONValue {
     guard !request.body.isEmpty else { return .object([:]) }
+    var parser = request.parser
     do {
-      let value = try JSONParser.parse(request.body)
+      let value = try parser.parseDocument()
       if value.object != nil { return value }
     } catch { throw StatusError(400, "BadRequest", "the body is not valid JSON: \(error)") }
     throw StatusError(400, "BadRequest", "the body must be a JSON object")

@@ -2,8 +2,8 @@ import APIModel
 
 /// What a watch sends next: first the objects there are, page by page, then changes as they come.
 ///
-/// Pages are read when the client has taken the one before, so a watcher that does not read holds one page at most.
-/// They are of different versions; a change that a page shows already is not sent again.
+/// Pages are read when the client has taken the one before, so a watcher that does not read holds one page at most, or one
+/// object where that is larger. They are of different versions; a change that a page shows already is not sent again.
 struct WatchFeed {
   private let stream: WatchStream
   private var pages: [Page] = []
@@ -17,16 +17,16 @@ struct WatchFeed {
 
   /// What comes next.
   enum Part {
-    /// Lines; may be empty when the watch was woken for another reason.
-    case lines([UInt8])
+    /// Lines in pieces, which share the text of the objects; may be empty when the watch was woken for another reason.
+    case lines([[UInt8]])
     /// Lines after which the stream is over.
-    case last([UInt8])
+    case last([[UInt8]])
     case end
   }
 
   /// Objects and bytes of one page.
   private static let pageObjects = 500
-  private static let pageBytes = 256 << 10
+  private static let pageBytes = 64 << 10
 
   init(_ stream: WatchStream) {
     self.stream = stream
@@ -44,13 +44,13 @@ struct WatchFeed {
     } catch { return .last(stream.failure(error)) }
   }
 
-  private mutating func page() async throws(StatusError) -> [UInt8] {
+  private mutating func page() async throws(StatusError) -> [[UInt8]] {
     var query = stream.query
     query.limit = Self.pageObjects
     query.maximumBytes = Self.pageBytes
     query.after = pages.last?.last
     let page = try await stream.store.texts(query)
-    var lines: [UInt8] = []
+    var lines: [[UInt8]] = []
     for object in page.items { lines += try stream.line(object) }
     let last = page.more ? page.items.last.map { ($0.namespace, $0.name) } : nil
     pages.append(Page(last: last, version: page.version))
@@ -62,8 +62,8 @@ struct WatchFeed {
     return lines
   }
 
-  private mutating func lines(_ changes: [StoreChange]) -> [UInt8] {
-    var lines: [UInt8] = []
+  private mutating func lines(_ changes: [StoreChange]) -> [[UInt8]] {
+    var lines: [[UInt8]] = []
     for change in changes where !isShown(change) { lines += stream.line(change) }
     // Once past the newest page there is nothing left to be compared with.
     if let last = changes.last, let newest = pages.last, last.version >= newest.version { pages = [] }

@@ -1,7 +1,7 @@
 import APIModel
 import Synchronization
 
-/// How many watches clients may have open: each holds a connection, tasks and up to a page of objects.
+/// How many watches clients may have open: each holds a connection, tasks and what ``WatchFeed`` gives at once.
 final class WatchSlots: Sendable {
   private let taken = Mutex(0)
   private let limit: Int

@@ -34,8 +34,9 @@ struct WatchStream: Sendable {
     }
   }
 
-  /// The line of a change; empty when it does not concern this watch.
-  func line(_ change: StoreChange) -> [UInt8] {
+  /// The line of a change, in pieces: the text is the journal's own and is not copied. Empty when it does not concern this
+  /// watch.
+  func line(_ change: StoreChange) -> [[UInt8]] {
     guard let (type, object) = Self.event(change, query) else { return [] }
     // What was written for the store is what goes out, the same for every watcher.
     if form.form == .json, let text = change.text, type != "DELETED" || change.action == .deleted {
@@ -45,31 +46,28 @@ struct WatchStream: Sendable {
   }
 
   /// The line of an object that is there already.
-  func line(_ object: ObjectText) throws(StatusError) -> [UInt8] {
+  func line(_ object: ObjectText) throws(StatusError) -> [[UInt8]] {
     if form.form == .json { return Self.line("ADDED", text: object.text) }
     return line("ADDED", try object.decoded())
   }
 
   /// A bookmark line.
-  func bookmark(_ version: Int64, annotations: [String: JSONValue] = [:]) -> [UInt8] {
+  func bookmark(_ version: Int64, annotations: [String: JSONValue] = [:]) -> [[UInt8]] {
     var metadata: JSONValue = ["resourceVersion": .string(String(version))]
     if !annotations.isEmpty { metadata["annotations"] = .object(annotations) }
     return Self.line("BOOKMARK", text: JSONWriter.bytes(form.bookmark(metadata)))
   }
 
   /// An error line; the stream ends after it.
-  func failure(_ error: StatusError) -> [UInt8] { Self.line("ERROR", text: JSONWriter.bytes(error.json)) }
+  func failure(_ error: StatusError) -> [[UInt8]] { Self.line("ERROR", text: JSONWriter.bytes(error.json)) }
 
-  private func line(_ type: String, _ object: KubeObject) -> [UInt8] {
+  private func line(_ type: String, _ object: KubeObject) -> [[UInt8]] {
     Self.line(type, text: JSONWriter.bytes(form.one(object)))
   }
 
-  private static func line(_ type: String, text: [UInt8]) -> [UInt8] {
-    var line: [UInt8] = []
-    line.reserveCapacity(text.count + 40)
-    line += "{\"type\":\"\(type)\",\"object\":".utf8
-    line += text
-    line += "}\n".utf8
-    return line
+  private static func line(_ type: String, text: [UInt8]) -> [[UInt8]] {
+    [Array("{\"type\":\"\(type)\",\"object\":".utf8), text, end]
   }
+
+  private static let end = Array("}\n".utf8)
 }

@@ -45,7 +45,7 @@ struct WatchWriter {
     var feed = WatchFeed(stream)
     var lastWrite = ContinuousClock.now
     while true {
-      var lines: [UInt8] = []
+      var lines: [[UInt8]] = []
       var over = false
       switch await feed.next() {
       case .lines(let found): lines = found
@@ -59,12 +59,43 @@ struct WatchWriter {
       }
       if !lines.isEmpty {
         pulse.begin()
-        try await writer.write(ByteBuffer(bytes: lines))
+        try await write(lines, to: &writer)
         pulse.end()
         lastWrite = .now
       }
       if over { return }
     }
+  }
+
+  private func write(_ pieces: [[UInt8]], to writer: inout any ResponseBodyWriter) async throws {
+    for slice in Self.slices(of: pieces) {
+      var buffer = ByteBufferAllocator().buffer(capacity: slice.reduce(0) { $0 + $1.count })
+      for part in slice { buffer.writeBytes(part) }
+      try await writer.write(buffer)
+      // The writer learns that the connection is full when its event loop has taken the slice, and not before.
+      try await channel.eventLoop.submit {}.get()
+    }
+  }
+
+  /// Bytes that are copied for a connection at once: what a client that does not read keeps beside the shared texts.
+  static let sliceBytes = 64 << 10
+
+  /// The bytes of the pieces in slices of ``sliceBytes``, the last one shorter. Nothing is copied.
+  static func slices(of pieces: [[UInt8]]) -> [[ArraySlice<UInt8>]] {
+    var (slices, slice, room): ([[ArraySlice<UInt8>]], [ArraySlice<UInt8>], Int) = ([], [], sliceBytes)
+    for piece in pieces {
+      var rest = piece[...]
+      while !rest.isEmpty {
+        let part = rest.prefix(room)
+        slice.append(part)
+        rest = rest.dropFirst(part.count)
+        room -= part.count
+        guard room == 0 else { continue }
+        slices.append(slice)
+        (slice, room) = ([], sliceBytes)
+      }
+    }
+    return slice.isEmpty ? slices : slices + [slice]
   }
 }
 
