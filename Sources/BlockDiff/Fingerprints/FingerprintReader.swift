@@ -9,7 +9,6 @@ public struct FingerprintReader {
   private let walk: FingerprintWalk
   private let buffer: AlignedBuffer
   private var cursor: DataCursor
-  private let readsMedium: Bool
 
   /// - Parameters:
   ///   - size: the volume's size in bytes; the file must not be shorter.
@@ -23,7 +22,6 @@ public struct FingerprintReader {
     self.file = file
     self.size = size
     self.buffer = buffer
-    self.readsMedium = readsMedium
     walk = FingerprintWalk(key: key)
     cursor = DataCursor(file)
     // All at once: the kernel keeps a large folio of which only a part is let go, and would answer from it for ever.
@@ -61,7 +59,6 @@ public struct FingerprintReader {
   }
 
   private func read(_ piece: Extent) throws(ReplError) -> UnsafeRawBufferPointer {
-    if readsMedium { file.dropCache(piece) }
     let target = buffer.prefix(Int(piece.length))
     let count = try file.read(into: target, at: piece.offset)
     guard count == target.count else {

@@ -28,6 +28,12 @@ public struct SegmentSet: Hashable, Sendable {
     self.init(runs: [Extent(offset: 0, length: segmentCount(ofVolume: size))])
   }
 
+  /// All segments of a volume of that many bytes that do not come before `first`.
+  public init(from first: UInt64, toEndOf size: UInt64) {
+    let count = segmentCount(ofVolume: size)
+    self.init(runs: first < count ? [Extent(from: first, to: count)] : [])
+  }
+
   private init(runs: [Extent]) {
     covered = ExtentSet()
     for run in runs { covered.insert(run) }
@@ -42,6 +48,11 @@ public struct SegmentSet: Hashable, Sendable {
 
   public func contains(_ segment: UInt64) -> Bool { covered.contains(Extent(offset: segment, length: 1)) }
   public func isSubset(of other: SegmentSet) -> Bool { covered.extents.allSatisfy { other.covered.contains($0) } }
+
+  public mutating func insert(_ segment: UInt64) {
+    covered.insert(Extent(offset: segment, length: 1))
+    coarsen()
+  }
 
   public func union(_ other: SegmentSet) -> SegmentSet {
     var result = self

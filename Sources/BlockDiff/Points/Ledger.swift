@@ -19,6 +19,9 @@ public struct Ledger: Sendable {
   private var end: UInt64
   private var sequence: UInt64
   private(set) var runs: [LedgerRun]
+  /// Whether a step failed that is not done again: a sync, or the change of files. Only what failed before, for want of
+  /// room, may be asked of the value as it was.
+  private(set) var isSpoiled = false
 
   /// Whether nothing was ever recorded.
   public var isEmpty: Bool { runs.isEmpty }
@@ -72,11 +75,11 @@ public struct Ledger: Sendable {
   }
 
   /// Records extents that are durable already (fdatasync of the image came first), and makes the record durable.
-  /// After an error the whole staging must be discarded.
+  /// After an error the whole staging must be discarded, unless it is `noSpace` and this value is not ``isSpoiled``.
   mutating func append(_ extents: ExtentSet) throws(ReplError) {
     guard !extents.isEmpty else { return }
     try write(extents.extents[...])
-    try file.synchronizeData()
+    try once { (ledger) throws(ReplError) in try ledger.file.synchronizeData() }
     if runs.count > Self.runLimit { try compact() }
   }
 
@@ -84,6 +87,12 @@ public struct Ledger: Sendable {
   public func merged() -> LedgerMerge { LedgerMerge(file: file, runs: runs) }
 
   func close() throws(ReplError) { try file.close() }
+
+  private mutating func once(_ body: (inout Ledger) throws(ReplError) -> Void) throws(ReplError) {
+    isSpoiled = true
+    try body(&self)
+    isSpoiled = false
+  }
 
   private mutating func write(_ extents: ArraySlice<Extent>) throws(ReplError) {
     var rest = extents
@@ -142,8 +151,10 @@ public struct Ledger: Sendable {
     }
     try fresh.write(batch[...])
     try fresh.file.synchronize()
-    try storage.replace(temporary, with: path)
-    try storage.synchronizeDirectory(parentDirectory(of: path))
+    try once { (ledger) throws(ReplError) in
+      try ledger.storage.replace(temporary, with: ledger.path)
+      try ledger.storage.synchronizeDirectory(parentDirectory(of: ledger.path))
+    }
     // The old file stays open for streams that still read it and closes with the last of them.
     (file, end, sequence, runs) = (fresh.file, fresh.end, fresh.sequence, fresh.runs)
   }

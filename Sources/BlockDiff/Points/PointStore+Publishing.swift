@@ -60,14 +60,14 @@ extension PointStore {
   }
 
   /// Whether the point that a prepared staging area was cloned from is still that image; true for a full copy. What is
-  /// staged on an image that was repaired since may hold the damage.
+  /// staged on an image that was repaired since, or whose seal cannot be read, may hold the damage.
   public func isBaseUnchanged(ofPrepared source: SourceVolume) throws(ReplError) -> Bool {
     guard case .staging(let identity, let image) = try StagingHeader.read(layout.staging(source).header, in: storage)
     else { return try preparedPoint(of: source)?.seal.base == nil }
     guard let base = identity.base else { return true }
     do throws(ReplError) {
       return try point(base, of: source).record.stamp == image
-    } catch  where error.kind == .notFound || error.kind == .damaged {
+    } catch  where [.notFound, .damaged, .io].contains(error.kind) {
       return false
     } catch { throw error }
   }

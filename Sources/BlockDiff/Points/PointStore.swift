@@ -45,14 +45,26 @@ public struct PointStore: Sendable {
     return (sealed, damaged)
   }
 
-  /// Every volume that has a directory under `points`, for start-up and `recover`.
+  /// Every volume that has a directory under `points`, for `recover`; those of a directory that cannot be listed are left
+  /// out.
   public func sources() throws(ReplError) -> [SourceVolume] {
+    var skipped: [SkippedEntry] = []
+    return try sources(&skipped)
+  }
+
+  /// Every volume that has a directory under `points`, for start-up.
+  ///
+  /// - Parameter skipped: takes what cannot be listed.
+  public func sources(_ skipped: inout [SkippedEntry]) throws(ReplError) -> [SourceVolume] {
     var sources: [SourceVolume] = []
     for cluster in try storage.listIfPresent(layout.points) where ClusterID.isValid(cluster) {
+      let directory = layout.points + "/" + cluster
       // A file in the place of a directory is none of ours.
-      for name in (try? storage.list(layout.points + "/" + cluster)) ?? [] {
-        guard let volume = VolumeID(name) else { continue }
-        sources.append(try SourceVolume(cluster: cluster, volume: volume))
+      skipped.attempt(directory) { () throws(ReplError) in
+        for name in try storage.listIfPresent(directory) {
+          guard let volume = VolumeID(name) else { continue }
+          sources.append(try SourceVolume(cluster: cluster, volume: volume))
+        }
       }
     }
     return sources
@@ -117,7 +129,7 @@ public struct PointStore: Sendable {
 
 extension Storage {
   /// ``list(_:)``, empty where there is no directory, or something else in its place.
-  func listIfPresent(_ path: String) throws(ReplError) -> [String] {
+  public func listIfPresent(_ path: String) throws(ReplError) -> [String] {
     do throws(ReplError) {
       return try list(path)
     } catch  where error.kind == .notFound || error.kind == .invalid {

@@ -2,7 +2,7 @@ public import ReplModel
 
 /// What reading some segments of an image showed.
 public struct SegmentReading: Sendable {
-  /// Those that are not what the image's own table says, or cannot be read, or whose entry is damaged.
+  /// Those that are not what the image's own table says, or cannot be read.
   public internal(set) var different = SegmentSet()
   /// The first that the file system could not read: it names file and offset.
   public internal(set) var unreadable: ReplError?
@@ -14,9 +14,12 @@ extension PointStore {
   /// Reads segments of a point, or of a prepared member, from the medium and compares them with its table, which must
   /// add up to its seal. Changes nothing.
   ///
-  /// - Throws: `damaged` when there is no table of this image, or it is not what was sealed; `notFound` for a lost image.
+  /// - Parameter isTableChecked: whether the table was seen to add up just now, by an earlier call for the same image.
+  /// - Throws: `damaged` when there is no table of this image, or it is not what was sealed, or an entry in it is damaged;
+  ///   `notFound` for a lost image.
   public func read(
-    _ segments: SegmentSet, of point: RecoveryPoint, key: FingerprintKey, pace: Pace = { (_) in }
+    _ segments: SegmentSet, of point: RecoveryPoint, key: FingerprintKey, isTableChecked: Bool = false,
+    pace: Pace = { (_) in }
   ) throws(ReplError) -> SegmentReading {
     let seal = point.record.seal
     guard point.record.keyID == key.id else {
@@ -25,7 +28,8 @@ extension PointStore {
     }
     let table = try SegmentTable.open(point.paths.segments, in: storage)
     defer { try? table.close() }
-    guard table.volumeSize == seal.size, table.keyID == key.id, try table.total() == seal.sum else {
+    let sum = isTableChecked ? seal.sum : try table.total()
+    guard table.volumeSize == seal.size, table.keyID == key.id, sum == seal.sum else {
       throw ReplError(.damaged, subject: table.path, cause: "does not add up to the seal of point \(point.id)")
     }
     let image = try storage.open(point.paths.image, .read)
@@ -35,20 +39,20 @@ extension PointStore {
     }
     var reader = FingerprintReader(
       image, size: seal.size, key: key, buffer: AlignedBuffer(count: Int(segmentSize)), readsMedium: true)
-    var result = SegmentReading()
+    var (result, entries) = (SegmentReading(), SegmentTableEditor(table))
     for run in segments.clamped(toVolume: seal.size).runs {
-      for segment in run.offset..<run.end { try read(segment, &reader, table, pace, into: &result) }
+      for segment in run.offset..<run.end { try read(segment, &reader, &entries, pace, into: &result) }
     }
     return result
   }
 
   private func read(
-    _ segment: UInt64, _ reader: inout FingerprintReader, _ table: SegmentTable, _ pace: Pace,
+    _ segment: UInt64, _ reader: inout FingerprintReader, _ entries: inout SegmentTableEditor, _ pace: Pace,
     into result: inout SegmentReading
   ) throws(ReplError) {
     let extent = Extent(
-      from: segment * segmentSize, to: min((segment + 1) * segmentSize, table.volumeSize))
-    let expected = try table.sum(ofSegment: segment)
+      from: segment * segmentSize, to: min((segment + 1) * segmentSize, entries.table.volumeSize))
+    let expected = try entries.sum(ofSegment: segment)
     result.bytesRead += extent.length
     do throws(ReplError) {
       guard try reader.sum(extent, pace: pace) != expected else { return }
@@ -56,6 +60,6 @@ extension PointStore {
       guard error.kind == .io else { throw error }
       if result.unreadable == nil { result.unreadable = error }
     }
-    result.different = result.different.union(SegmentSet([segment]))
+    result.different.insert(segment)
   }
 }

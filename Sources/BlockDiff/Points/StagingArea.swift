@@ -68,6 +68,13 @@ public final class StagingArea: Sendable {
     var bytes: UInt64 = 0
     /// When the first of them was written, by the elapsed clock.
     var since: UInt64 = 0
+
+    /// Takes up again what was on its way to the ledger.
+    mutating func putBack(_ earlier: Pending) {
+      since = extents.isEmpty ? earlier.since : min(since, earlier.since)
+      extents = extents.union(earlier.extents)
+      bytes += earlier.bytes
+    }
   }
 
   init(
@@ -276,23 +283,20 @@ public final class StagingArea: Sendable {
     let batch = state.withLock { state in
       state.syncing = state.pending.bytes
       defer { state.pending = Pending() }
-      return state.pending.extents
+      return state.pending
     }
-    guard !batch.isEmpty else { return }
+    guard !batch.extents.isEmpty else { return }
     var ledger = self.ledger.withLock { $0 }
     var isSynced = false
     do throws(ReplError) {
       try image.synchronizeData()
       isSynced = true
-      try ledger.append(batch)
+      try ledger.append(batch.extents)
     } catch {
-      guard isSynced, error.kind == .noSpace else { throw fail(error) }
+      guard isSynced, error.kind == .noSpace, !ledger.isSpoiled else { throw fail(error) }
       // The chunks are durable; what lacks is room to say so.
       state.withLock { state in
-        for extent in batch.extents {
-          state.pending.extents.insert(extent)
-          state.pending.bytes += extent.length
-        }
+        state.pending.putBack(batch)
         state.syncing = 0
       }
       throw error

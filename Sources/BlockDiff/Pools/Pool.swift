@@ -161,15 +161,14 @@ public final class Pool: Sendable {
         cause: "cannot hold recovery points: its file system (magic 0x\(String(magic, radix: 16))) has no reflinks",
         remedy: remedy)
     }
-    let probe = layout.root + "/probe"
-    try storage.removeTree(probe)
+    try storage.removeTree(layout.probe)
     do throws(ReplError) {
-      try storage.clone(superblock, to: probe).close()
+      try storage.clone(superblock, to: layout.probe).close()
     } catch  where error.kind == .refused || error.kind == .invalid {
       return ReplError(
         .refused, subject: "pool \(layout.pool)", cause: "cannot hold recovery points: \(error.cause)", remedy: remedy)
     } catch { throw error }
-    try storage.removeFile(probe)
+    try storage.removeFile(layout.probe)
     return nil
   }
 }

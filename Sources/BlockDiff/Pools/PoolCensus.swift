@@ -11,8 +11,8 @@ extension Pool {
       (layout.repair, { Self.isRepair($0) }),
     ]
     let known = Set(
-      (layout.directories + [layout.superblock, layout.lock]).map { $0.dropFirst(layout.root.count + 1) })
-    census.look(in: layout.root) { known.contains($0[...]) || $0.hasSuffix(".new") || $0 == "probe" }
+      (layout.directories + [layout.superblock, layout.lock, layout.probe]).map { $0.dropFirst(layout.root.count + 1) })
+    census.look(in: layout.root) { known.contains($0[...]) || $0.hasSuffix(".new") }
     for (directory, isKnown) in kinds {
       let names = census.look(in: directory) { isKnown($0) || (directory == layout.staging && $0.hasSuffix(".lock")) }
       for name in names where isKnown(name) { census.lookInPoint(directory + "/" + name) }

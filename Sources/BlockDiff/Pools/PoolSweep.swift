@@ -4,6 +4,8 @@ public import ReplModel
 public struct PoolContents: Sendable {
   /// Snapshots of this node's own volumes, by volume.
   public var snapshots: [VolumeID: Set<PointID>]
+  /// Whether those are all: else one that is not among them is left alone.
+  public var namesAllSnapshots = true
   /// Recovery points, by the volume they are of.
   public var points: [SourceVolume: Set<PointID>]
   /// Volumes with a session that may be resumed.
@@ -43,8 +45,9 @@ extension Pool {
     var report = SweepReport()
     report.skipped = try points.finishRepairs()
     for name in try storage.listIfPresent(layout.trash) { remove(layout.trash + "/" + name, &report) }
-    for name in try storage.list(layout.root) where name.hasSuffix(".new") || name == "probe" {
+    for name in try storage.list(layout.root) {
       let path = layout.root + "/" + name
+      guard name.hasSuffix(".new") || path == layout.probe else { continue }
       report.skipped.attempt(path) { () throws(ReplError) in try storage.removeFile(path) }
     }
     try sweepStaging(known, &report)
@@ -82,17 +85,22 @@ extension Pool {
   private func sweepSnapshots(_ known: PoolContents, _ report: inout SweepReport) throws(ReplError) {
     for volumeName in try storage.listIfPresent(layout.snapshots) {
       guard let volume = VolumeID(volumeName) else { continue }
-      for name in (try? storage.list(layout.snapshots + "/" + volumeName)) ?? [] {
+      for name in names(in: layout.snapshots + "/" + volumeName, &report) {
         guard let point = PointID(name), known.snapshots[volume]?.contains(point) != true else { continue }
-        remove(layout.snapshot(volume, point).directory, &report)
+        let directory = layout.snapshot(volume, point).directory
+        if known.namesAllSnapshots {
+          remove(directory, &report)
+        } else {
+          report.skipped.append(.ofUnreadableRecord(directory))
+        }
       }
     }
   }
 
   private func sweepPoints(_ known: PoolContents, _ report: inout SweepReport) throws(ReplError) {
     var found: Set<PointPaths> = []
-    for source in try points.sources() {
-      for name in (try? storage.list(layout.points(of: source))) ?? [] {
+    for source in try points.sources(&report.skipped) {
+      for name in names(in: layout.points(of: source), &report) {
         guard let id = PointID(name) else { continue }
         let paths = layout.point(source, id)
         found.insert(paths)
@@ -119,6 +127,13 @@ extension Pool {
   private func isHalfMade(_ paths: PointPaths) -> Bool {
     guard let names = try? storage.list(paths.directory) else { return false }
     return names.allSatisfy { PointPaths.names.contains($0) || $0.hasSuffix(".new") }
+  }
+
+  /// One directory that cannot be listed keeps no other from its turn.
+  private func names(in directory: String, _ report: inout SweepReport) -> [String] {
+    var names: [String] = []
+    report.skipped.attempt(directory) { () throws(ReplError) in names = try storage.listIfPresent(directory) }
+    return names
   }
 
   private func remove(_ directory: String, _ report: inout SweepReport) {

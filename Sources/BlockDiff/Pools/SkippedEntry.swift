@@ -11,12 +11,18 @@ public struct SkippedEntry: Hashable, Sendable, CustomStringConvertible {
     self.cause = cause
   }
 
+  /// A snapshot that no record names, while records that cannot be read may have named it.
+  public static func ofUnreadableRecord(_ directory: String) -> SkippedEntry {
+    SkippedEntry(
+      directory, "may be a snapshot whose record was set aside: look into table unreadable of the agent's database")
+  }
+
   public var description: String { "\(path) \(cause)" }
 }
 
 extension [SkippedEntry] {
   /// Does a step for one entry; what goes wrong is noted, and the next one has its turn.
-  mutating func attempt(_ path: String, _ body: () throws(ReplError) -> Void) {
+  public mutating func attempt(_ path: String, _ body: () throws(ReplError) -> Void) {
     do throws(ReplError) { try body() } catch { append(SkippedEntry(path, "\(error.cause)")) }
   }
 }

@@ -97,13 +97,18 @@ extension Storage {
   /// read says nothing of itself.
   public func answers(_ path: String) -> Bool {
     do throws(ReplError) {
-      let file = try open(path, .read)
-      file.dropCache(Extent(offset: 0, length: blockSize))
-      try file.close()
-      _ = try readFile(path, limit: Int(segmentSize))
+      _ = try readFileFromMedium(path, limit: Int(segmentSize))
       return true
     } catch {
       return false
     }
+  }
+
+  /// As `readFile`, and not from what the kernel remembers.
+  public func readFileFromMedium(_ path: String, limit: Int) throws(ReplError) -> [UInt8] {
+    let file = try open(path, .read)
+    file.dropCache(Extent(offset: 0, length: UInt64(limit)))
+    try file.close()
+    return try readFile(path, limit: limit)
   }
 }

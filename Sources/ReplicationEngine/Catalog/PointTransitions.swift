@@ -22,6 +22,12 @@ extension CatalogPoint {
   /// Whether anything is: such a point is never `sealed`.
   var isTrusted: Bool { damaged.isEmpty && suspicion == nil && doubt == nil && doubtful.isEmpty }
 
+  /// What ``damaged`` stands for: a full list may have left some out, so that it is all from its first one on.
+  var damagedSegments: SegmentSet {
+    guard damaged.count >= PointSummary.damageLimit, let first = damaged.first else { return SegmentSet(damaged) }
+    return SegmentSet(from: first, toEndOf: seal.size)
+  }
+
   // MARK: Held against it
 
   /// Segments that are not what was sealed. Of an image that was replaced since `seen` they are only doubtful.
@@ -57,7 +63,7 @@ extension CatalogPoint {
   }
 
   private func doubt(_ database: Database, _ segments: SegmentSet) throws {
-    let fresh = segments.clamped(toVolume: seal.size).subtracting(SegmentSet(damaged))
+    let fresh = segments.clamped(toVolume: seal.size).subtracting(damagedSegments)
     guard !fresh.isEmpty else { return }
     // Also where it was doubtful before: whoever reads there now began too early.
     try hold(database, "doubtful = ?", doubtful.union(fresh).column)
@@ -106,9 +112,12 @@ extension CatalogPoint {
     _ database: Database, _ seen: CatalogPoint, damaged: SegmentSet, isRenewed: Bool, at now: Timestamp
   ) throws {
     guard let point = try find(database, seen), point.repairs == seen.repairs else { return }
-    // What was held against it while it was read is still to be read.
+    // What was held against it while it was read is still to be read. New files were just proven: damage of the old ones
+    // is doubt there.
     let isAll = point.findings == seen.findings
-    let list = (isAll ? damaged : damaged.union(SegmentSet(point.damaged))).numbers(limit: PointSummary.damageLimit)
+    let old = SegmentSet(isRenewed ? [] : point.damaged)
+    let list = (isAll ? damaged : damaged.union(old)).numbers(limit: PointSummary.damageLimit)
+    let doubtful = isRenewed ? point.doubtful.union(point.damagedSegments) : point.doubtful
     try database.execute(
       sql: """
         UPDATE point SET damaged = ?, doubtful = ?, suspicion = ?, readAt = ?, repairs = repairs + ?,
@@ -116,7 +125,7 @@ extension CatalogPoint {
         WHERE cluster = ? AND volume = ? AND point = ?
         """,
       arguments: [
-        list.isEmpty ? nil : SegmentList.encode(list), isAll ? nil : point.doubtful.column,
+        list.isEmpty ? nil : SegmentList.encode(list), isAll ? nil : doubtful.column,
         isAll ? nil : point.suspicion, now, isRenewed ? 1 : 0, isAll && list.isEmpty, now, point.cluster, point.volume,
         point.point,
       ])

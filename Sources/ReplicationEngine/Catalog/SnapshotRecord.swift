@@ -33,6 +33,7 @@ struct SnapshotRecord: Hashable, Sendable {
 
   var imagePath: String { directory + "/image" }
   var segmentsPath: String { directory + "/segments" }
+  var planPath: String { directory + "/plan" }
 }
 
 extension SnapshotRecord {

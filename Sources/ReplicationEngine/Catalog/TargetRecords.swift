@@ -234,7 +234,9 @@ extension CatalogPoint {
       sql: """
         DELETE FROM point WHERE cluster = ? AND volume = ? AND point = ? AND state = ? AND NOT EXISTS (
           SELECT 1 FROM promotion WHERE promotion.cluster = point.cluster AND promotion.volume = point.volume)
-        """, arguments: [cluster, volume, point, state.name])
+          AND NOT EXISTS (SELECT 1 FROM targetVolume WHERE targetVolume.cluster = point.cluster
+            AND targetVolume.volume = point.volume AND targetVolume.role = ?)
+        """, arguments: [cluster, volume, point, state.name, VolumeRole.promoted.rawValue])
     return database.changesCount > 0
   }
 }

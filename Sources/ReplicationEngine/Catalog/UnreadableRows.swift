@@ -2,7 +2,8 @@ import GRDB
 import ReplModel
 
 /// Rows that hold what no version writes: one of them must not keep the agent from all the others. They are moved into the
-/// table `unreadable` at the start, where people can look at them; data in pools is not touched by that.
+/// table `unreadable` at the start, where people can look at them; data in pools is not touched by that, at this start or a
+/// later one: ``mayNameSnapshots(_:)``.
 enum UnreadableRows {
   private struct Table: Sendable {
     var name: String
@@ -44,6 +45,13 @@ enum UnreadableRows {
       }
     }
     return found
+  }
+
+  /// Whether rows that were set aside may be all that knew of some snapshots: then no snapshot is without a record for
+  /// certain, and a sweep leaves those that seem to be. It ends when somebody has looked and deleted the rows.
+  static func mayNameSnapshots(_ database: Database) throws -> Bool {
+    try Bool.fetchOne(
+      database, sql: "SELECT EXISTS (SELECT 1 FROM unreadable WHERE tbl IN ('volume', 'snapshot'))") ?? true
   }
 
   private static func move(

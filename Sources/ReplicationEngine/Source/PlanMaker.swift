@@ -13,8 +13,6 @@ struct PlanMaker {
   /// Throws when the source is seen to change, or the run is cancelled.
   let check: () throws(ReplError) -> Void
 
-  private var planPath: String { snapshot.directory + "/plan" }
-
   /// Against a base both sides hold: by extent maps where both images are at hand and trusted, else by segment sums.
   ///
   /// - Parameter reading: the base; its witnesses learn what of it fails, while planning and later.
@@ -62,7 +60,7 @@ struct PlanMaker {
     }
     return SessionPlan(
       changeSource: "full", reason: reason, kind: .full, base: nil, baseSum: .zero, mode: .empty,
-      sums: try newSums(), path: planPath, summary: summary, storage: context.storage, files: [])
+      sums: try newSums(), path: snapshot.planPath, summary: summary, storage: context.storage, files: [])
   }
 
   private func reflink(_ reading: BaseReading, _ seal: Seal) throws(ReplError) -> SessionPlan {
@@ -82,7 +80,7 @@ struct PlanMaker {
       return SessionPlan(
         changeSource: "reflink", reason: "", kind: .delta, base: seal.point,
         baseSum: BlockSum(fingerprint: seal.fingerprint, nonZeroBlocks: seal.nonZeroBlocks),
-        mode: .base(baseImage, size: base.size, entries: old, sums: reading.sums), sums: sums, path: planPath,
+        mode: .base(baseImage, size: base.size, entries: old, sums: reading.sums), sums: sums, path: snapshot.planPath,
         summary: summary,
         storage: context.storage, files: [baseImage])
     } catch {
@@ -109,7 +107,7 @@ struct PlanMaker {
     try sums.flush()
     return SessionPlan(
       changeSource: changeSource, reason: reason, kind: kind, base: base, baseSum: total, mode: .knownSums,
-      sums: sums, path: planPath, summary: summary, storage: context.storage, files: [])
+      sums: sums, path: snapshot.planPath, summary: summary, storage: context.storage, files: [])
   }
 
   /// Sums of which those that nobody sets are zero.
@@ -132,7 +130,7 @@ struct PlanMaker {
   }
 
   private func plan(_ fill: (PlanFile) throws(ReplError) -> Void) throws(ReplError) -> PlanSummary {
-    let plan = try PlanFile(creating: planPath, volumeSize: snapshot.size, storage: context.storage)
+    let plan = try PlanFile(creating: snapshot.planPath, volumeSize: snapshot.size, storage: context.storage)
     do throws(ReplError) {
       try fill(plan)
       return try plan.finish()

@@ -58,6 +58,7 @@ struct SnapshotKeeper: Sendable {
         ObjectReference(kind: "Volume", namespace: "", name: snapshot.volume.description, uid: ""), warning: true,
         "FilesLeft", "snapshot \(snapshot.point) is dropped, and not all of its files could be removed: \(error)")
     }
+    context.spaceLevels.forget(snapshot.point)
   }
 
   /// Lets go of sealed twins beyond the pinned ones, and of what never was sealed, except `keeping`.
@@ -66,6 +67,12 @@ struct SnapshotKeeper: Sendable {
     let sealed = all.filter { $0.state == .sealed }
     let idle = all.filter { $0.state == .taken && $0.point != keeping }
     for snapshot in sealed.dropFirst(Self.pinned) + idle { try drop(snapshot) }
+  }
+
+  /// Removes what was of use only while the snapshot was shipped. What stays is removed by the next start.
+  func removeWork(of snapshot: SnapshotRecord) {
+    SnapshotSums.forget(in: snapshot.directory, context.storage)
+    try? context.storage.removeFile(snapshot.planPath)
   }
 
   /// Gives the blocks of an image back whose record says already that it is gone; the segment sums stay.
@@ -91,7 +98,14 @@ struct SnapshotKeeper: Sendable {
         }
       }
     }
-    for root in context.pools.layouts.map(\.snapshots) + [digestRoot] { removeUnknown(below: root, known, &skipped) }
+    let mayBeMore = try context.database.read { try UnreadableRows.mayNameSnapshots($0) }
+    for directory in unknown(known, &skipped) {
+      guard !mayBeMore else {
+        skipped.append(.ofUnreadableRecord(directory))
+        continue
+      }
+      skipped.attempt(directory) { () throws(ReplError) in try context.storage.removeTree(directory) }
+    }
     return skipped
   }
 
@@ -102,25 +116,31 @@ struct SnapshotKeeper: Sendable {
       try forget(snapshot, of: volume)
       return try context.storage.removeTree(snapshot.directory)
     }
+    if snapshot.state == .sealed { removeWork(of: snapshot) }
     let isThere = try context.storage.exists(snapshot.imagePath)
     if isThere, !snapshot.hasImage { try removeImage(snapshot) }
     guard snapshot.hasImage, !isThere else { return }
     _ = try context.database.write { try SnapshotRecord.loseImage($0, snapshot.point) }
   }
 
-  /// Only what has a name that the agent gives.
-  private func removeUnknown(below root: String, _ known: Set<String>, _ skipped: inout [SkippedEntry]) {
-    for volume in (try? context.storage.list(root)) ?? [] where VolumeID(volume) != nil {
-      for point in (try? context.storage.list("\(root)/\(volume)")) ?? [] where PointID(point) != nil {
-        let directory = "\(root)/\(volume)/\(point)"
-        guard !known.contains(directory) else { continue }
-        do throws(ReplError) {
-          try context.storage.removeTree(directory)
-        } catch {
-          skipped.append(SkippedEntry(directory, "cannot be removed: \(error.cause)"))
+  /// Snapshot directories that are not among the known ones; only what has a name that the agent gives.
+  private func unknown(_ known: Set<String>, _ skipped: inout [SkippedEntry]) -> [String] {
+    var found: [String] = []
+    for root in context.pools.layouts.map(\.snapshots) + [digestRoot] {
+      for volume in names(in: root, &skipped) where VolumeID(volume) != nil {
+        for point in names(in: "\(root)/\(volume)", &skipped) where PointID(point) != nil {
+          let directory = "\(root)/\(volume)/\(point)"
+          if !known.contains(directory) { found.append(directory) }
         }
       }
     }
+    return found
+  }
+
+  private func names(in directory: String, _ skipped: inout [SkippedEntry]) -> [String] {
+    var names: [String] = []
+    skipped.attempt(directory) { () throws(ReplError) in names = try context.storage.listIfPresent(directory) }
+    return names
   }
 
   /// Drops the record of a snapshot that is of no use without its files.

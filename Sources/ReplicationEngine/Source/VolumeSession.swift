@@ -136,6 +136,7 @@ struct VolumeSession {
     }
     let outcome = try proven(result)
     try record()
+    SnapshotKeeper(context: context).removeWork(of: snapshot)
     return outcome
   }
 
@@ -251,7 +252,6 @@ struct VolumeSession {
     switch try sealReply(seal) {
     case .prepared:
       progress.ship.complete()
-      SnapshotSums.forget(in: snapshot.directory, context.storage)
       return .prepared(seal)
     case .mismatch(_, final: true): throw mismatch(seal)
     case .mismatch(_, final: false):

@@ -24,13 +24,13 @@ struct TargetRecovery: Sendable {
       do throws(ReplError) {
         // A repair that a crash left sealed makes the point another image: before anything is judged by it.
         report.skipped += try entry.pool.points.finishRepairs()
-        try DamageBook(context: context).applyUnrecorded(in: entry)
+        try DamageBook(context: context).applyUnrecorded(in: entry, &report.skipped)
       } catch {
         report.skipped.append(SkippedEntry(entry.layout.pool, "what was found in it is not applied: \(error)"))
       }
     }
     report.skipped += try OrphanStaging(context: context).discardAll()
-    try adoptSealedStaging()
+    try adoptSealedStaging(&report)
     try rollForward(&report)
     report.unfinished = try Promotion(context: context).finishAll()
     for entry in context.pools.entries where entry.pool.supportsPoints {
@@ -47,33 +47,40 @@ struct TargetRecovery: Sendable {
 
   /// A crash between the seal file and its record: what is sealed was proven, so it is prepared. It becomes a point only
   /// with its whole group.
-  private func adoptSealedStaging() throws(ReplError) {
+  private func adoptSealedStaging(_ report: inout Report) throws(ReplError) {
     for entry in context.pools.entries where entry.pool.supportsPoints {
       for record in try entry.pool.points.preparedPoints() {
-        let source = record.source
-        let known = try context.database.read { database in
-          (
-            try PreparedRecord.find(database, cluster: source.cluster, volume: source.volume),
-            try TargetVolumeRecord.find(database, cluster: source.cluster, volume: source.volume)
-          )
+        report.skipped.attempt(entry.layout.staging(record.source).directory) { () throws(ReplError) in
+          try adopt(record, in: entry)
         }
-        // Without an authority record the database is not the one that knew of it: `recover` decides.
-        guard known.0 == nil, known.1 != nil else { continue }
-        // What was cloned from an image that was repaired since, or is not trusted at all, is shipped again.
-        let base = try context.database.read { database in
-          try record.seal.base.flatMap { try CatalogPoint.find(database, source, $0) }
-        }
-        guard base?.suspicion == nil, try entry.pool.points.isBaseUnchanged(ofPrepared: source) else {
-          try entry.pool.points.discardStaging(of: source)
-          continue
-        }
-        var prepared = PreparedRecord(cluster: source.cluster, pool: entry.name, seal: record.seal)
-        if let base {
-          prepared.doubtful = base.doubtful.union(SegmentSet(base.damaged)).clamped(toVolume: record.seal.size)
-        }
-        try context.database.write { [prepared] in try prepared.insert($0) }
       }
     }
+  }
+
+  private func adopt(_ record: PointRecord, in entry: PoolSet.Entry) throws(ReplError) {
+    let (source, store) = (record.source, entry.pool.points)
+    let (known, volume, base) = try context.database.read { database in
+      (
+        try PreparedRecord.find(database, cluster: source.cluster, volume: source.volume),
+        try TargetVolumeRecord.find(database, cluster: source.cluster, volume: source.volume),
+        try record.seal.base.flatMap { try CatalogPoint.find(database, source, $0) }
+      )
+    }
+    // Without an authority record the database is not the one that knew of it: `recover` decides.
+    guard known == nil, volume != nil else { return }
+    // What was cloned from an image that was repaired since, or is not trusted at all, is shipped again.
+    guard base?.suspicion == nil, try store.isBaseUnchanged(ofPrepared: source) else {
+      return try store.discardStaging(of: source)
+    }
+    var doubtful = base.map { $0.doubtful.union($0.damagedSegments) } ?? SegmentSet()
+    // What was found before there was a record of it, or after its record was gone, is in the findings alone.
+    for case .segments(let segments) in try store.findings(of: source).map(\.content) {
+      doubtful = doubtful.union(segments)
+    }
+    let prepared = PreparedRecord(
+      cluster: source.cluster, pool: entry.name, seal: record.seal,
+      doubtful: doubtful.clamped(toVolume: record.seal.size))
+    try context.database.write { try prepared.insert($0) }
   }
 
   /// Groups whose members are all prepared become points; of the others each member stays prepared for its source,
@@ -121,13 +128,15 @@ struct TargetRecovery: Sendable {
   }
 
   private func contents(of entry: PoolSet.Entry) throws(ReplError) -> PoolContents {
-    let (volumes, snapshots) = try context.database.read { database in
+    let (volumes, snapshots, mayBeMore) = try context.database.read { database in
       (
         try TargetVolumeRecord.all(database).filter { $0.pool == entry.name },
-        try VolumeRecord.all(database).flatMap { try SnapshotRecord.all(database, volume: $0.id) }
+        try VolumeRecord.all(database).flatMap { try SnapshotRecord.all(database, volume: $0.id) },
+        try UnreadableRows.mayNameSnapshots(database)
       )
     }
     var contents = PoolContents()
+    contents.namesAllSnapshots = !mayBeMore
     for snapshot in snapshots { contents.snapshots[snapshot.volume, default: []].insert(snapshot.point) }
     for volume in volumes {
       // A peer's name that cannot be a directory's has no files.

@@ -16,18 +16,24 @@ struct DamageBook: Sendable {
   ///   - seen: the point when it was read, if that took a while: a point that was repaired since is another image.
   ///   - reason: for people; an error of reading names file and offset.
   ///   - event: the reason of the event.
+  ///   - note: records the reading that found it, in the same transaction and before the finding counts as one: what a
+  ///     reading finds is not held against the point since that reading began.
   func found(
     _ segments: SegmentSet, in point: PointID, of source: SourceVolume, seen: ImageVersion? = nil,
-    because reason: String, event: String = "PointDamaged"
+    because reason: String, event: String = "PointDamaged", noting note: (Database) throws -> Void = { _ in }
   ) throws(ReplError) {
     let known = try context.database.read { try CatalogPoint.find($0, source, point) }
     guard let known else { return }
-    guard !segments.clamped(toVolume: known.seal.size).isSubset(of: SegmentSet(known.damaged)) else {
+    guard !segments.clamped(toVolume: known.seal.size).isSubset(of: known.damagedSegments) else {
       // Whether another block of the segment went since cannot be told: the others are read there once more. The file of
       // the first finding is kept as long as the point is damaged.
-      return try context.database.write { try CatalogPoint.doubt($0, source, segments, except: point) }
+      return try context.database.write { database in
+        try note(database)
+        try CatalogPoint.doubt(database, source, segments, except: point)
+      }
     }
     try raise(.segments(segments), of: source, because: reason) { database in
+      try note(database)
       try CatalogPoint.damage(database, source, point, segments, seen: seen)
       try CatalogPoint.doubt(database, source, segments, except: point)
     }
@@ -70,17 +76,32 @@ struct DamageBook: Sendable {
   /// Removes what is kept of findings of a volume when nothing is left of them. Failures are made up for by the next
   /// start.
   func settle(_ source: SourceVolume) {
+    guard (try? hasUnrecordedMember(source)) == false else { return }
     guard let settled = try? context.database.write({ try FindingRecord.takeSettled($0, source) }) else { return }
     for finding in settled {
       try? context.store(pool: finding.pool).remove(finding.id, of: source)
     }
   }
 
+  /// Whether a sealed staging area has no record: a start that takes it for prepared knows of it what the findings say.
+  private func hasUnrecordedMember(_ source: SourceVolume) throws(ReplError) -> Bool {
+    let record = try context.database.read {
+      try PreparedRecord.find($0, cluster: source.cluster, volume: source.volume)
+    }
+    guard record == nil else { return false }
+    for entry in context.pools.entries where entry.pool.supportsPoints {
+      if try entry.pool.points.preparedPoint(of: source) != nil { return true }
+    }
+    return false
+  }
+
   /// Applies the findings of a pool of which the database knows nothing: after a crash between file and record, and
   /// after the loss of the database. Reading decides what they come to now.
-  func applyUnrecorded(in entry: PoolSet.Entry) throws(ReplError) {
+  ///
+  /// - Parameter skipped: takes what cannot be looked at.
+  func applyUnrecorded(in entry: PoolSet.Entry, _ skipped: inout [SkippedEntry]) throws(ReplError) {
     let store = entry.pool.points
-    for source in try store.sources() {
+    for source in try store.sources(&skipped) {
       for finding in try store.findings(of: source) {
         try context.database.write { database in
           guard try !FindingRecord.exists(database, finding.id) else { return }

@@ -1,4 +1,5 @@
 import BlockDiff
+import GRDB
 import ReplModel
 import WireProtocol
 
@@ -53,7 +54,9 @@ struct PointVerifier: Sendable {
       }
       return point
     } catch {
-      guard [.notFound, .damaged].contains(error.kind) else { throw error }
+      let isUnreadable =
+        error.kind == .io && context.pools.answers(around: store.layout.point(source, record.point).seal)
+      guard [.notFound, .damaged].contains(error.kind) || isUnreadable else { throw error }
       try DamageBook(context: context).suspect(record.point, of: source, because: error.cause)
       throw error
     }
@@ -81,15 +84,17 @@ struct PointVerifier: Sendable {
     _ damaged: SegmentSet, of seen: CatalogPoint, _ source: SourceVolume, unreadable: ReplError?, isRenewed: Bool
   ) throws(ReplError) {
     let book = DamageBook(context: context)
-    if !damaged.isEmpty {
+    let note = { [now = context.clock.now()] (database: Database) throws in
+      try CatalogPoint.noteWholeReading(database, seen, damaged: damaged, isRenewed: isRenewed, at: now)
+    }
+    if damaged.isEmpty {
+      try context.database.write(note)
+    } else {
       let count = "\(damaged.count) segments"
       try book.found(
         damaged, in: seen.point, of: source, seen: seen.version,
         because: unreadable.map { "\(count) cannot be read or differ: \($0)" } ?? "\(count) differ",
-        event: unreadable == nil ? "PointDamaged" : "PointUnreadable")
-    }
-    try context.database.write { [now = context.clock.now()] in
-      try CatalogPoint.noteWholeReading($0, seen, damaged: damaged, isRenewed: isRenewed, at: now)
+        event: unreadable == nil ? "PointDamaged" : "PointUnreadable", noting: note)
     }
     book.settle(source)
     try context.repairs.review(source.cluster, in: context.database)

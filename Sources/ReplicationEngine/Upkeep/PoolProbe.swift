@@ -76,10 +76,7 @@ final class PoolProbes: Sendable {
     let bytes = Array("repl-agent probe".utf8)
     do throws(ReplError) {
       try storage.writeFileDurably(layout.probe, bytes)
-      let file = try storage.open(layout.probe, .read)
-      file.dropCache(Extent(offset: 0, length: UInt64(bytes.count)))
-      try file.close()
-      let read = try storage.readFile(layout.probe, limit: bytes.count)
+      let read = try storage.readFileFromMedium(layout.probe, limit: bytes.count)
       return read == bytes ? nil : "its file system gives back other bytes than were written"
     } catch {
       // A full file system is told of by its level, and takes data again when there is room.

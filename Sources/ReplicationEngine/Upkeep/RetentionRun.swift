@@ -21,8 +21,6 @@ struct RetentionRun: Sendable {
   /// Prunes by policy. Failures are left for the next time: nothing depends on a point being gone.
   func prune(_ source: SourceVolume) {
     guard !isPinned(source), let points = try? points(of: source) else { return }
-    // Which of them are good is not known before that was read.
-    guard points.allSatisfy(\.doubtful.isEmpty) else { return }
     let policy = context.configuration.retention
     let doomed = policy.pointsToDelete(candidates(points), secondsSinceClockStep: secondsOfDoubt(policy))
     delete(points.filter { doomed.contains($0.point) }, of: source, because: .retention)
@@ -78,17 +76,23 @@ struct RetentionRun: Sendable {
   }
 
   /// All points of a promoted volume stay: a failback begins from the newest that both sides hold. When that cannot be
-  /// told, they stay too.
+  /// told, they stay too. The role is asked as well: the record of the promotion may have been set aside as unreadable.
   private func isPinned(_ source: SourceVolume) -> Bool {
-    (try? context.database.read { try PromotionRecord.find($0, source) != nil }) ?? true
+    let isPromoted = try? context.database.read { database in
+      let role = try TargetVolumeRecord.find(database, cluster: source.cluster, volume: source.volume)?.role
+      return try role == .promoted || PromotionRecord.find(database, source) != nil
+    }
+    return isPromoted ?? true
   }
 
   private func points(of source: SourceVolume) throws(ReplError) -> [CatalogPoint] {
     try context.database.read { try CatalogPoint.all($0, cluster: source.cluster, volume: source.volume) }
   }
 
-  /// The newest confirmed point is the base; until the newest is confirmed, the one before is kept for the source.
-  private func candidates(_ points: [CatalogPoint]) -> [RetentionPolicy.Candidate] {
+  /// The newest confirmed point is the base; until the newest is confirmed, the one before is kept for the source. Doubtful
+  /// points stay and do not count: which of them are good is not known before that was read.
+  private func candidates(_ all: [CatalogPoint]) -> [RetentionPolicy.Candidate] {
+    let points = all.filter(\.doubtful.isEmpty)
     let base = points.first { $0.confirmed && $0.state == .sealed }?.point
     let now = context.clock.now()
     return points.map { point in
@@ -103,13 +107,17 @@ struct RetentionRun: Sendable {
   private func delete(
     _ points: [CatalogPoint], of source: SourceVolume, because reason: EngineMetrics.Removal
   ) -> Bool {
+    var areAllGone = true
     for point in points {
       guard let isGone = try? context.database.write({ try point.delete($0) }) else { return false }
-      guard isGone else { continue }
+      guard isGone else {
+        areAllGone = false
+        continue
+      }
       context.metrics.pointRemoved(reason)
       try? context.store(pool: point.pool).delete(point.point, of: source)
     }
     DamageBook(context: context).settle(source)
-    return true
+    return areAllGone
   }
 }

@@ -127,6 +127,7 @@ struct SpaceKeeper: Sendable {
   private func drop(_ item: Held) throws(ReplError) -> Bool {
     let point = item.snapshot.point
     guard try context.database.write({ try SnapshotRecord.deleteUnsent($0, point) }) else { return false }
+    context.spaceLevels.forget(point)
     try context.storage.removeTree(item.snapshot.directory)
     post(item, "SnapshotDropped", "snapshot \(point) was dropped for lack of room: it had not been sent")
     return true
@@ -137,6 +138,7 @@ struct SpaceKeeper: Sendable {
     let point = item.snapshot.point
     guard try context.database.write({ try SnapshotRecord.loseImage($0, point) }) else { return false }
     try SnapshotKeeper(context: context).removeImage(item.snapshot)
+    context.spaceLevels.forget(point)
     post(
       item, "BaseDropped",
       "the image of base \(point) was dropped for lack of room; its sums are kept, the next migration compares them")
@@ -168,6 +170,9 @@ final class SpaceLevels: Sendable {
 
   /// Whether a snapshot fails to make room for the first time while this agent runs.
   func isFirstFailure(of point: PointID) -> Bool { failed.withLock { $0.insert(point).inserted } }
+
+  /// A snapshot that is gone fails no more.
+  func forget(_ point: PointID) { failed.withLock { _ = $0.remove(point) } }
 
   /// Notes the level and returns the one of last time; a pool never seen counts as one with room.
   func change(of pool: String, to level: SpaceLevel) -> SpaceLevel {

@@ -64,13 +64,13 @@ import Testing
         }
         ended.signal()
       }
-      for _ in 0..<32 { written.wait() }
+      #expect((0..<32).allSatisfy { _ in written.wait(timeout: .now() + .seconds(20)) == .success })
       #expect(area.unrecordedBytes == StagingArea.unrecordedLimit)
       #expect(written.wait(timeout: .now() + .milliseconds(300)) == .timedOut, "the next one waits for the sync")
       #expect((try? area.durableByteCount()) == 0)
     }
     for index in 0..<UInt64(32) { try write(area, at: index << 20, chunk) }
-    ended.wait()
+    try #require(ended.wait(timeout: .now() + .seconds(20)) == .success)
     #expect(area.unrecordedBytes <= StagingArea.unrecordedLimit)
     try area.recordProgress()
     #expect(try area.durableByteCount() == 72 << 20)
@@ -241,6 +241,33 @@ import Testing
     let smaller = try fixture.open(fixture.identity(fixture.newID(), base: nil, size: 1 << 20))
     try write(smaller, at: 0)
     try smaller.recordProgress()
+  }
+
+  @Test func wantOfRoomForARecordIsMadeUpForLater() throws {
+    var fixture = try TargetFixture()
+    let identity = fixture.identity(fixture.newID(), base: nil, size: 1 << 20)
+    let area = try fixture.open(identity)
+    try write(area, at: 4096)
+    fixture.disk.gate.fail(with: ReplError(.noSpace, subject: "disk", cause: "is full")) {
+      $0.kind == .write && $0.path.hasSuffix("/ledger")
+    }
+    #expect(errorKind { try area.recordProgress() } == .noSpace)
+    try write(area, at: 65_536)
+    try area.recordProgress()
+    #expect(try collect(area.durableExtents()).map(\.offset) == [4096, 65_536])
+  }
+
+  @Test func aLedgerThatCannotBeSyncedForWantOfRoomIsNotSyncedAgain() throws {
+    var fixture = try TargetFixture()
+    let area = try fixture.open(fixture.identity(fixture.newID(), base: nil, size: 1 << 20))
+    try write(area, at: 4096)
+    fixture.disk.gate.fail(with: ReplError(.noSpace, subject: "disk", cause: "is full")) {
+      $0.kind == .synchronizeData && $0.path.hasSuffix("/ledger")
+    }
+    #expect(errorKind { try area.recordProgress() } == .noSpace)
+    fixture.disk.gate.startLog()
+    #expect(errorKind { try area.recordProgress() } != nil)
+    #expect(!fixture.disk.gate.log.contains { $0.kind == .synchronizeData && $0.path.hasSuffix("/ledger") })
   }
 
   @Test func manyThreadsWriteAtOnceAndAllOfItIsRecorded() async throws {

@@ -8,71 +8,7 @@ import WireProtocol
 @testable import ReplicationEngine
 
 /// Damage belongs to blocks, and images share them: no point is listed as sealed whose bytes may not be what was sealed.
-@Suite struct DamageTests {
-  /// Whole megabytes of the volume.
-  private static let segments = 4
-
-  /// A volume that is written all over, and its first point.
-  private static func world(points: Int = 1, seed: UInt64 = 5) throws -> World {
-    let world = try World(seed: seed, volumeCount: 1, size: UInt64(segments) << 20)
-    try world.write(world.volumes[0], BytePattern.random(count: segments << 20, using: &world.generator), at: 0)
-    #expect(try world.migrate()?.state == .succeeded)
-    for _ in 1..<max(points, 1) { try cycle(world) }
-    return world
-  }
-
-  /// A new point; a block of the segment changes.
-  private static func cycle(_ world: World, segment: UInt64 = 3) throws {
-    try change(world, segment)
-    #expect(try world.migrate()?.state == .succeeded, "\(world.lastReport?.reason ?? "")")
-  }
-
-  private static func change(_ world: World, _ segment: UInt64) throws {
-    try world.write(world.volumes[0], BytePattern.random(count: 4096, using: &world.generator), at: segment << 20)
-  }
-
-  private static func source(_ world: World) throws -> SourceVolume {
-    try SourceVolume(cluster: "source", volume: world.volumes[0].id)
-  }
-
-  private static func image(_ world: World, _ point: CatalogPoint) throws -> String {
-    world.target.layout.point(try source(world), point.point).image
-  }
-
-  /// Newest first.
-  private static func points(_ world: World) throws -> [CatalogPoint] { try world.points(world.volumes[0]) }
-  private static func states(_ world: World) throws -> [PointState] { try points(world).map(\.state) }
-
-  /// Rot of a block under everything that shares it.
-  private static func rot(_ world: World, _ point: CatalogPoint, segment: UInt64, at place: UInt64 = 65_536) throws {
-    #expect(world.target.disk.corrupt(try image(world, point), at: segment << 20 + place))
-  }
-
-  @discardableResult
-  private static func verify(_ world: World, _ point: CatalogPoint) throws -> VerifyReply {
-    try PointVerifier(context: world.targetContext).verify(source(world), point.point, quick: false)
-  }
-
-  private static func promote(_ world: World, _ point: CatalogPoint) throws(ReplError) {
-    try world.service.promote([
-      WantedPromotion(source: try SourceVolume(cluster: "source", volume: point.volume), point: point.point)
-    ])
-  }
-
-  private static func read(_ world: World) throws {
-    try DoubtReader(context: world.targetContext).run(pace: { (_) in })
-  }
-  private static func repair(_ world: World) {
-    RepairRun(context: world.sourceContext, link: SimulatedLink(world)).run()
-  }
-
-  /// Every point that is listed as sealed is its snapshot.
-  private static func requireHonest(_ world: World, _ place: Comment = "") throws {
-    for point in try points(world) where point.state == .sealed {
-      #expect(world.target.disk.contents(try image(world, point)) == world.model[point.point], place)
-    }
-  }
-
+@Suite struct DamageTests: DamageSuite {
   // MARK: What shares the block
 
   @Test("what is found damaged in one point makes every other one doubtful there, at once and until it was read")
@@ -196,13 +132,19 @@ import WireProtocol
     let first = try #require(try Self.points(world).first)
     try Self.change(world, 3)
     world.cutBefore = { if case .sealSession = $0 { true } else { false } }
-    #expect(try world.migrate()?.state == .failed)
+    world.onRequest = { [unowned world] in if case .sealSession = $0 { world.currentRun?.stop() } }
+    #expect(try world.migrate() == nil)
     world.cutBefore = { _ in false }
+    world.onRequest = { _ in }
+    world.restartService()
     try Self.rot(world, first, segment: 1)
     try Self.verify(world, first)
     Self.repair(world)
     #expect(try Self.states(world) == [.sealed])
-    try Self.cycle(world)
+    // The same session of the same snapshot on the same base: only the image of the base is another.
+    try world.resumeRuns()
+    #expect(world.lastReport?.state == .succeeded)
+    #expect(try Self.points(world).first?.seal.base == first.point)
     try world.check()
   }
 
@@ -269,88 +211,6 @@ import WireProtocol
     try Self.requireHonest(world)
   }
 
-  // MARK: What takes long writes back only what it owns
-
-  @Test("what is recorded of a point while it is read for hours stays: doubt, suspicion, confirmation, orphaning")
-  func meanwhile() throws {
-    let world = try Self.world()
-    let first = try #require(try Self.points(world).first)
-    let source = try Self.source(world)
-    try world.target.database.write { try $0.execute(sql: "UPDATE point SET confirmed = 0") }
-    var isDone = false
-    let pace: Pace = { [unowned world] (_) throws(ReplError) in
-      guard !isDone else { return }
-      isDone = true
-      let book = DamageBook(context: world.targetContext)
-      try book.doubt(SegmentSet([2]), of: source, because: "found elsewhere")
-      try book.doubtSealed([first.point], of: source, because: "the source missed a change")
-      try world.target.database.write { database in
-        _ = try CatalogPoint.confirm(database, cluster: "source", point: first.point)
-        try TargetVolumeRecord.orphan(
-          database, cluster: "source", volume: source.volume, at: Timestamp(nanoseconds: 1))
-      }
-    }
-    _ = try PointVerifier(context: world.targetContext).verify(source, first.point, quick: false, pace: pace)
-    let now = try #require(try Self.points(world).first)
-    #expect(now.doubtful == SegmentSet([2]))
-    #expect(now.doubt == "the source missed a change")
-    #expect(now.confirmed)
-    let volume = try world.target.database.read {
-      try TargetVolumeRecord.find($0, cluster: "source", volume: source.volume)
-    }
-    #expect(volume?.deletedAt != nil)
-    #expect(now.state == .suspect)
-  }
-
-  @Test("a promotion that is recorded while a point is read stays")
-  func promotedMeanwhile() throws {
-    let world = try Self.world()
-    let first = try #require(try Self.points(world).first)
-    let source = try Self.source(world)
-    var isDone = false
-    let pace: Pace = { [unowned world] (_) throws(ReplError) in
-      guard !isDone else { return }
-      isDone = true
-      try Self.promote(world, first)
-    }
-    _ = try PointVerifier(context: world.targetContext).verify(source, first.point, quick: false, pace: pace)
-    #expect(try Self.states(world) == [.promoted])
-  }
-
-  @Test("a reading that began before a repair says nothing of the repaired point")
-  func repairedMeanwhile() throws {
-    let world = try Self.world()
-    let first = try #require(try Self.points(world).first)
-    try Self.rot(world, first, segment: 1)
-    try Self.verify(world, first)
-    var isDone = false
-    let pace: Pace = { [unowned world] (_) throws(ReplError) in
-      guard !isDone else { return }
-      isDone = true
-      Self.repair(world)
-    }
-    _ = try PointVerifier(context: world.targetContext).verify(
-      Self.source(world), first.point, quick: false, pace: pace)
-    #expect(try Self.points(world).map(\.damaged) == [[]])
-    try Self.read(world)
-    #expect(try Self.states(world) == [.sealed])
-  }
-
-  @Test("a doubt that is raised again while a segment is read is not settled by that reading")
-  func doubtedAgain() throws {
-    let world = try Self.world()
-    let source = try Self.source(world)
-    let book = DamageBook(context: world.targetContext)
-    try book.doubt(SegmentSet([1]), of: source, because: "found elsewhere")
-    var rounds = 0
-    try DoubtReader(context: world.targetContext).run { (_) throws(ReplError) in
-      rounds += 1
-      if rounds == 1 { try book.doubt(SegmentSet([1]), of: source, because: "found again") }
-    }
-    #expect(rounds > 1, "it was read once more")
-    #expect(try Self.states(world) == [.sealed])
-  }
-
   // MARK: Crashes and loss of the database
 
   @Test("doubt and damage outlive the database: what lies beside the points is applied at the next start")
@@ -373,21 +233,55 @@ import WireProtocol
     #expect(try store.findings(of: Self.source(world)).isEmpty, "nothing is left of it")
   }
 
-  @Test("a power cut at any moment of a finding forgets none that a later start could still need")
+  @Test(
+    "a power cut at any change of the disk while a finding is told forgets none that a later start could still need")
   func powerCutAtAFinding() throws {
-    for operation in 0..<12 {
-      let world = try Self.world(points: 2)
-      let points = try Self.points(world)
-      try Self.rot(world, points[0], segment: 1)
-      world.target.disk.gate.stopAfter(operation)
-      let isTold = (try? Self.verify(world, points[0])) != nil
-      try world.rebootTarget()
-      if isTold { #expect(try Self.states(world) == [.suspect, .suspect]) }
-      try Self.verify(world, points[0])
-      try Self.read(world)
-      Self.repair(world)
-      try world.check()
+    let (world, points) = try Self.rotten()
+    let start = world.target.disk.gate.changeCount
+    try Self.verify(world, points[0])
+    let count = world.target.disk.gate.changeCount - start
+    #expect(count > 0)
+    for operation in 0...count {
+      try Self.cutAtAFinding("operation \(operation)", isExpected: operation < count) {
+        $0.disk.gate.stopAfter(operation)
+      }
     }
+  }
+
+  @Test("a power cut right after any record of a finding forgets none")
+  func powerCutAtARecord() throws {
+    let (world, points) = try Self.rotten()
+    let start = world.target.power.commitCount
+    try Self.verify(world, points[0])
+    let count = world.target.power.commitCount - start
+    try #require(count > 0)
+    for commits in 1...count {
+      try Self.cutAtAFinding("commit \(commits)", isExpected: true) { $0.power.cutAfterCommits(commits) }
+    }
+  }
+
+  /// Two points that share a rotten block, which nobody has read.
+  private static func rotten() throws -> (world: World, points: [CatalogPoint]) {
+    let world = try world(points: 2)
+    let points = try points(world)
+    try rot(world, points[0], segment: 1)
+    return (world, points)
+  }
+
+  /// A finding that is cut where `arm` says, and the start after it.
+  private static func cutAtAFinding(_ place: Comment, isExpected: Bool, arm: (Machine) -> Void) throws {
+    let (world, points) = try rotten()
+    let source = try source(world)
+    arm(world.target)
+    let isTold = (try? verify(world, points[0])) != nil
+    #expect(world.target.power.isDown == isExpected, place)
+    try world.rebootTarget()
+    let isKept = try !world.targetContext.store(pool: "main").findings(of: source).isEmpty
+    if isTold || isKept { #expect(try states(world) == [.suspect, .suspect], place) }
+    try verify(world, points[0])
+    try read(world)
+    repair(world)
+    try world.check()
   }
 
   @Test("a finding that cannot be read makes everything doubtful, not nothing")
@@ -419,116 +313,5 @@ import WireProtocol
     try Self.cycle(world)
     #expect(world.lastReport?.volumes.first?.changeSource == "reflink")
     try Self.requireHonest(world)
-  }
-
-  // MARK: Scrub
-
-  @Test("the scrub reads suspect points again: one whose reason is gone is sealed")
-  func suspectIsReadAgain() throws {
-    let world = try Self.world(points: 2)
-    let points = try Self.points(world)
-    let scrub = TargetScrub(context: world.targetContext)
-    try DamageBook(context: world.targetContext).suspect(
-      points[1].point, of: Self.source(world), because: "it was touched")
-    #expect(try Self.states(world) == [.sealed, .suspect])
-    #expect(try scrub.suspect(pace: { (_) in }))
-    #expect(try Self.states(world) == [.sealed, .sealed])
-    #expect(try !scrub.suspect(pace: { (_) in }))
-  }
-
-  @Test("a point whose bytes are wrong is read once in the period, and stays suspect")
-  func suspectStays() throws {
-    let world = try Self.world()
-    let first = try #require(try Self.points(world).first)
-    try Self.rot(world, first, segment: 1)
-    try Self.verify(world, first)
-    let scrub = TargetScrub(context: world.targetContext)
-    #expect(try !scrub.suspect(pace: { (_) in }), "it was read just now")
-    world.clock.advance(seconds: 8 * 86_400)
-    #expect(try scrub.suspect(pace: { (_) in }))
-    #expect(try !scrub.suspect(pace: { (_) in }))
-    #expect(try Self.points(world).map(\.damaged) == [[1]])
-  }
-
-  // MARK: One does not stop the others
-
-  @Test("a clean scrub of one peer's twin does not clear what was found for another's")
-  func distrustPerPeer() throws {
-    let world = try Self.world()
-    let volume = world.volumes[0].id
-    let twin = try #require(try world.twins().first)
-    try world.source.database.write { database in
-      try database.execute(
-        sql: """
-          INSERT INTO snapshot SELECT 'ffffffffffffffffffffffffffffffff', volume, 'other', 99, size, takenAt, consistency,
-            stallNanoseconds, directory, hasImage, state, seal, scrubbedAt FROM snapshot WHERE point = ?
-          """, arguments: [twin.point])
-      try VolumeRecord.distrust(database, volume, peer: "other", because: "a scrub found 1 segment")
-    }
-    let scrub = TwinScrub(context: world.sourceContext)
-    let reason = { try world.source.database.read { try VolumeRecord.find($0, volume)?.distrustReason } }
-    #expect(try scrub.run(twin, pace: { (_) in }))
-    #expect(try reason() == "a scrub found 1 segment")
-    // Its own twin is clean again, or it has none any more.
-    try world.source.database.write { try $0.execute(sql: "DELETE FROM snapshot WHERE peer = 'other'") }
-    #expect(try scrub.run(twin, pace: { (_) in }))
-    #expect(try reason() == nil)
-  }
-
-  @Test("what is found while a twin is scrubbed is not cleared by that scrub")
-  func distrustMeanwhile() throws {
-    let world = try Self.world()
-    let volume = world.volumes[0].id
-    let twin = try #require(try world.twins().first)
-    try world.source.database.write { try VolumeRecord.distrust($0, volume, peer: "target", because: "first") }
-    var isDone = false
-    let pace: Pace = { [unowned world] (_) throws(ReplError) in
-      guard !isDone else { return }
-      isDone = true
-      try world.source.database.write { try VolumeRecord.distrust($0, volume, peer: "target", because: "second") }
-    }
-    let isClean = try TwinScrub(context: world.sourceContext).run(twin, pace: pace)
-    #expect(isClean)
-    #expect(try world.source.database.read { try VolumeRecord.find($0, volume)?.distrustReason } == "second")
-  }
-
-  @Test("a volume that is refused does not end the repairs of the others")
-  func repairRound() throws {
-    let world = try World.written(3)
-    #expect(try world.migrate()?.state == .succeeded)
-    for volume in world.volumes {
-      let point = try #require(try world.points(volume).first)
-      let source = try SourceVolume(cluster: "source", volume: volume.id)
-      #expect(world.target.disk.corrupt(world.target.layout.point(source, point.point).image, at: 300_000))
-      _ = try PointVerifier(context: world.targetContext).verify(source, point.point, quick: false)
-    }
-    try world.target.database.write {
-      try TargetVolumeRecord.setRole(
-        $0, SourceVolume(cluster: "source", volume: world.volumes[0].id), .promoted)
-    }
-    Self.repair(world)
-    #expect(try world.volumes.map { try world.points($0)[0].state } == [.suspect, .sealed, .sealed])
-  }
-
-  @Test("one image that is gone does not keep a pool from getting room")
-  func spaceRelief() throws {
-    let world = try World.written(2)
-    #expect(try world.migrate()?.state == .succeeded)
-    for index in 0..<2 { try world.write(world.volumes[index], [UInt8](repeating: 7, count: 1 << 20), at: 0) }
-    let twins = try world.volumes.map { volume in
-      try #require(
-        try world.source.database.read { try SnapshotRecord.all($0, volume: volume.id, peer: "target") }.first)
-    }
-    try world.source.disk.setImmutable(twins[0].imagePath, false)
-    try world.source.disk.removeFile(twins[0].imagePath)
-    world.source.disk.capacity = 1 << 40
-    let space = try world.source.disk.space(at: "/pool")
-    world.source.disk.capacity = space.total - space.available + 1
-    try SpaceKeeper(context: world.sourceContext).relieve(try #require(world.source.pools.entries.first))
-    let left = try twins.map { twin in
-      try world.source.database.read { try SnapshotRecord.find($0, twin.point)?.hasImage }
-    }
-    #expect(left == [false, false])
-    #expect(try !world.source.disk.exists(twins[1].imagePath))
   }
 }

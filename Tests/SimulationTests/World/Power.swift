@@ -7,6 +7,7 @@ import TestSupport
 /// many changes of the disk (``OperationGate/stopAfter(_:)``) or right after so many commits.
 final class Power: TransactionObserver, Sendable {
   private struct State {
+    var commits = 0
     var commitsLeft: Int?
     var isCut = false
   }
@@ -18,10 +19,13 @@ final class Power: TransactionObserver, Sendable {
 
   var isDown: Bool { gate.isStopped || state.withLock { $0.isCut } }
 
+  /// Commits so far; what ``cutAfterCommits(_:)`` counts in.
+  var commitCount: Int { state.withLock { $0.commits } }
+
   func cutAfterCommits(_ count: Int) { state.withLock { $0.commitsLeft = count } }
 
   func restore() {
-    state.withLock { $0 = State() }
+    state.withLock { ($0.commitsLeft, $0.isCut) = (nil, false) }
     gate.reset()
   }
 
@@ -32,6 +36,7 @@ final class Power: TransactionObserver, Sendable {
 
   func databaseDidCommit(_ db: Database) {
     let cuts = state.withLock { state in
+      state.commits += 1
       guard let left = state.commitsLeft else { return false }
       state.commitsLeft = left > 1 ? left - 1 : nil
       state.isCut = left <= 1

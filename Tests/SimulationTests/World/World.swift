@@ -170,16 +170,17 @@ final class World: @unchecked Sendable {
   @discardableResult
   func migrate() throws(ReplError) -> MigrationReport? { run(try ask()) }
 
-  /// Asks for a Migration of all volumes, which ``run(_:)`` runs.
-  func ask() throws(ReplError) -> RunRecord {
+  /// Asks for a Migration of some volumes, or of all, which ``run(_:)`` runs.
+  func ask(_ some: [VolumeRecord]? = nil) throws(ReplError) -> RunRecord {
     runs += 1
+    let wanted = some ?? volumes
     let reference = ObjectReference(kind: "Migration", namespace: "app", name: "m\(runs)", uid: "run-\(runs)")
     let pair = ObjectReference(kind: "ClusterPair", namespace: "app", name: "pair", uid: "pair")
     let request = StoredRunRequest(
-      reference: reference, pair: pair, volumes: volumes.map(\.id), generations: volumes.map { _ in .max },
+      reference: reference, pair: pair, volumes: wanted.map(\.id), generations: wanted.map { _ in .max },
       acceptShrink: acceptsShrinking,
       mode: mode)
-    let reports = volumes.map { VolumeRunReport(volume: $0.id.description, namespace: $0.namespace, name: $0.name) }
+    let reports = wanted.map { VolumeRunReport(volume: $0.id.description, namespace: $0.namespace, name: $0.name) }
     let record = RunRecord(
       request: request, peer: "target", group: .random(using: &generator), state: .running,
       report: MigrationReport(uid: reference.uid, state: .running, reason: "", volumes: reports),
