@@ -1,4 +1,5 @@
 import APIModel
+import TestSupport
 import Testing
 
 @testable import ControlPlane
@@ -78,13 +79,8 @@ import Testing
 
   @Test("whatever random operations do to an object, the result is within the bounds or refused", arguments: 0..<40)
   func randomPatches(_ seed: Int) throws {
-    var state = UInt64(seed) &* 0x9E37_79B9_7F4A_7C15 | 1
-    func next(_ bound: Int) -> Int {
-      state ^= state << 13
-      state ^= state >> 7
-      state ^= state << 17
-      return Int(state % UInt64(bound))
-    }
+    var generator = SeededGenerator(seed: UInt64(seed))
+    func next(_ bound: Int) -> Int { Int.random(in: 0..<bound, using: &generator) }
     func path() -> JSONValue {
       .string((0..<next(4)).map { _ in "/" + ["a", "b", "c", "0", "-"][next(5)] }.joined())
     }
@@ -114,13 +110,8 @@ import Testing
     let path = "\(kind.root.dropFirst())/namespaces/default/\(kind.plural)"
     _ = try await api.send("POST", path, body: kind.object(namespace: "default", name: "x").json.compactText)
     let fields = TypedField.all(of: kind)
-    var state = UInt64(seed + 1) &* 0x9E37_79B9_7F4A_7C15 | 1
-    func next(_ bound: Int) -> Int {
-      state ^= state << 13
-      state ^= state >> 7
-      state ^= state << 17
-      return Int(state % UInt64(bound))
-    }
+    var generator = SeededGenerator(seed: UInt64(seed + 1))
+    func next(_ bound: Int) -> Int { Int.random(in: 0..<bound, using: &generator) }
     let values: [JSONValue] = [
       true, 7, -1, .number(1.5), "text", "4Gi", "Default", ["a"], [["name": "c"]], ["a": "b"], .null,
     ]

@@ -10,8 +10,10 @@ extension Integration {
     @Test("points, promotion, trust and a session that was cut go on as if nothing had happened")
     func takeOver() throws {
       let work = try TemporaryDirectory()
+      // In namespaces of its own, so that nothing outlives the program, even where it is killed at its limit.
       try Command.check(
-        "unshare", "--mount", "--net", "\(Self.fixture)/take-over", try Environment.binary("repl-agent"),
+        "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "\(Self.fixture)/take-over",
+        try Environment.binary("repl-agent"),
         try Environment.binary("replctl"), work.path, seconds: 300)
 
       let before: [String: [PointView]] = try read("\(Self.fixture)/points.json")

@@ -10,30 +10,9 @@ extension Integration {
     @Test("SIGKILL at seeded moments of several cycles", arguments: Victim.allCases, [21, 22] as [UInt64])
     func killed(victim: Victim, seed: UInt64) throws {
       try TwoSites.run { sites in
-        let volume = try sites.source.createVolume("data", size: 64 * .mebibyte)
-        try volume.fill(seed: seed, count: 32 * .mebibyte)
-        let began = monotonicSeconds()
-        try sites.replicate()
-        let usual = monotonicSeconds() - began
-        var random = SeededGenerator(seed: seed)
-        for cycle in 1...3 {
-          let sealed = try sites.checkNewestPoint(of: volume)
-          let digest = try Files.digest(sites.image(of: sealed, volume))
-          try volume.fill(seed: random.next(), at: Int.random(in: 0...40, using: &random) * .mebibyte, count: 24 << 20)
-          let name = try sites.begin()
-          // The moment itself is what is tested here: anywhere in a cycle, or shortly after it.
-          usleep(UInt32(usual * 1.2e6 * Double.random(in: 0...1, using: &random)))
+        try sites.disturbedCycles(3, seed: seed, reach: 1.2) {
           for site in victims(of: victim, sites) { site.agent.kill() }
           for site in victims(of: victim, sites) { try site.agent.start() }
-          let result = try sites.end(of: name)
-          #expect(result.isSuccessful, "seed \(seed), cycle \(cycle): \(result.reasons)")
-          #expect(try Files.digest(sites.image(of: sealed, volume)) == digest, "the last sealed point is untouched")
-          try sites.checkNewestPointIsLive(volume)
-        }
-        // Whatever the kills left lying about, nothing is listed that is not whole.
-        for point in try sites.target.points("data") {
-          #expect(point.state == "sealed")
-          #expect(Files.exists(sites.image(of: point, volume)))
         }
       }
     }

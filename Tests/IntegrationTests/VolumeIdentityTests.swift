@@ -13,7 +13,7 @@ extension Integration {
       let (one, two) = ("\(disks.path)/one.img", "\(disks.path)/two.img")
       for path in [one, two] { try Command.check("truncate", "--size=16M", path) }
       let device = try LoopDevice(one)
-      defer { _ = try? Command.run(["losetup", "--detach", device.path]) }
+      defer { device.detach() }
       var options = TwoSites.Options()
       options.sourceExtra = "allowedPaths:\n  - /dev\n"
       try TwoSites.run(.xfs, to: .xfs, options) { sites in
@@ -33,9 +33,12 @@ extension Integration {
 
     /// Gives the device's name to another file.
     private static func exchange(_ device: LoopDevice, _ backing: String) throws {
-      try Command.check("losetup", "--detach", device.path)
-      try eventually("the device is free") { try Command.run(["losetup", device.path]).status != 0 }
-      _ = try LoopDevice.attaching { try Command.check("losetup", device.path, backing) }
+      // All at once, so that nobody else is given the device in between.
+      _ = try LoopDevice.attaching {
+        try Command.check("losetup", "--detach", device.path)
+        try eventually("the device is free") { try Command.run(["losetup", device.path]).status != 0 }
+        try Command.check("losetup", device.path, backing)
+      }
     }
 
     @Test("another disk at a device's name is refused by name and never sealed; the right one goes on")
@@ -69,7 +72,7 @@ extension Integration {
         _ = try sites.replicateAndFail(mentioning: "is now backed by \(other)")
         // The disk came back under another kernel name, and the link with it.
         let backing = other.replacing("two.img", with: "one.img")
-        try Command.check("losetup", "--detach", device.path)
+        device.detach()
         let moved = try LoopDevice(backing)
         defer { moved.detach() }
         try #require(unlink(link) == 0 && symlink(moved.path, link) == 0)

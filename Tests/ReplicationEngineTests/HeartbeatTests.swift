@@ -1,5 +1,6 @@
 import ReplModel
 import Synchronization
+import TestSupport
 import Testing
 import WireTransport
 
@@ -15,13 +16,13 @@ struct HeartbeatTests {
     let release = BoundedQueue<Void>(capacity: 1)
     let heartbeats = Heartbeats { cluster in
       _ = asked.tryPut(cluster)
-      if cluster == "silent" { _ = release.take() }
+      if cluster == "silent" { _ = release.take(deadline: .after(patience)) }
     }
     try heartbeats.send(to: ["silent"])
-    #expect(asked.take() == "silent")
+    #expect(asked.take(deadline: .after(patience)) == "silent")
     for healthy in ["first", "second", "third"] {
       try heartbeats.send(to: ["silent", healthy])
-      #expect(asked.take() == healthy)
+      #expect(asked.take(deadline: .after(patience)) == healthy)
     }
     _ = release.tryPut(())
     // Its thread needs a moment to end; then it is asked again.

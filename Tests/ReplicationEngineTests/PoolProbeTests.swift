@@ -64,11 +64,11 @@ struct PoolProbeTests {
     storage.gate.fail(with: ReplError(.io, subject: "never", cause: "thrown")) { operation in
       guard operation.kind == .synchronize else { return false }
       _ = reached.tryPut(())
-      _ = release.take()
+      _ = release.take(deadline: .after(patience))
       return false
     }
     let hanging = try WorkerThread(name: "probe") { [probes, entry, storage] in probes.probe(entry, storage) }
-    _ = reached.take()
+    #expect(reached.take(deadline: .after(patience)) != nil)
     #expect(probes.fault(of: "main").isEmpty)
     clock.advance(seconds: PoolProbes.patience + 1)
     #expect(probes.fault(of: "main").contains("has not answered"))

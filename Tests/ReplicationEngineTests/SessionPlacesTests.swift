@@ -64,14 +64,14 @@ struct SessionPlacesTests {
               most.raise(to: active.add(1))
               sched_yield()
               _ = active.add(-1)
+              _ = done.add(1)
             }
-            _ = done.add(1)
           }
         })
     }
     for thread in threads { thread.join() }
     #expect(done.value == 240)
-    #expect(most.value <= 2)
+    #expect((1...2).contains(most.value))
     #expect(places.taken == 0)
   }
 

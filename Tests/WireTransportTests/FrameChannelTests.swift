@@ -24,6 +24,18 @@ private struct Ends {
       try FrameChannel(connection: server, limits: limits, handler: handler)
     )
   }
+
+  /// Requests that take long, without a body, from the bare client.
+  func sendEmpty(_ ids: ClosedRange<UInt32>) throws {
+    for id in ids { try client.write(ControlFrameHeader(type: seal, flags: [], length: 0, requestID: id).encode()) }
+  }
+
+  /// What the bare client reads next refuses this request.
+  func requireBusy(_ id: UInt32) throws {
+    let busy = try #require(try readFrame(client))
+    #expect(busy.header.requestID == id)
+    #expect(busy.header.flags.contains(.error))
+  }
 }
 
 private let heartbeat = FrameType.heartbeat.rawValue
@@ -194,7 +206,7 @@ private func closeReason(_ connection: TLSConnection) throws -> ReasonCode? {
     _ = try FrameChannel(connection: ends.server) { (_) throws(ReplError) in
       .close(CloseNotice(WireError(.malformedBody, "nonsense"), subject: "peer"))
     }
-    try ends.client.write(ControlFrameHeader(type: seal, flags: [], length: 0, requestID: 1).encode())
+    try ends.sendEmpty(1...1)
     #expect(try closeReason(ends.client) == .malformedBody)
   }
 
@@ -212,13 +224,10 @@ private func closeReason(_ connection: TLSConnection) throws -> ReasonCode? {
       return .reply(flags: [], body: [])
     }
     // The bare connection sends more than one thread and one place in the queue can take.
-    for id in 1...3 {
-      try ends.client.write(ControlFrameHeader(type: seal, flags: [], length: 0, requestID: UInt32(id)).encode())
-      if id == 1 { #expect(arrived.take(deadline: .after(patience)) == true) }
-    }
-    let busy = try #require(try readFrame(ends.client))
-    #expect(busy.header.requestID == 3)
-    #expect(busy.header.flags.contains(.error))
+    try ends.sendEmpty(1...1)
+    #expect(arrived.take(deadline: .after(patience)) == true)
+    try ends.sendEmpty(2...3)
+    try ends.requireBusy(3)
     let asking = try (0..<3).map { _ in
       try onThread { () throws(ReplError) in
         try server.request(type: heartbeat, body: [], timeout: patience).body
@@ -352,12 +361,8 @@ private func closeReason(_ connection: TLSConnection) throws -> ReasonCode? {
       _ = gate.take()
       return .reply(flags: [], body: [])
     }
-    for id in 1...3 {
-      try ends.client.write(ControlFrameHeader(type: seal, flags: [], length: 0, requestID: UInt32(id)).encode())
-    }
-    let busy = try #require(try readFrame(ends.client))
-    #expect(busy.header.requestID == 3)
-    #expect(busy.header.flags.contains(.error))
+    try ends.sendEmpty(1...3)
+    try ends.requireBusy(3)
     gate.close()
   }
 

@@ -140,18 +140,16 @@ import Testing
   private let storage = LinuxStorage()
 
   private func cursor(
-    _ path: String, _ extents: [PlannedExtent], size: UInt64, durable: ExtentSet? = nil
+    _ path: String, _ extents: [PlannedExtent], size: UInt64, settled: ExtentSet? = nil
   ) throws -> WorkItemCursor {
     let plan = try PlanFile(creating: path, volumeSize: size, storage: storage)
     for extent in extents { try plan.append(extent.extent, extent.kind) }
     _ = try plan.finish()
-    return WorkItemCursor(try PlanReader(path, storage: storage), settled: durable.map { ExtentSetStream($0) })
+    return WorkItemCursor(try PlanReader(path, storage: storage), settled: settled.map { ExtentSetStream($0) })
   }
 
-  @Test(arguments: 0..<60)
-  func handsOutEveryPlannedByteOnceInSegments(seed: Int) throws {
-    let scratch = try TemporaryDirectory()
-    var random = SeededGenerator(seed: UInt64(seed))
+  /// A random plan with a gap before each extent, and where it ends.
+  private func gappedPlan(_ random: inout SeededGenerator) -> (extents: [PlannedExtent], end: UInt64) {
     var extents: [PlannedExtent] = []
     var end: UInt64 = 0
     for _ in 0..<random.below(80) {
@@ -160,12 +158,20 @@ import Testing
       let extent = Extent(from: start, to: end)
       extents.append(PlannedExtent(extent: extent, kind: random.chance(25) ? .zero : .data))
     }
+    return (extents, end)
+  }
+
+  @Test(arguments: 0..<60)
+  func handsOutEveryPlannedByteOnceInSegments(seed: Int) throws {
+    let scratch = try TemporaryDirectory()
+    var random = SeededGenerator(seed: UInt64(seed))
+    let (extents, end) = gappedPlan(&random)
     var durable = ExtentSet()
     for _ in 0..<random.below(60) {
       let start = UInt64(random.below(Int(end / blockSize) + 1)) * blockSize
       durable.insert(Extent(offset: start, length: UInt64(1 + random.below(512)) * blockSize))
     }
-    let cursor = try cursor(scratch.file("plan"), extents, size: end, durable: durable)
+    let cursor = try cursor(scratch.file("plan"), extents, size: end, settled: durable)
     var lastSegment: UInt64?
     var found: [PlanKind: ExtentSet] = [:]
     var (bytes, held): (UInt64, ExtentSet) = (0, ExtentSet())
@@ -190,6 +196,33 @@ import Testing
     #expect(bytes == planned.byteCount)
     #expect(held == planned.intersection(durable))
     #expect(try cursor.next() == nil)
+  }
+
+  /// What a peer says is durable may begin and end anywhere.
+  @Test(arguments: 0..<60)
+  func handsOutWholeBlocksWhateverIsDurable(seed: Int) throws {
+    let scratch = try TemporaryDirectory()
+    var random = SeededGenerator(seed: UInt64(seed))
+    let (extents, end) = gappedPlan(&random)
+    var durable = ExtentSet()
+    for _ in 0..<random.below(60) {
+      durable.insert(
+        Extent(offset: UInt64(random.below(Int(end) + 1)), length: UInt64(1 + random.below(512 * Int(blockSize)))))
+    }
+    let cursor = try cursor(scratch.file("plan"), extents, size: end, settled: durable)
+    var (bytes, found): (UInt64, ExtentSet) = (0, ExtentSet())
+    while let item = try cursor.next() {
+      for piece in item.pieces {
+        #expect(piece.extent.isWholeBlocks(ofVolume: end), "\(random): \(piece.extent)")
+        let held = ExtentSet([piece.extent])
+        if piece.isSettled { #expect(held.subtracting(durable).isEmpty, "\(random): \(piece.extent) is not there") }
+        found.insert(piece.extent)
+        bytes += piece.extent.length
+      }
+    }
+    let planned = ExtentSet(extents.map(\.extent))
+    #expect(found == planned, "\(random)")
+    #expect(bytes == planned.byteCount, "\(random)")
   }
 
   @Test func severalThreadsShareThePlanWithoutGapsOrDoubles() async throws {

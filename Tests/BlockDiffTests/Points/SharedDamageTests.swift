@@ -87,20 +87,6 @@ import Testing
     #expect(try !fixture.store.isBaseUnchanged(ofPrepared: fixture.source))
   }
 
-  @Test("a staging area has one owner: opening it again, for anything, waits for the first")
-  func oneOwner() throws {
-    var fixture = try TargetFixture()
-    let identity = fixture.identity(fixture.newID(), base: nil, size: 1 << 20)
-    let other = fixture.identity(fixture.newID(), base: nil, size: 1 << 20)
-    let area = try fixture.open(identity)
-    for again in [identity, other] { #expect(errorKind { _ = try fixture.open(again) } == .transient) }
-    #expect(errorKind { try fixture.store.discardStaging(of: fixture.source) } == .transient)
-    try TargetFixture.write([UInt8](repeating: 1, count: 4096), Extent(offset: 0, length: 4096), into: area)
-    try area.recordProgress()
-    try area.close()
-    #expect(try fixture.open(identity).origin == .resumed)
-  }
-
   @Test("reading some segments says which differ from the table, and a segment that cannot be read does")
   func segments() throws {
     var fixture = try TargetFixture()

@@ -88,16 +88,18 @@ import Testing
     gate.leave()
   }
 
-  @Test("an image has one area at a time")
-  func oneArea() throws {
+  @Test("a staging area has one owner: opening it again, for anything, waits for the first")
+  func oneOwner() throws {
     var fixture = try TargetFixture()
     let identity = fixture.identity(fixture.newID(), base: nil, size: 1 << 20)
+    let other = fixture.identity(fixture.newID(), base: nil, size: 1 << 20)
     let area = try fixture.open(identity)
-    #expect(errorKind { _ = try fixture.open(identity) } == .transient)
+    for again in [identity, other] { #expect(errorKind { _ = try fixture.open(again) } == .transient) }
+    #expect(errorKind { try fixture.store.discardStaging(of: fixture.source) } == .transient)
+    try TargetFixture.write([UInt8](repeating: 1, count: 4096), Extent(offset: 0, length: 4096), into: area)
+    try area.recordProgress()
     try area.close()
-    let again = try fixture.open(identity)
-    #expect(again.origin == .resumed)
-    try again.close()
+    #expect(try fixture.open(identity).origin == .resumed)
   }
 
   @Test("an image that is open for writing is not made a point")

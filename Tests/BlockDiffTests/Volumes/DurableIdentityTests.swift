@@ -83,14 +83,19 @@ import Testing
     #expect(before.summary == "backed by \(one)")
     #expect(try DurableIdentity.isKernelName(first.path, of: try storage.openAllowed(first.path, allowedPaths: ["/"])))
     let path = first.path
-    first.detach()
-    _ = try LoopDevice.attaching { try LoopFileSystem.run(["losetup", path, two]) }
-    let now = try identity(path)
-    #expect(before.verdict(now) == .changed, "the same name, another disk")
-    #expect(now.summary == "backed by \(two)")
-    _ = try LoopFileSystem.run(["losetup", "--detach", path])
+    do {
+      // Both at once, so that nobody else is given the device in between.
+      _ = try LoopDevice.attaching {
+        first.detach()
+        return try LoopFileSystem.run(["losetup", path, two])
+      }
+      defer { _ = try? LoopFileSystem.run(["losetup", "--detach", path]) }
+      let now = try identity(path)
+      #expect(before.verdict(now) == .changed, "the same name, another disk")
+      #expect(now.summary == "backed by \(two)")
+    }
     let again = try LoopDevice(one)
+    defer { again.detach() }
     #expect(before.verdict(try identity(again.path)) == .same, "another name, the same disk")
-    again.detach()
   }
 }

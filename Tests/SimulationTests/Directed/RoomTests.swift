@@ -44,7 +44,7 @@ import WireProtocol
       try rewrite(world)
     }
     world.cutAfter = { [unowned world] request in
-      if case .startSession = request { try? limit(world, to: 300 << 10) }
+      if case .startSession = request { #expect(throws: Never.self) { try limit(world, to: 300 << 10) } }
       return false
     }
     world.shippedBytes = 0
@@ -60,8 +60,37 @@ import WireProtocol
       #expect(try world.migrate()?.state == .succeeded)
       try rewrite(world)
     }
-    world.onRequest = { [unowned world] request in if case .sealSession = request { try? limit(world, to: 4096) } }
+    let before = try world.points(world.volumes[0])
+    world.onRequest = { [unowned world] request in
+      guard case .sealSession = request, !world.hadNoSpace else { return }
+      #expect(throws: Never.self) { try limit(world, to: 4096) }
+    }
     #expect(try world.migrate()?.state == .succeeded)
+    #expect(try world.points(world.volumes[0]).count < before.count + 1, "there was none, and it was made")
+    try world.check()
+  }
+
+  @Test("what a failed session has staged gives way to another volume that needs the room, before any point does")
+  func stagingGoes() throws {
+    let world = try World.written(2)
+    #expect(try world.migrate()?.state == .succeeded)
+    for volume in world.volumes {
+      try world.write(volume, BytePattern.random(count: 1 << 20, using: &world.generator), at: 0)
+    }
+    world.cutBefore = { if case .sealSession = $0 { true } else { false } }
+    #expect(world.run(try world.ask([world.volumes[0]]))?.state == .failed)
+    world.cutBefore = { _ in false }
+    world.restartService()
+    let staging = world.target.layout.staging(try SourceVolume(cluster: "source", volume: world.volumes[0].id))
+    #expect(try world.target.disk.exists(staging.image))
+    let before = try world.volumes.map { try world.points($0).map(\.point) }
+    try limit(world, to: 400 << 10)
+    #expect(world.run(try world.ask([world.volumes[1]]))?.state == .succeeded, "\(world.lastReport?.reason ?? "")")
+    #expect(try !world.target.disk.exists(staging.image))
+    #expect(try world.points(world.volumes[0]).map(\.point) == before[0])
+    #expect(try world.points(world.volumes[1]).map(\.point).dropFirst() == before[1][...])
+    try limit(world, to: 4 << 20)
+    #expect(try world.migrate()?.state == .succeeded, "with room the first goes on")
     try world.check()
   }
 
