@@ -68,11 +68,15 @@ extension TokenRecord {
     }
   }
 
-  /// Counts down and removes tokens whose time is over, by running time or by the clock.
+  /// Counts the time down that has run, and removes tokens whose time is over.
   static func countDown(_ database: Database, seconds: Double, now: Timestamp) throws {
-    let oldest = Timestamp(nanoseconds: now.nanoseconds &- PairingTokenState.lifetime)
-    try database.execute(
-      sql: "DELETE FROM pairingToken WHERE secondsLeft <= ? OR createdAt <= ?", arguments: [seconds, oldest])
     try database.execute(sql: "UPDATE pairingToken SET secondsLeft = secondsLeft - ?", arguments: [seconds])
+    try removeOver(database, now: now)
+  }
+
+  /// Removes tokens whose time is over, by running time or by the clock.
+  static func removeOver(_ database: Database, now: Timestamp) throws {
+    let oldest = Timestamp(nanoseconds: now.nanoseconds &- PairingTokenState.lifetime)
+    try database.execute(sql: "DELETE FROM pairingToken WHERE secondsLeft <= 0 OR createdAt <= ?", arguments: [oldest])
   }
 }

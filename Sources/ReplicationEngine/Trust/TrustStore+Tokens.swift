@@ -24,7 +24,7 @@ extension TrustStore {
       secret: token.secret, createdAt: clock.now(), secondsLeft: Double(PairingTokenState.lifetime) / 1e9,
       boundCluster: cluster)
     try database.write { database in
-      try TokenRecord.countDown(database, seconds: 0, now: record.createdAt)
+      try TokenRecord.removeOver(database, now: record.createdAt)
       guard try TokenRecord.all(database).count < Self.tokenLimit else {
         throw ReplError(
           .refused, subject: "pairing tokens", cause: "\(Self.tokenLimit) are good already",
