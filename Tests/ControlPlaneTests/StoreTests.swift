@@ -37,6 +37,25 @@ import Testing
     again.close()
   }
 
+  @Test func aRowThatHoldsNoTextIsAnErrorAndNoEnd() async throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/objects.db"
+    let store = try SQLiteObjectStore(path: path)
+    defer { store.close() }
+    _ = try await store.create(.namespace, ResourceKind.namespace.object(name: "shop"), dryRun: false)
+    for rubbish in ["x'FFFE'", "x''"] {
+      let other = try DatabaseQueue(path: path)
+      try await other.write { try $0.execute(sql: "UPDATE objects SET document = \(rubbish)") }
+      try other.close()
+      _ = try? await store.texts(ListQuery(.namespace))
+      await #expect(throws: StatusError.self) { _ = try await store.list(ListQuery(.namespace)) }
+      await #expect(throws: StatusError.self) { _ = try await store.get(.namespace, namespace: "", name: "shop") }
+      await #expect(throws: StatusError.self) {
+        _ = try await store.delete(.namespace, namespace: "", name: "shop", options: DeleteOptions())
+      }
+    }
+  }
+
   @Test func theDatabaseIsWALWithFullSynchronousAndPrivate() async throws {
     let fixture = try StoreFixture()
     var status = stat()

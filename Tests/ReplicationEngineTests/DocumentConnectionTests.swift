@@ -85,12 +85,16 @@ struct DocumentConnectionTests {
   }
 
   /// The agent's own control port, with an echo for a control plane unless another is given.
-  private func agent(_ plane: any PeerDocumentResponder = Echo()) throws -> TLSListener {
+  ///
+  /// - Parameter storage: what the state directory lies in.
+  private func agent(
+    _ plane: any PeerDocumentResponder = Echo(), storage: any Storage = LinuxStorage()
+  ) throws -> TLSListener {
     let documents = DocumentDesk()
     documents.answer(with: plane)
     let context = TargetContext(
-      configuration: west.configuration, database: west.database, storage: LinuxStorage(),
-      pools: PoolSet(entries: [], storage: LinuxStorage()), clock: SystemClock(), elapsed: .system,
+      configuration: west.configuration, database: west.database, storage: storage,
+      pools: PoolSet(entries: [], storage: storage), clock: SystemClock(), elapsed: .system,
       events: EventHub(), clockOffset: { _ in 0 }, background: { $0() },
       clockSteps: ClockStepWatch(clock: SystemClock()), streams: StreamBudget(capacity: 1))
     let responder = ControlResponder(
@@ -111,6 +115,28 @@ struct DocumentConnectionTests {
       try DocumentExchange(link: link).run(PeerDocument(topic: "resources", body: body))
     }
     #expect(answer == Array("east says ".utf8) + body)
+  }
+
+  @Test("While the file system of the state directory is nearly full no document is taken")
+  func noRoom() async throws {
+    let disk = SimulatedDisk()
+    disk.capacity = 1 << 30
+    let used = 64
+    let file = try disk.open("/used", .createNew)
+    try [UInt8](repeating: 1, count: used * 4096).withUnsafeBufferPointer {
+      try file.write(UnsafeRawBufferPointer($0), at: 0)
+    }
+    let listener = try agent(storage: disk)
+    defer { listener.stop() }
+    let link = east.connection(to: "west", port: listener.boundPort)
+    defer { link.end(ReplError(.transient, subject: "peer", cause: "the test is over")) }
+    let ask = { @Sendable () throws(ReplError) in
+      try DocumentExchange(link: link).run(PeerDocument(topic: "resources", body: [1]))
+    }
+    #expect(try await runOnThread("test", ask) == Array("east says ".utf8) + [1])
+    disk.capacity = UInt64(used + 1) * 4096
+    let error = await #expect(throws: ReplError.self) { _ = try await runOnThread("test", ask) }
+    #expect(error?.kind == .noSpace)
   }
 
   @Test("The work on a document ends with the connection it came over")

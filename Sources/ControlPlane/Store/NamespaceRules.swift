@@ -39,8 +39,8 @@ extension StoreWriter {
     let rows = try Row.fetchAll(
       db, sql: "SELECT resource, name FROM objects WHERE namespace = ?", arguments: [namespace])
     for row in rows {
-      guard let kind = registry.kind(resource: row[0]),
-        let object = try Self.fetch(db, kind, namespace: namespace, name: row[1])
+      guard let kind = registry.kind(resource: try row.decode(atIndex: 0)),
+        let object = try Self.fetch(db, kind, namespace: namespace, name: try row.decode(atIndex: 1))
       else { continue }
       _ = try delete(kind, object, propagation: .background)
     }
@@ -79,8 +79,10 @@ extension StoreWriter {
     let rows = try Row.fetchCursor(
       db, sql: "SELECT resource, document FROM objects WHERE namespace = ?", arguments: [namespace])
     while let row = try rows.next() {
-      remaining.resources[row[0], default: 0] += 1
-      for finalizer in try Self.decode(row[1]).finalizers { remaining.finalizers[finalizer, default: 0] += 1 }
+      remaining.resources[try row.decode(atIndex: 0), default: 0] += 1
+      for finalizer in try Self.decode(row.decode(atIndex: 1)).finalizers {
+        remaining.finalizers[finalizer, default: 0] += 1
+      }
     }
     return remaining
   }

@@ -162,11 +162,12 @@ extension SQLiteObjectStore {
     let rows = try Row.fetchCursor(db, sql: sql, arguments: arguments)
     var (count, bytes) = (0, 0)
     while let row = try rows.next() {
-      let document: String = row[2]
+      let document = try row.decode(String.self, atIndex: 2)
       let object = query.looksInside ? try StoreWriter.decode(document) : nil
       if let object, !query.matches(object) { continue }
       if (query.limit > 0 && count == query.limit) || (count > 0 && bytes >= query.maximumBytes) { return true }
-      try body(ObjectText(namespace: row[0], name: row[1], text: Array(document.utf8)), object)
+      let (namespace, name) = (try row.decode(String.self, atIndex: 0), try row.decode(String.self, atIndex: 1))
+      try body(ObjectText(namespace: namespace, name: name, text: Array(document.utf8)), object)
       count += 1
       bytes += document.utf8.count
     }

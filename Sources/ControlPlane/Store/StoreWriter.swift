@@ -232,8 +232,8 @@ extension StoreWriter {
       """
     return try Row.fetchAll(db, sql: sql, arguments: [object.uid]).compactMap {
       row -> (ResourceKind, KubeObject)? in
-      guard let kind = registry.kind(resource: row[0]) else { return nil }
-      return (kind, try Self.decode(row[1]))
+      guard let kind = registry.kind(resource: try row.decode(atIndex: 0)) else { return nil }
+      return (kind, try Self.decode(row.decode(atIndex: 1)))
     }
   }
 
@@ -270,9 +270,9 @@ extension StoreWriter {
     for reference in dependant.metadata["ownerReferences"]?.array ?? [] {
       guard let uid = reference["uid"]?.string,
         let row = try Row.fetchOne(db, sql: "SELECT resource, document FROM objects WHERE uid = ?", arguments: [uid]),
-        let kind = registry.kind(resource: row[0])
+        let kind = registry.kind(resource: try row.decode(atIndex: 0))
       else { continue }
-      let owner = try Self.decode(row[1])
+      let owner = try Self.decode(row.decode(atIndex: 1))
       guard owner.isDeleting, owner.finalizers.contains(Self.foreground) else { continue }
       let others = try dependants(of: owner).filter { $0.1.uid != dependant.uid && Self.blocks($0.1, owner) }
       guard others.isEmpty else { continue }

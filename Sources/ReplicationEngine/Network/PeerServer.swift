@@ -233,6 +233,7 @@ struct ControlResponder: Sendable {
     do throws(ReplError) {
       switch request {
       case .sendDocument(let part):
+        try service.rooms.requireStateRoom()
         return .sendDocument(try documents.take(part, from: peer, over: conversation.documents))
       case .fetchAnswer(let part): return .fetchAnswer(try documents.fetch(part, from: peer))
       default: throw ReplError(.bug, subject: "peer \(peer)", cause: "not a document")
