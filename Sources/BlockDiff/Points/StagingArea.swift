@@ -324,9 +324,16 @@ public final class StagingArea: Sendable {
 
   /// Why nothing can be done with the area any more; nil while something can.
   private func unusable(_ state: State) -> ReplError? {
-    if let failure = state.failure { return failure }
+    if let failure = state.failure { return failure.kind == .noSpace ? givenUp(failure) : failure }
     guard state.isClosed else { return nil }
     return ReplError(.bug, subject: paths.directory, cause: "is used after it was closed or sealed")
+  }
+
+  /// Room that is made now is of no use to this area, but to the next one.
+  private func givenUp(_ failure: ReplError) -> ReplError {
+    ReplError(
+      .transient, subject: paths.directory, cause: "was given up for want of room: \(failure.cause)",
+      remedy: "begin the session again: it is shipped once more")
   }
 
   /// Remembers the first error and takes the area out of the way at once, so that no later session resumes it.

@@ -7,15 +7,15 @@ import WireProtocol
 /// Makes the members of a prepared group points, all or none.
 struct GroupPublisher: Sendable {
   let context: TargetContext
+  /// Makes room where a directory needs some; nil at a start, when nothing goes.
+  var rooms: RoomMaker?
 
   /// Publishes a group whose members are all prepared. Files first, then one transaction: until that commits, none of
   /// them is a point, and start-up does the same again.
   func publish(_ group: GroupID, _ prepared: [PreparedRecord]) throws(ReplError) -> CommitReply {
     try requireWhole(group, prepared)
     try requireClean(group, prepared)
-    for member in prepared {
-      try context.store(pool: member.pool).publish(member.seal.point, of: try member.source())
-    }
+    for member in prepared { try publish(member) }
     let now = context.clock.now()
     let reply = CommitReply(sealedAt: now, points: prepared.map(\.seal.point))
     guard let cluster = prepared.first?.cluster else { return reply }
@@ -32,6 +32,12 @@ struct GroupPublisher: Sendable {
       throw error
     }
     return reply
+  }
+
+  private func publish(_ member: PreparedRecord) throws(ReplError) {
+    let (store, source) = (try context.store(pool: member.pool), try member.source())
+    let move = { () throws(ReplError) in _ = try store.publish(member.seal.point, of: source) }
+    if let rooms { try rooms.withRoom(in: member.pool, for: source, move) } else { try move() }
   }
 
   /// The point that a member becomes, with what is held against it at this moment: nothing that is doubtful is published

@@ -19,7 +19,7 @@ extension TargetService {
     let members = try context.database.read { try PreparedRecord.group($0, group, cluster: peer) }
     var volumes: Set<SourceVolume> = []
     for member in members { volumes.insert(try member.source()) }
-    let publisher = GroupPublisher(context: context)
+    let publisher = GroupPublisher(context: context, rooms: rooms)
     let (reply, published) = try turns.take(volumes, within: context.budgets.turnTime) {
       () throws(ReplError) -> (CommitReply, [PreparedRecord]) in
       if let done = try context.database.read({ try CommittedGroup.find($0, group, cluster: peer) }) {

@@ -65,6 +65,31 @@ import WireProtocol
     }
   }
 
+  @Test(
+    "while points above the floor are there, no room for a change at the target fails no Migration, and one point goes")
+  func relieved() throws {
+    func world() throws -> World {
+      let world = try World.written(1)
+      for _ in 1...6 {
+        #expect(try world.migrate()?.state == .succeeded)
+        try world.live(steps: 3)
+      }
+      world.hadNoSpace = true
+      return world
+    }
+    let dry = try world()
+    let start = dry.target.disk.gate.changeCount
+    #expect(try dry.migrate()?.state == .succeeded)
+    for number in 0..<dry.target.disk.gate.changeCount - start {
+      let world = try world()
+      world.target.disk.gate.failChange(
+        number: number, with: ReplError(.noSpace, subject: "disk", cause: "has no room left"))
+      #expect(try world.migrate()?.state == .succeeded, "change \(number): \(world.lastReport?.reason ?? "")")
+      #expect(try world.points(world.volumes[0]).count >= 6, "change \(number)")
+      try world.check()
+    }
+  }
+
   @Test("a power cut right after one commit of a database, whichever it is", arguments: Side.allCases)
   func betweenRecords(_ side: Side) throws {
     let dry = try Self.world()
