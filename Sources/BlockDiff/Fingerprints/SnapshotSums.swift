@@ -11,6 +11,8 @@ import Synchronization
 public final class SnapshotSums: Sendable {
   /// Bytes read, and seconds, after which a record is made: when both have passed.
   static let recordAfter: (bytes: UInt64, seconds: Double) = (64 << 20, 1)
+  /// Runs of equal blocks that wait for a record; of more it is only not known that they are equal.
+  static let equalLimit = 65_536
 
   /// What the sums are of, and what blocks are compared with.
   public struct Identity: Sendable {
@@ -121,7 +123,9 @@ public final class SnapshotSums: Sendable {
       try state.editor.set(segment: segment, sum)
       guard state.isKept else { return nil }
       state.pending.summed.insert(extent)
-      for extent in equal { state.pending.equal.insert(extent) }
+      if state.pending.equal.extents.count < Self.equalLimit {
+        for extent in equal { state.pending.equal.insert(extent) }
+      }
       state.pending.bytes += extent.length
       let (bytes, seconds) = Self.recordAfter
       guard state.pending.bytes >= bytes, now - state.recordedAt >= seconds else { return nil }
