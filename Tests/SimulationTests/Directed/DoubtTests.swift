@@ -66,6 +66,18 @@ import WireProtocol
     for commit in 1...allCommits { try Self.cutWhileReading("commit \(commit)") { $0.power.cutAfterCommits(commit) } }
   }
 
+  @Test("what is found in a member that is let go is looked for in the points too")
+  func memberAndPoints() throws {
+    let world = try Self.rottenMember()
+    let first = try #require(try Self.points(world).first)
+    try Self.rot(world, first, segment: 1)
+    try world.target.database.write {
+      try $0.execute(sql: "UPDATE prepared SET doubtful = ?", arguments: [SegmentSet([1]).column])
+    }
+    try Self.read(world)
+    #expect(try Self.points(world).map(\.damaged) == [[1]])
+  }
+
   @Test("a member whose record is lost is doubtful where anything was found")
   func memberWithoutRecord() throws {
     let world = try Self.rottenMember()
