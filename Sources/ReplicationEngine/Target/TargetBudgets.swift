@@ -23,6 +23,8 @@ struct TargetBudgets: Sendable {
   var unconfirmedPoints = 8
   /// Seconds that sessions outlive the last control connection of their peer. What is staged stays for a later one.
   var grace = 300.0
+  /// Seconds that a promotion waits for a proof, which may give it a newer point. One that takes longer is given up for it.
+  var proofGrace = 60.0
   /// Longest time that a request waits for work to end before it is answered with how far the work is.
   var replyTime = Duration.seconds(10)
   /// Wait of the requests above ``waitingRequests``: enough for what is quick, too little to hold the threads of a

@@ -161,7 +161,7 @@ final class TargetService: Sendable {
   /// - Throws: `.transient` when some are live and the others will be: ``finishPromotions()`` goes on with them.
   func promote(_ group: [WantedPromotion]) throws(ReplError) {
     try promotions.withLock { _ throws(ReplError) in
-      for wanted in group { try requireNoProof(of: wanted.source) }
+      for wanted in group { try requireNoProof(of: wanted.source, within: context.budgets.proofGrace) }
       let volumes = Set(group.map(\.source))
       try turns.take(volumes, within: context.budgets.turnTime) { () throws(ReplError) in
         let promotion = Promotion(context: context)
@@ -186,13 +186,14 @@ final class TargetService: Sendable {
   /// Throws what ``promote(_:point:)`` would refuse with as things are.
   func checkPromotion(_ source: SourceVolume, point: PointID) throws(ReplError) {
     try promotions.withLock { _ throws(ReplError) in
-      try requireNoProof(of: source)
+      try requireNoProof(of: source, within: context.budgets.proofGrace)
       _ = try Promotion(context: context).plan(source, point: point)
     }
   }
 
-  func requireNoProof(of source: SourceVolume) throws(ReplError) {
-    guard let running = sessions[source], running.isProving else { return }
+  /// - Parameter limit: seconds after which a proof is no reason to wait any more.
+  private func requireNoProof(of source: SourceVolume, within limit: Double = .infinity) throws(ReplError) {
+    guard let running = sessions[source], let age = running.secondsProving, age < limit else { return }
     throw ReplError(.transient, subject: running.label, cause: "is being proven", remedy: "try again when it is done")
   }
 

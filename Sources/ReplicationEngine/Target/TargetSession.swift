@@ -33,6 +33,8 @@ final class TargetSession: Sendable {
     var stagingMade = 0
     /// The proof under way.
     var proof: Work?
+    /// When it began, in seconds of the clock that never goes back.
+    var proofBegan = 0.0
     /// How the last proof ended, until what it asks for begins.
     var verdict: (seal: Seal, reply: SealReply, isTold: Bool)?
   }
@@ -84,7 +86,12 @@ final class TargetSession: Sendable {
 
   var openStreams: Int { state.withLock { $0.order.openStreams } }
   /// Whether a proof works on the files right now.
-  var isProving: Bool { state.withLock { $0.proof != nil } }
+  var isProving: Bool { secondsProving != nil }
+  /// How long a proof has worked on the files; nil while none does.
+  var secondsProving: Double? {
+    let now = context.clock.ticks()
+    return state.withLock { $0.proof == nil ? nil : now - $0.proofBegan }
+  }
   var isEnded: Bool { state.withLock { $0.isEnded } }
   /// Whether the answer to the last proof is still to be fetched.
   var hasVerdict: Bool { state.withLock { $0.verdict != nil } }
@@ -372,10 +379,11 @@ final class TargetSession: Sendable {
 
   /// The answer if another proof has found it meanwhile, else nil: from now on the files are the proof's.
   private func beginProof(_ seal: Seal, _ work: Work) throws(ReplError) -> SealReply? {
-    try state.withLock { (state) throws(ReplError) -> SealReply? in
+    let now = context.clock.ticks()
+    return try state.withLock { (state) throws(ReplError) -> SealReply? in
       if let verdict = state.verdict, verdict.seal == seal { return verdict.reply }
       guard !state.isEnded, state.order.phase == .sealing, state.order.seal == seal else { throw ended }
-      state.proof = work
+      (state.proof, state.proofBegan) = (work, now)
       proving.change { $0 = true }
       work.expect(Self.bytesToProve(seal, state.order.plan))
       return nil
