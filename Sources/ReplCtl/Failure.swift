@@ -26,15 +26,22 @@ struct Failure: Error {
     self.remedy = remedy
   }
 
-  /// A refusal of the agent.
+  /// A refusal of the agent. Names of others are in it: no line but the first begins with what it says.
   init(_ status: StatusError) {
-    let remedy = status.causes.first { $0.reason == "Remedy" }?.message
+    func indented(_ text: String) -> String {
+      text.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\n  ")
+    }
+    let remedy = status.causes.first { $0.reason == "Remedy" }.map { indented($0.message) }
     if let cause = status.causes.first, let kind = ReplError.Kind.allCases.first(where: { "\($0)" == cause.reason }) {
-      self.init(Self.code(kind), cause.field.isEmpty ? "agent" : cause.field, cause.message, remedy: remedy)
+      self.init(
+        Self.code(kind), cause.field.isEmpty ? "agent" : VisibleText.escaped(cause.field), indented(cause.message),
+        remedy: remedy)
       return
     }
     let subject = [status.kind, status.name].filter { !$0.isEmpty }.joined(separator: " ")
-    self.init(Self.code(http: status.code), subject.isEmpty ? "agent" : subject, status.message, remedy: remedy)
+    self.init(
+      Self.code(http: status.code), subject.isEmpty ? "agent" : VisibleText.escaped(subject), indented(status.message),
+      remedy: remedy)
     reason = status.reason
   }
 

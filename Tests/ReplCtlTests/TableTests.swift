@@ -308,6 +308,16 @@ struct CommandLineTests {
     #expect(
       missing.text == "Error from server (NotFound): clusterpairs.stork.libopenstorage.org \"nope\" not found")
     #expect(missing.code == .notFound)
+    let forged = Failure(
+      StatusError(
+        404, "NotFound", "volume shop/a\nerror: all is lost: none there",
+        causes: [
+          StatusError.Cause(reason: "notFound", message: "none\nthere", field: "volume shop/a\nerror: all is lost"),
+          StatusError.Cause(reason: "Remedy", message: "look\nerror: elsewhere", field: ""),
+        ]))
+    for text in [forged.text, forged.remedy ?? ""] {
+      #expect(text.split(separator: "\n").dropFirst().allSatisfy { $0.hasPrefix("  ") }, "no line of its own: \(text)")
+    }
     #expect(Failure.usage("exactly one name").text == "error: exactly one name")
   }
 }
