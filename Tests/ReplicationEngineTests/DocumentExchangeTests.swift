@@ -167,7 +167,7 @@ struct DocumentExchangeTests {
   func placeOfALatePeer() async throws {
     let gate = Gate()
     // A question that is let in waits at the gate, and not for ever.
-    let desk = DocumentDesk(limit: .seconds(20))
+    let desk = DocumentDesk(limit: .seconds(60))
     desk.answer(with: gate)
     func ask(_ cluster: String) async throws(ReplError) -> DocumentReply {
       try await runOnThread("test") { () throws(ReplError) in
