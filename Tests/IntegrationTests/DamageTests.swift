@@ -45,12 +45,17 @@ extension Integration {
         try Files.tamper(sites.image(of: point, volume), at: 9 * .mebibyte, bytes: [1, 2, 3])
         try volume.fill(seed: 2, count: 1 * .mebibyte)
         let cycle = try sites.replicateOne()
-        // The damage is found meanwhile: where it is, every other point is doubtful until it was read.
-        try eventually("the new point was read", within: 60) {
-          try sites.target.points("data").first { $0.id != point.id }?.state == "sealed"
+        // The damage is found meanwhile: from then on, and where it is, every other point is doubtful until it was read.
+        try eventually("the damage is found, and the new point was read", within: 60) {
+          let points = try sites.target.points("data")
+          return points.first { $0.id == point.id }?.state == "suspect"
+            && points.first { $0.id != point.id }?.state == "sealed"
         }
-        let newest = try sites.checkNewestPointIsLive(volume)
+        // Its state may change once more, when a block of the old point is read; its bytes do not.
+        let newest = try sites.newestPoint(of: volume)
         #expect(newest.id != point.id)
+        try Files.requireEqual(sites.image(of: newest, volume), sites.twin(of: newest, volume))
+        try Files.requireEqual(sites.image(of: newest, volume), volume.path)
         #expect(cycle.changeSource != "reflink" || cycle.fullReason?.isEmpty == false, "the reason is said")
         #expect(try sites.target.points("data").first { $0.id == point.id }?.state == "suspect")
       }
