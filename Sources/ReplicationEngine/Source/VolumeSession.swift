@@ -255,6 +255,7 @@ struct VolumeSession {
       return .prepared(seal)
     case .mismatch(_, final: true): throw mismatch(seal)
     case .mismatch(_, final: false):
+      SnapshotSums.forget(in: snapshot.directory, context.storage)
       throw ReplError(
         .transient, subject: volume.label, cause: "the target's fingerprint of point \(seal.point) differs",
         remedy: "it is shipped once more")
@@ -431,6 +432,8 @@ struct VolumeSession {
     case .prepared: return .prepared(seal)
     case .mismatch(_, final: true): throw mismatch(seal)
     case .mismatch(let sums, final: false):
+      // It may be ours that are wrong: should this be cut, the next attempt takes all of them anew.
+      plan.sums.forget()
       let differing = try SegmentDifference.find(sums, in: plan.sums.table)
       context.events.post(
         namespace: volume.namespace, volume: volume.name, warning: true, "SealMismatch",

@@ -178,6 +178,34 @@ import WireProtocol
     try world.check()
   }
 
+  @Test("after a proof that did not match nothing is known: a source that was cut off then reads all of it again")
+  func readAgainAfterAMismatch() throws {
+    let world = try World(seed: 3, size: 8 << 20)
+    let volume = world.volumes[0]
+    try world.write(volume, BytePattern.random(count: 4 << 20, using: &world.generator), at: 0)
+    #expect(try world.migrate()?.state == .succeeded)
+    var bytes = world.live(volume)[..<(4 << 20)]
+    bytes[(3 << 20) + 100] ^= 1
+    try world.write(volume, Array(bytes), at: 0)
+    let read = countReads(world)
+    var (begins, isRotten) = (0, false)
+    let staging = world.target.layout.staging(try SourceVolume(cluster: "source", volume: volume.id)).image
+    world.onRequest = { [unowned world] request in
+      guard case .sealSession = request, !isRotten else { return }
+      isRotten = world.target.disk.corrupt(staging, at: 3 << 20)
+    }
+    // The begin after the mismatch, which would have shipped what differs.
+    world.cutBefore = { request in
+      guard case .beginSession = request else { return false }
+      begins += 1
+      return begins == 2
+    }
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(isRotten && begins > 2)
+    #expect(read() == 8 << 20, "all of it twice")
+    try world.check()
+  }
+
   @Test("a run that is cancelled leaves no point and nothing staged, and the next one begins anew")
   func cancelled() throws {
     let world = try World.written(2)
