@@ -16,7 +16,7 @@ public enum WireLimits {
   /// Node names, namespaces, volume names and addresses, in bytes.
   public static let name = 253
   /// Cluster ids, in bytes.
-  public static let clusterID = 64
+  public static let clusterID = ClusterID.limit
   /// Software versions, in bytes of UTF-8.
   public static let software = 128
   /// Reasons such as the one for a full copy, in bytes of UTF-8.

@@ -141,26 +141,28 @@ struct DocumentExchangeTests {
     #expect(try await exchange(link, document) == [7])
   }
 
+  /// A document of one part, from a peer with a connection of its own.
+  private func ask(_ desk: DocumentDesk, _ cluster: String) async throws(ReplError) -> DocumentReply {
+    try await runOnThread("test") { () throws(ReplError) in
+      try desk.take(
+        DocumentPart(exchange: .random(), topic: "t", total: 1, index: 0, bytes: [7]), from: cluster,
+        over: AsyncBridge())
+    }
+  }
+
   @Test("All peers together have a few documents answered at once, whoever they are from")
   func concurrencyOfAll() async throws {
     let gate = Gate()
     let desk = desk(gate)
-    func ask(_ cluster: String) async throws(ReplError) -> DocumentReply {
-      try await runOnThread("test") { () throws(ReplError) in
-        try desk.take(
-          DocumentPart(exchange: .random(), topic: "t", total: 1, index: 0, bytes: [7]), from: cluster,
-          over: AsyncBridge())
-      }
-    }
     try await withThrowingTaskGroup(of: DocumentReply.self) { group in
-      for number in 0..<DocumentDesk.concurrentOfAll { group.addTask { try await ask("peer \(number)") } }
+      for number in 0..<DocumentDesk.concurrentOfAll { group.addTask { try await ask(desk, "peer \(number)") } }
       await gate.waitForQuestions(DocumentDesk.concurrentOfAll)
-      let error = await #expect(throws: ReplError.self) { try await ask("one more") }
+      let error = await #expect(throws: ReplError.self) { try await ask(desk, "one more") }
       #expect(error?.kind == .transient)
       await gate.open()
       for try await _ in group {}
     }
-    _ = try await ask("one more")
+    _ = try await ask(desk, "one more")
   }
 
   @Test("Two peers that have all they may leave a place for a third")
@@ -169,19 +171,12 @@ struct DocumentExchangeTests {
     // A question that is let in waits at the gate, and not for ever.
     let desk = DocumentDesk(limit: .seconds(60))
     desk.answer(with: gate)
-    func ask(_ cluster: String) async throws(ReplError) -> DocumentReply {
-      try await runOnThread("test") { () throws(ReplError) in
-        try desk.take(
-          DocumentPart(exchange: .random(), topic: "t", total: 1, index: 0, bytes: [7]), from: cluster,
-          over: AsyncBridge())
-      }
-    }
     try await withThrowingTaskGroup(of: DocumentReply.self) { group in
-      for cluster in ["one", "one", "two"] { group.addTask { try await ask(cluster) } }
+      for cluster in ["one", "one", "two"] { group.addTask { try await ask(desk, cluster) } }
       await gate.waitForQuestions(3)
-      let error = await #expect(throws: ReplError.self) { try await ask("two") }
+      let error = await #expect(throws: ReplError.self) { try await ask(desk, "two") }
       #expect(error?.cause == "too many documents at once")
-      group.addTask { try await ask("three") }
+      group.addTask { try await ask(desk, "three") }
       await gate.waitForQuestions(4)
       await gate.open()
       for try await _ in group {}

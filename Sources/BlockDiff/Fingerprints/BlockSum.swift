@@ -38,6 +38,11 @@ extension FingerprintKey {
   public var id: UInt64 { checksum(of: bytes) }
 }
 
+extension Fingerprint {
+  /// Binds a ledger to what is described by `bytes`.
+  init(binding bytes: [UInt8]) { self.init(low: checksum(of: bytes), high: checksum(of: Array(bytes.reversed()))) }
+}
+
 /// The checksum of everything the agent writes for itself: the low word of XXH3-128.
 public func checksum(of bytes: [UInt8]) -> UInt64 {
   bytes.withUnsafeBytes { checksum(of: $0) }

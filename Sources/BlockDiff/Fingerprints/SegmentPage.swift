@@ -17,6 +17,11 @@ public struct SegmentPage: Sendable {
     self.bytes = bytes
   }
 
+  /// Whether a segment's entry is one of this page.
+  func holds(_ segment: UInt64) -> Bool {
+    segment >= firstSegment && segment - firstSegment < UInt64(Self.entryCount)
+  }
+
   /// The sum of a segment of this page; nil if the entry is damaged.
   public func sum(ofSegment segment: UInt64) -> BlockSum? {
     let start = offset(of: segment)

@@ -31,14 +31,8 @@ public struct SegmentTableEditor {
     isChanged = false
   }
 
-  /// Whether the entry of a segment is in memory: then nothing is read or written for it.
-  public func holds(_ segment: UInt64) -> Bool {
-    guard let page else { return false }
-    return segment >= page.firstSegment && segment - page.firstSegment < UInt64(SegmentPage.entryCount)
-  }
-
   private mutating func turn(to segment: UInt64) throws(ReplError) -> SegmentPage {
-    if let page, holds(segment) { return page }
+    if let page, page.holds(segment) { return page }
     try flush()
     let next = try table.page(containing: segment)
     page = next

@@ -41,7 +41,7 @@ public final class SnapshotSums: Sendable {
         writer.write(base.point)
         writer.write(base.fingerprint)
       }
-      return Fingerprint(low: checksum(of: writer.bytes), high: checksum(of: Array(writer.bytes.reversed())))
+      return Fingerprint(binding: writer.bytes)
     }
   }
 

@@ -45,26 +45,16 @@ public struct PointStore: Sendable {
     return (sealed, damaged)
   }
 
-  /// Every volume that has a directory under `points`, for `recover`; those of a directory that cannot be listed are left
-  /// out.
-  public func sources() throws(ReplError) -> [SourceVolume] {
-    var skipped: [SkippedEntry] = []
-    return try sources(&skipped)
-  }
-
-  /// Every volume that has a directory under `points`, for start-up.
+  /// Every volume that has a directory under `points`, for start-up and `recover`.
   ///
   /// - Parameter skipped: takes what cannot be listed.
   public func sources(_ skipped: inout [SkippedEntry]) throws(ReplError) -> [SourceVolume] {
     var sources: [SourceVolume] = []
     for cluster in try storage.listIfPresent(layout.points) where ClusterID.isValid(cluster) {
-      let directory = layout.points + "/" + cluster
       // A file in the place of a directory is none of ours.
-      skipped.attempt(directory) { () throws(ReplError) in
-        for name in try storage.listIfPresent(directory) {
-          guard let volume = VolumeID(name) else { continue }
-          sources.append(try SourceVolume(cluster: cluster, volume: volume))
-        }
+      for name in storage.names(in: layout.points + "/" + cluster, &skipped) {
+        guard let volume = VolumeID(name) else { continue }
+        sources.append(try SourceVolume(cluster: cluster, volume: volume))
       }
     }
     return sources
@@ -129,7 +119,7 @@ public struct PointStore: Sendable {
 
 extension Storage {
   /// ``list(_:)``, empty where there is no directory, or something else in its place.
-  public func listIfPresent(_ path: String) throws(ReplError) -> [String] {
+  func listIfPresent(_ path: String) throws(ReplError) -> [String] {
     do throws(ReplError) {
       return try list(path)
     } catch  where error.kind == .notFound || error.kind == .invalid {

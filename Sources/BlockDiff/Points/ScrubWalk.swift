@@ -96,20 +96,16 @@ public struct ScrubWalk {
   }
 
   private mutating func usedPage(from segment: UInt64) throws(ReplError) -> SegmentPage? {
-    if let page, holds(page, segment) { return page }
+    if let page, page.holds(segment) { return page }
     guard let next = try table.nextUsedPage(from: segment) else { return nil }
     page = next
     return next
   }
 
   private mutating func page(of segment: UInt64) throws(ReplError) -> SegmentPage {
-    if let page, holds(page, segment) { return page }
+    if let page, page.holds(segment) { return page }
     let next = try table.page(containing: segment)
     page = next
     return next
-  }
-
-  private func holds(_ page: SegmentPage, _ segment: UInt64) -> Bool {
-    segment >= page.firstSegment && segment - page.firstSegment < UInt64(SegmentPage.entryCount)
   }
 }

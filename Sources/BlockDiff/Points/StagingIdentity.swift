@@ -34,7 +34,7 @@ public struct StagingIdentity: Hashable, Sendable {
   var digest: Fingerprint {
     var writer = ByteWriter()
     encode(into: &writer)
-    return Fingerprint(low: checksum(of: writer.bytes), high: checksum(of: Array(writer.bytes.reversed())))
+    return Fingerprint(binding: writer.bytes)
   }
 
   func encode(into writer: inout ByteWriter) {

@@ -85,7 +85,7 @@ extension Pool {
   private func sweepSnapshots(_ known: PoolContents, _ report: inout SweepReport) throws(ReplError) {
     for volumeName in try storage.listIfPresent(layout.snapshots) {
       guard let volume = VolumeID(volumeName) else { continue }
-      for name in names(in: layout.snapshots + "/" + volumeName, &report) {
+      for name in storage.names(in: layout.snapshots + "/" + volumeName, &report.skipped) {
         guard let point = PointID(name), known.snapshots[volume]?.contains(point) != true else { continue }
         let directory = layout.snapshot(volume, point).directory
         if known.namesAllSnapshots {
@@ -100,7 +100,7 @@ extension Pool {
   private func sweepPoints(_ known: PoolContents, _ report: inout SweepReport) throws(ReplError) {
     var found: Set<PointPaths> = []
     for source in try points.sources(&report.skipped) {
-      for name in names(in: layout.points(of: source), &report) {
+      for name in storage.names(in: layout.points(of: source), &report.skipped) {
         guard let id = PointID(name) else { continue }
         let paths = layout.point(source, id)
         found.insert(paths)
@@ -127,13 +127,6 @@ extension Pool {
   private func isHalfMade(_ paths: PointPaths) -> Bool {
     guard let names = try? storage.list(paths.directory) else { return false }
     return names.allSatisfy { PointPaths.names.contains($0) || $0.hasSuffix(".new") }
-  }
-
-  /// One directory that cannot be listed keeps no other from its turn.
-  private func names(in directory: String, _ report: inout SweepReport) -> [String] {
-    var names: [String] = []
-    report.skipped.attempt(directory) { () throws(ReplError) in names = try storage.listIfPresent(directory) }
-    return names
   }
 
   private func remove(_ directory: String, _ report: inout SweepReport) {

@@ -20,6 +20,15 @@ public struct SkippedEntry: Hashable, Sendable, CustomStringConvertible {
   public var description: String { "\(path) \(cause)" }
 }
 
+extension Storage {
+  /// ``list(_:)``, empty where there is no directory. One that cannot be listed is noted and keeps no other from its turn.
+  public func names(in directory: String, _ skipped: inout [SkippedEntry]) -> [String] {
+    var names: [String] = []
+    skipped.attempt(directory) { () throws(ReplError) in names = try listIfPresent(directory) }
+    return names
+  }
+}
+
 extension [SkippedEntry] {
   /// Does a step for one entry; what goes wrong is noted, and the next one has its turn.
   public mutating func attempt(_ path: String, _ body: () throws(ReplError) -> Void) {

@@ -27,10 +27,15 @@ public struct DatabaseRecovery: Sendable {
     defer { for entry in pools.entries { entry.pool.close() } }
     var found: [Found] = []
     var report = Report()
-    for entry in pools.entries where entry.pool.supportsPoints { found += try read(entry, &report) }
+    var skipped: [SkippedEntry] = []
+    let held = try pools.entries.filter(\.pool.supportsPoints).map { (entry) throws(ReplError) in
+      (entry, try entry.pool.points.sources(&skipped))
+    }
+    report.lines += skipped.map { "left out: \($0)" }
+    for (entry, sources) in held { found += try read(sources, in: entry, &report) }
     try adopt(found, database, &report)
-    for entry in pools.entries where entry.pool.supportsPoints {
-      try adoptPromotions(entry, database, &report)
+    for (entry, sources) in held {
+      try adoptPromotions(sources, in: entry, database, &report)
       report.lines += entry.pool.strays().map { "left alone: \($0)" }
     }
     return report
@@ -50,11 +55,13 @@ public struct DatabaseRecovery: Sendable {
     var findings: [Finding]
   }
 
-  private func read(_ entry: PoolSet.Entry, _ report: inout Report) throws(ReplError) -> [Found] {
+  private func read(
+    _ sources: [SourceVolume], in entry: PoolSet.Entry, _ report: inout Report
+  ) throws(ReplError) -> [Found] {
     let store = entry.pool.points
     report.lines += try store.finishRepairs().map { "left alone: \($0)" }
     var found: [Found] = []
-    for source in try store.sources() {
+    for source in sources {
       let (sealed, damaged) = try store.points(of: source)
       let findings = try store.findings(of: source)
       for point in sealed {
@@ -91,10 +98,10 @@ public struct DatabaseRecovery: Sendable {
   /// A volume that was promoted stays so: nobody may write points of it. One whose live file was not there yet gets it at
   /// the next start.
   private func adoptPromotions(
-    _ entry: PoolSet.Entry, _ database: AgentDatabase, _ report: inout Report
+    _ sources: [SourceVolume], in entry: PoolSet.Entry, _ database: AgentDatabase, _ report: inout Report
   ) throws(ReplError) {
     let store = entry.pool.points
-    for source in try store.sources() {
+    for source in sources {
       let found: PromotionMark?
       do throws(ReplError) { found = try store.promotionMark(of: source) } catch {
         report.lines.append("left out: the promotion of \(source): \(error)")

@@ -208,19 +208,21 @@ final class ChunkShipper: Sendable {
   /// Adds a segment's difference to the total and its sum to those of the snapshot.
   private func add(_ delta: BlockSum, _ item: WorkItem, _ equal: [Extent]) throws(ReplError) {
     guard let sums else { return }
-    let before = try baseSum(of: item.segment)
-    let sum = item.sum ?? before + delta
-    total.withLock { $0.delta += sum - before }
+    let sum = try total.withLock { (total) throws(ReplError) in
+      let before = try baseSum(of: item.segment, &total)
+      let sum = item.sum ?? before + delta
+      total.delta += sum - before
+      return sum
+    }
     if item.sum == nil { try sums.set(segment: item.segment, sum, equal: equal) }
   }
 
-  private func baseSum(of segment: UInt64) throws(ReplError) -> BlockSum {
-    guard case .base(_, _, let entries, let witness) = mode, segment < entries.segmentCount else { return .zero }
-    return try total.withLock { (total) throws(ReplError) in
+  private func baseSum(of segment: UInt64, _ total: inout Total) throws(ReplError) -> BlockSum {
+    guard case .base(_, _, let entries, let witness) = mode, segment < entries.segmentCount,
       // Taken out while it turns a page, so that the page is not copied.
-      guard var editor = total.baseEntries.take() else { return .zero }
-      defer { total.baseEntries = editor }
-      return try witness.watch { () throws(ReplError) in try editor.sum(ofSegment: segment) }
-    }
+      var editor = total.baseEntries.take()
+    else { return .zero }
+    defer { total.baseEntries = editor }
+    return try witness.watch { () throws(ReplError) in try editor.sum(ofSegment: segment) }
   }
 }

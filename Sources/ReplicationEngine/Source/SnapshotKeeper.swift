@@ -127,20 +127,14 @@ struct SnapshotKeeper: Sendable {
   private func unknown(_ known: Set<String>, _ skipped: inout [SkippedEntry]) -> [String] {
     var found: [String] = []
     for root in context.pools.layouts.map(\.snapshots) + [digestRoot] {
-      for volume in names(in: root, &skipped) where VolumeID(volume) != nil {
-        for point in names(in: "\(root)/\(volume)", &skipped) where PointID(point) != nil {
+      for volume in context.storage.names(in: root, &skipped) where VolumeID(volume) != nil {
+        for point in context.storage.names(in: "\(root)/\(volume)", &skipped) where PointID(point) != nil {
           let directory = "\(root)/\(volume)/\(point)"
           if !known.contains(directory) { found.append(directory) }
         }
       }
     }
     return found
-  }
-
-  private func names(in directory: String, _ skipped: inout [SkippedEntry]) -> [String] {
-    var names: [String] = []
-    skipped.attempt(directory) { () throws(ReplError) in names = try context.storage.listIfPresent(directory) }
-    return names
   }
 
   /// Drops the record of a snapshot that is of no use without its files.

@@ -20,6 +20,7 @@ struct SourceContext: Sendable {
   var activity = VolumeActivity()
   /// Where sessions ship, whichever run they are of.
   var places = SessionPlaces(capacity: 1)
+  /// Shared with the target side.
   var streams = StreamBudget(capacity: 16)
   var repairFailures = RepairFailures()
   var spaceLevels = SpaceLevels()

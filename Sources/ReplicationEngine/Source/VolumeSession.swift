@@ -136,14 +136,18 @@ struct VolumeSession {
     }
     let outcome = try proven(result)
     try record()
-    SnapshotKeeper(context: context).removeWork(of: snapshot)
     return outcome
   }
 
   private mutating func proven(_ shipped: Shipped) throws(ReplError) -> Outcome {
     switch shipped {
-    case .held(let outcome): return outcome
-    case .proving(let seal): return try attach(seal)
+    case .held(let outcome):
+      SnapshotKeeper(context: context).removeWork(of: snapshot)
+      return outcome
+    case .proving(let seal):
+      let outcome = try attach(seal)
+      SnapshotKeeper(context: context).removeWork(of: snapshot)
+      return outcome
     case .whole(let seal, let plan, let image, let reply):
       defer {
         plan.close()

@@ -22,6 +22,7 @@ struct TargetContext: Sendable {
   var metrics = EngineMetrics.none
   var scrubPauses = ScrubPauses()
   var budgets = TargetBudgets()
+  /// Shared with the source side.
   var streams: StreamBudget
   /// Runs long work of a peer on a thread of its own, or at once in a simulation.
   var spawn: @Sendable (@escaping @Sendable () -> Void) throws(ReplError) -> Void = { (work) throws(ReplError) in

@@ -17,8 +17,15 @@ final class TargetService: Sendable {
   let sessions: SessionTable
   let commits = CommitCounts()
   let tickets = Mutex(StreamTicketBook())
-  private let ticking = Mutex<Set<String>>([])
+  /// What ``tick()`` has begun and what has not ended yet.
+  private let ticking = Mutex<Set<Chore>>([])
   private let promotions = Mutex(())
+
+  private struct Chore: Hashable {
+    enum Purpose { case end, record }
+    var purpose: Purpose
+    var pool: String
+  }
 
   init(context: TargetContext) {
     self.context = context
@@ -61,16 +68,16 @@ final class TargetService: Sendable {
     let abandoned = sessions.all.filter {
       !$0.isProving && presence.secondsAway($0.peer) > context.budgets.grace
     }
-    inBackground("end", abandoned) { [self] in endInTurn($0) }
-    inBackground("record", sessions.all.filter(\.hasUnrecorded)) { $0.tick() }
+    inBackground(.end, abandoned) { [self] in endInTurn($0) }
+    inBackground(.record, sessions.all.filter(\.hasUnrecorded)) { $0.tick() }
   }
 
   /// Does something with sessions, each pool's on a thread of its own, unless the last such work there has not ended.
   private func inBackground(
-    _ purpose: String, _ sessions: [TargetSession], _ work: @escaping @Sendable (TargetSession) -> Void
+    _ purpose: Chore.Purpose, _ sessions: [TargetSession], _ work: @escaping @Sendable (TargetSession) -> Void
   ) {
     for (pool, sessions) in Dictionary(grouping: sessions, by: \.volume.pool) {
-      let key = "\(purpose) \(pool)"
+      let key = Chore(purpose: purpose, pool: pool)
       guard ticking.withLock({ $0.insert(key).inserted }) else { continue }
       do throws(ReplError) {
         try context.spawn { [self] in

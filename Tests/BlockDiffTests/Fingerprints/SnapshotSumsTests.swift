@@ -62,6 +62,15 @@ import Testing
     return read
   }
 
+  /// A disk with a snapshot of which all has been read and recorded.
+  private static func recorded() throws -> SimulatedDisk {
+    let disk = try disk()
+    let sums = try open(disk)
+    _ = try read(sums)
+    sums.close()
+    return disk
+  }
+
   /// That what is recorded is true, and what of it is equal is recorded too.
   private static func check(_ sums: SnapshotSums) throws -> Int {
     var recorded = sums.recorded()
@@ -123,10 +132,7 @@ import Testing
   @Test("what was recorded of another snapshot, base or size, or of a volume that is read live, is not known")
   func others() throws {
     func known(_ open: (SimulatedDisk) throws -> SnapshotSums) throws -> Bool {
-      let disk = try Self.disk()
-      let first = try Self.open(disk)
-      _ = try Self.read(first)
-      first.close()
+      let disk = try Self.recorded()
       return try open(disk).recorded() != nil
     }
     #expect(try known { try Self.open($0) })
@@ -138,10 +144,7 @@ import Testing
 
   @Test("an attempt upon another base in between leaves nothing that an earlier record vouches for", arguments: 0..<16)
   func baseInBetween(seed: UInt64) throws {
-    let disk = try Self.disk()
-    let first = try Self.open(disk)
-    _ = try Self.read(first)
-    first.close()
+    let disk = try Self.recorded()
     // Its table becomes durable, and nothing is recorded of it.
     let other = try Self.open(disk, base: Self.base)
     try other.set(segment: 3, Self.sum(99))
@@ -173,10 +176,7 @@ import Testing
 
   @Test("an entry that is damaged is read again")
   func damaged() throws {
-    let disk = try Self.disk()
-    let first = try Self.open(disk)
-    _ = try Self.read(first)
-    first.close()
+    let disk = try Self.recorded()
     #expect(disk.corrupt("/snapshot/segments", at: 4096 + 32 * 17 + 3))
     let second = try Self.open(disk)
     #expect(try Self.read(second) == [17])
