@@ -111,6 +111,7 @@ extension AgentConfiguration {
       engine.concurrentVolumes = limits.integer("concurrentVolumes", in: 1...64, default: engine.concurrentVolumes)
       let bandwidth = limits.bytes("bandwidth", default: 0)
       engine.bandwidth = bandwidth == 0 ? nil : bandwidth
+      engine.peerStorage = limits.storageLimit("peerStorage")
     }
   }
 

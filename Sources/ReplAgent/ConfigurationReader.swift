@@ -1,4 +1,5 @@
 import ReplModel
+import ReplicationEngine
 import Yams
 
 /// Collects what is wrong with a configuration file, with line numbers, so that all of it is shown at once.
@@ -142,6 +143,17 @@ final class ConfigurationMap {
       return wrong(node, key, "a count of bytes such as 1048576 or 64MiB", fallback)
     }
     return value
+  }
+
+  /// A count of bytes, or a part in percent; nil where there is none.
+  func storageLimit(_ key: String) -> StorageLimit? {
+    guard let node = take(key) else { return nil }
+    let text = node.scalar?.string ?? ""
+    if text.hasSuffix("%"), let percent = UInt64(text.dropLast()), (1...100).contains(percent) {
+      return .percent(percent)
+    }
+    if let bytes = Self.parseBytes(text), bytes > 0 { return .bytes(bytes) }
+    return wrong(node, key, "a count of bytes such as 500GiB, or a part of the pool from 1% to 100%", nil)
   }
 
   /// Seconds: a number, or one with s, m, h or d.

@@ -1,5 +1,6 @@
 import Foundation
 import ReplModel
+import ReplicationEngine
 import Testing
 
 @testable import ReplAgent
@@ -47,6 +48,19 @@ struct ConfigurationTests {
     #expect(engine.scrubRate == 1 << 20)
     #expect(engine.retention.keepLast == 5)
     #expect(engine.retention.newerThan == 43200)
+  }
+
+  @Test(arguments: [
+    ("500GiB", StorageLimit.bytes(500 << 30)), ("80%", .percent(80)), ("100%", .percent(100)), ("1", .bytes(1)),
+  ])
+  func whatAPeerMayTakeIsBytesOrAPart(text: String, limit: StorageLimit) throws {
+    let file = Self.smallest + "\nlimits: {peerStorage: \(text)}\n"
+    #expect(try AgentConfiguration.parse(file, file: "agent.yaml").engine.peerStorage == limit)
+  }
+
+  @Test(arguments: ["0", "0%", "101%", "-5%", "half", "''", "1.5GiB", "[80%]"])
+  func whatAPeerMayTakeIsNothingElse(text: String) {
+    #expect(problems(Self.smallest + "\nlimits: {peerStorage: \(text)}\n").contains("peerStorage"))
   }
 
   @Test func theTimeZoneOfSchedulesIsTheNodesUnlessOneIsNamed() throws {

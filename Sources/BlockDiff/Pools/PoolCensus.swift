@@ -1,4 +1,4 @@
-public import ReplModel
+import ReplModel
 
 extension Pool {
   /// What lies in the agent's own directory and is none of the agent's: files and directories that the layout does not know,

@@ -92,6 +92,21 @@ extension TargetVolumeRecord {
       arguments: [pool, pool, VolumeRole.promoted.rawValue]) ?? true
   }
 
+  /// Those of a peer in a pool.
+  static func all(_ database: Database, cluster: String, pool: String) throws -> [TargetVolumeRecord] {
+    try Row.fetchAll(
+      database, sql: "SELECT * FROM targetVolume WHERE cluster = ? AND pool = ?", arguments: [cluster, pool]
+    ).map(TargetVolumeRecord.init(row:))
+  }
+
+  /// Clusters that may have data in a pool: those paired, and those whose volumes lie there.
+  static func clusters(_ database: Database, pool: String) throws -> Int {
+    try Int.fetchOne(
+      database,
+      sql: "SELECT COUNT(*) FROM (SELECT cluster FROM peer UNION SELECT cluster FROM targetVolume WHERE pool = ?)",
+      arguments: [pool]) ?? 0
+  }
+
   /// Volumes held for a peer.
   static func count(_ database: Database, cluster: String) throws -> Int {
     try Int.fetchOne(database, sql: "SELECT COUNT(*) FROM targetVolume WHERE cluster = ?", arguments: [cluster]) ?? 0

@@ -12,6 +12,21 @@ public struct PoolConfiguration: Hashable, Sendable {
   }
 }
 
+/// How much of a pool something may take.
+public enum StorageLimit: Hashable, Sendable {
+  case bytes(UInt64)
+  /// Of the pool's file system, 1 to 100.
+  case percent(UInt64)
+
+  /// Bytes, of a file system with `total` bytes.
+  func bytes(of total: UInt64) -> UInt64 {
+    switch self {
+    case .bytes(let bytes): bytes
+    case .percent(let percent): total / 100 * min(percent, 100)
+    }
+  }
+}
+
 /// What the engine needs to know; the daemon makes it from the configuration file.
 public struct EngineConfiguration: Sendable {
   public var clusterID: String
@@ -33,6 +48,9 @@ public struct EngineConfiguration: Sendable {
   public var memory: UInt64 = 64 << 20
   /// Bytes a second over all sessions; nil: unlimited.
   public var bandwidth: UInt64?
+  /// What one peer may take of each pool. Nil: all of it, or a part where several clusters use the pool
+  /// (``RoomMaker/sharedLimit``).
+  public var peerStorage: StorageLimit?
   /// Seconds in which every allocated segment is scrubbed once.
   public var scrubPeriod: Double = 7 * 86400
   /// Most bytes a second a scrub reads.

@@ -5,7 +5,8 @@ import Threads
 
 /// Room for what peers send: how much of a pool it may take, and what goes when that is not enough. The order is that of
 /// design section 7: staging that no session uses, then points above the floor, the oldest first. Only what belongs to
-/// the peer that needs the room goes, and what is left of volumes that are gone. Any thread may call.
+/// the peer that needs the room goes, and what is left of volumes that are gone. No peer takes more of a pool than its
+/// limit. Any thread may call.
 final class RoomMaker: Sendable {
   /// Bytes that more must be free for a write to be tried again without anything going.
   private static let step: UInt64 = 16 << 20
@@ -13,21 +14,40 @@ final class RoomMaker: Sendable {
   private static let slack: UInt64 = 64 << 20
   /// Least bytes of the state directory's file system that stay free: a peer never fills it.
   private static let stateReserve: UInt64 = 64 << 20
-  /// Seconds for which it is known whether a pool holds live volumes: streams ask every 16 MiB.
-  private static let liveAge = 5.0
+  /// What one peer may take of a pool that several clusters use, where the configuration names no limit: the others find
+  /// room, however much one sends.
+  static let sharedLimit = StorageLimit.percent(90)
+  /// Seconds for which it is known who uses a pool: streams ask every 16 MiB.
+  private static let usersAge = 5.0
   /// Longest wait for a file system to give deleted blocks back, in twentieths of a second.
   private static let patience = 20
 
   private let context: TargetContext
   private let turns: VolumeTurns
   private let isOpen: @Sendable (SourceVolume) -> Bool
-  /// When it was last looked which pools hold live volumes, and whether they do.
-  private let live = Mutex<[String: (isLive: Bool, at: Double)]>([:])
-  /// Pools in which room is being made: two sessions do not delete for the same want.
-  private let busy = Monitor<Set<String>>([])
+  private let storage: PeerStorage
+  private let users = Mutex<[String: PoolUsers]>([:])
+  /// Pools in which room is being made, for everybody or within the limit of one peer: two sessions do not delete for the
+  /// same want.
+  private let busy = Monitor<Set<Want>>([])
+
+  private struct PoolUsers {
+    /// Whether volumes that production writes lie there.
+    var areLive: Bool
+    /// Clusters that may have data there.
+    var clusters: Int
+    var lookedAt: Double
+  }
+
+  private struct Want: Hashable {
+    var pool: String
+    /// Nil: room of the file system.
+    var peer: String?
+  }
 
   init(context: TargetContext, turns: VolumeTurns, isOpen: @escaping @Sendable (SourceVolume) -> Bool) {
     self.context = context
+    storage = PeerStorage(context: context)
     self.turns = turns
     self.isOpen = isOpen
   }
@@ -38,7 +58,7 @@ final class RoomMaker: Sendable {
     guard let layout = context.pools.layout(named: pool) else { throw PoolSet.notConfigured(pool) }
     let space = try context.storage.space(at: layout.pool)
     let reserve =
-      try holdsLiveVolumes(pool)
+      try users(of: pool).areLive
       ? context.pools.watermarks.floorMark(total: space.total) : min(space.total / 100, Self.slack)
     return space.available - min(space.available, reserve)
   }
@@ -51,14 +71,15 @@ final class RoomMaker: Sendable {
 
   /// Makes `bytes` free in a pool; whether they are.
   func make(_ bytes: UInt64, in pool: String, for source: SourceVolume) throws(ReplError) -> Bool {
-    enter(pool)
-    defer { leave(pool) }
+    let want = Want(pool: pool)
+    enter(want)
+    defer { leave(want) }
     // Some file systems give the blocks of what was deleted back only with their next commit.
     if try free(in: pool) < bytes, let layout = context.pools.layout(named: pool) {
       try context.storage.synchronizeFileSystem(at: layout.pool)
     }
     while try free(in: pool) < bytes {
-      guard try dropOne(in: pool, for: source) else { return false }
+      guard try dropOne(in: pool, for: source, because: "pool \(pool) is full") != nil else { return false }
     }
     return true
   }
@@ -80,34 +101,42 @@ final class RoomMaker: Sendable {
   /// How much is missing nobody knows: one thing goes at a time. False when nothing may go any more.
   private func giveWay(in pool: String, for source: SourceVolume) throws(ReplError) -> Bool {
     let before = try free(in: pool)
-    enter(pool)
-    defer { leave(pool) }
+    let want = Want(pool: pool)
+    enter(want)
+    defer { leave(want) }
     // Another session has made room while this one waited.
     if try free(in: pool) > before + Self.step { return true }
-    return try dropOne(in: pool, for: source)
+    return try dropOne(in: pool, for: source, because: "pool \(pool) is full") != nil
   }
 
-  private func enter(_ pool: String) { _ = busy.wait { pools -> Bool? in pools.insert(pool).inserted ? true : nil } }
+  private func enter(_ want: Want) { _ = busy.wait { wants -> Bool? in wants.insert(want).inserted ? true : nil } }
 
-  private func leave(_ pool: String) { busy.change { _ = $0.remove(pool) } }
+  private func leave(_ want: Want) { busy.change { _ = $0.remove(want) } }
 
-  /// Deletes one thing, and waits a little for the file system to give its blocks back.
-  private func dropOne(in pool: String, for source: SourceVolume) throws(ReplError) -> Bool {
+  /// Deletes one thing, and waits a little for the file system to give its blocks back. The volume it belonged to; nil
+  /// when nothing may go any more.
+  private func dropOne(
+    in pool: String, for source: SourceVolume, because reason: String
+  ) throws(ReplError) -> SourceVolume? {
     let before = try free(in: pool)
-    if try !dropStaging(in: pool, for: source) {
-      guard try dropPoint(in: pool, for: source) else { return false }
-    }
+    var dropped = try dropStaging(in: pool, for: source)
+    if dropped == nil { dropped = try dropPoint(in: pool, for: source, because: reason) }
+    guard let dropped else { return nil }
     for _ in 0..<Self.patience {
       guard try free(in: pool) <= before else { break }
       context.elapsed.sleep(50_000_000)
     }
-    return true
+    return dropped
   }
+
+  /// Notes bytes that a peer has sent into a pool.
+  func noteReceived(_ bytes: UInt64, in pool: String, from peer: String) { storage.add(bytes, from: peer, in: pool) }
 
   /// Compares what a plan is going to take with what may be taken, before a byte is sent.
   ///
   /// - Throws: `noSpace` with the site, the pool and the whole amount.
   func require(_ bytes: UInt64, in pool: String, for source: SourceVolume, label: String) throws(ReplError) {
+    try requireWithinLimit(bytes, in: pool, for: source, label: label)
     if try free(in: pool) >= bytes { return }
     // What would not fit into the empty pool is no reason to delete anything.
     if try bytes <= size(of: pool), try make(bytes, in: pool, for: source) { return }
@@ -117,6 +146,46 @@ final class RoomMaker: Sendable {
       cause:
         "needs up to \(bytes) bytes in pool \(pool) of site \(context.configuration.clusterID), which has room for \(free): \(bytes - min(bytes, free)) bytes are missing",
       remedy: "make the pool's file system larger, keep fewer points, or move volumes to another pool")
+  }
+
+  /// Keeps a peer within what it may take of a pool: its own staging goes first, then its points above the floor.
+  private func requireWithinLimit(
+    _ bytes: UInt64, in pool: String, for source: SourceVolume, label: String
+  ) throws(ReplError) {
+    guard let layout = context.pools.layout(named: pool) else { throw PoolSet.notConfigured(pool) }
+    let space = try context.storage.space(at: layout.pool)
+    guard let limit = try limit(in: pool, of: space.total) else { return }
+    let used = space.total - min(space.total, space.available)
+    // No peer holds more than all that is used: most pools are never counted.
+    if used.addingSaturating(bytes) <= limit { return }
+    let want = Want(pool: pool, peer: source.cluster)
+    enter(want)
+    defer { leave(want) }
+    while true {
+      let held = try storage.bytes(of: source.cluster, in: pool, comparedWith: limit - min(limit, bytes))
+      if held.addingSaturating(bytes) <= limit { return }
+      let reason = "cluster \(source.cluster) has taken what it may of pool \(pool)"
+      guard bytes <= limit, let dropped = try dropOne(in: pool, for: source, because: reason) else {
+        throw beyondLimit(bytes, label, pool, source.cluster, held: held, limit: limit)
+      }
+      try storage.recount(dropped, in: pool)
+    }
+  }
+
+  /// Bytes of a pool that one peer may take; nil for all of it.
+  private func limit(in pool: String, of total: UInt64) throws(ReplError) -> UInt64? {
+    if let limit = context.configuration.peerStorage { return limit.bytes(of: total) }
+    return try users(of: pool).clusters > 1 ? Self.sharedLimit.bytes(of: total) : nil
+  }
+
+  private func beyondLimit(
+    _ bytes: UInt64, _ label: String, _ pool: String, _ peer: String, held: UInt64, limit: UInt64
+  ) -> ReplError {
+    ReplError(
+      .noSpace, subject: label,
+      cause:
+        "needs up to \(bytes) bytes in pool \(pool) of site \(context.configuration.clusterID), where cluster \(peer) may take \(limit) and has \(held)",
+      remedy: "raise limits.peerStorage of site \(context.configuration.clusterID), keep fewer points, or move volumes")
   }
 
   /// Refuses what makes the state directory grow while its file system is nearly full.
@@ -137,19 +206,23 @@ final class RoomMaker: Sendable {
       remedy: "make the pool's file system larger, or move volumes to another pool")
   }
 
-  private func holdsLiveVolumes(_ pool: String) throws(ReplError) -> Bool {
+  private func users(of pool: String) throws(ReplError) -> PoolUsers {
     let now = context.clock.ticks()
-    if let known = live.withLock({ $0[pool] }), now - known.at < Self.liveAge { return known.isLive }
-    let isLive = try context.database.read { try TargetVolumeRecord.isLive(pool: pool, $0) }
-    live.withLock { $0[pool] = (isLive, now) }
-    return isLive
+    if let known = users.withLock({ $0[pool] }), now - known.lookedAt < Self.usersAge { return known }
+    let found = try context.database.read { database in
+      PoolUsers(
+        areLive: try TargetVolumeRecord.isLive(pool: pool, database),
+        clusters: try TargetVolumeRecord.clusters(database, pool: pool), lookedAt: now)
+    }
+    users.withLock { $0[pool] = found }
+    return found
   }
 
   // MARK: Steps
 
   /// Staging that no session uses: of volumes that are gone, and of other volumes of the same peer. What is prepared
   /// stays.
-  private func dropStaging(in pool: String, for asking: SourceVolume) throws(ReplError) -> Bool {
+  private func dropStaging(in pool: String, for asking: SourceVolume) throws(ReplError) -> SourceVolume? {
     let store = try context.store(pool: pool)
     for other in try store.stagedSources() where other != asking && !isOpen(other) {
       let (volume, prepared) = try context.database.read { database in
@@ -165,20 +238,22 @@ final class RoomMaker: Sendable {
         try store.discardStaging(of: other)
         return true
       }
-      if isDropped == true { return true }
+      if isDropped == true { return other }
     }
-    return false
+    return nil
   }
 
   /// The oldest point above the floor: of the volume itself, else of the peer's other volumes in the pool.
-  private func dropPoint(in pool: String, for asking: SourceVolume) throws(ReplError) -> Bool {
+  private func dropPoint(
+    in pool: String, for asking: SourceVolume, because reason: String
+  ) throws(ReplError) -> SourceVolume? {
     let retention = RetentionRun(context: context)
-    if retention.dropOldestAboveFloor(of: [asking], in: pool) { return true }
-    let volumes = try context.database.read { try TargetVolumeRecord.all($0) }
-    var others: [SourceVolume] = []
-    for volume in volumes where volume.cluster == asking.cluster && volume.pool == pool {
-      others.append(try SourceVolume(cluster: volume.cluster, volume: volume.volume))
+    if let dropped = retention.dropOldestAboveFloor(of: [asking], in: pool, because: reason) { return dropped }
+    let volumes = try context.database.read {
+      try TargetVolumeRecord.all($0, cluster: asking.cluster, pool: pool)
     }
-    return retention.dropOldestAboveFloor(of: others, in: pool)
+    var others: [SourceVolume] = []
+    for volume in volumes { others.append(try SourceVolume(cluster: volume.cluster, volume: volume.volume)) }
+    return retention.dropOldestAboveFloor(of: others, in: pool, because: reason)
   }
 }

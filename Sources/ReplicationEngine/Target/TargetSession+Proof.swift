@@ -92,6 +92,7 @@ extension TargetSession {
     let origin = BlockDiff.PointRecord.Origin(
       namespace: begin.namespace, name: begin.name, clockOffset: -context.clockOffset(peer))
     let request = SealRequest(seal: seal, key: key, origin: origin, now: context.clock.now())
+    noteReceived()
     try rooms.require(Self.roomToSeal(begin.size), in: volume.pool, for: source, label: label)
     let outcome = try withRoom { () throws(ReplError) in
       guard staging.isOpen else {

@@ -167,8 +167,16 @@ final class TargetSession: Sendable {
   func takeRoom(_ bytes: UInt64) throws(ReplError) {
     guard unlooked.wrappingAdd(bytes, ordering: .relaxed).newValue >= 16 << 20 else { return }
     // Of threads that see it at once, one looks.
-    guard unlooked.exchange(0, ordering: .relaxed) >= 16 << 20 else { return }
+    guard noteReceived() >= 16 << 20 else { return }
     try rooms.require(16 << 20, in: volume.pool, for: source, label: label)
+  }
+
+  /// Counts what was written and not looked at as the peer's; returns how much it was.
+  @discardableResult
+  func noteReceived() -> UInt64 {
+    let received = unlooked.exchange(0, ordering: .relaxed)
+    if received > 0 { rooms.noteReceived(received, in: volume.pool, from: peer) }
+    return received
   }
 
   /// Runs a step in the pool, again after room was made for it.
@@ -352,6 +360,7 @@ final class TargetSession: Sendable {
       return (state.staging, state.repair, state.discardsAtEnd)
     }
     repair?.discard()
+    noteReceived()
     if let staging, staging.failure == nil, staging.prepared == nil {
       if discards {
         try? staging.discard()

@@ -52,19 +52,19 @@ struct RetentionRun: Sendable {
     _ = try? context.database.write { try volume.delete($0) }
   }
 
-  /// The file system is full: staging went first; now the oldest point above the floor goes, of those volumes that have
-  /// one in the pool. False when none has.
-  func dropOldestAboveFloor(of sources: [SourceVolume], in pool: String) -> Bool {
+  /// Room is wanted: staging went first; now the oldest point above the floor goes, of those volumes that have one in the
+  /// pool. The volume it was of; nil when none has one.
+  func dropOldestAboveFloor(of sources: [SourceVolume], in pool: String, because reason: String) -> SourceVolume? {
     var oldest: (source: SourceVolume, point: CatalogPoint)?
     for source in sources where !isPinned(source) {
       guard let point = oldestAboveFloor(of: source, in: pool) else { continue }
       if oldest.map({ point.sealedAt < $0.point.sealedAt }) ?? true { oldest = (source, point) }
     }
-    guard let oldest else { return false }
+    guard let oldest else { return nil }
     context.events.post(
       ObjectReference(kind: "Volume", namespace: "", name: oldest.source.volume.description, uid: ""), warning: true,
-      "PoolFull", "pool \(pool) is full: point \(oldest.point.point) is deleted, the oldest above the floor")
-    return delete([oldest.point], of: oldest.source, because: .poolFull)
+      "PoolFull", "\(reason): point \(oldest.point.point) is deleted, the oldest above the floor")
+    return delete([oldest.point], of: oldest.source, because: .poolFull) ? oldest.source : nil
   }
 
   private func oldestAboveFloor(of source: SourceVolume, in pool: String) -> CatalogPoint? {

@@ -143,7 +143,9 @@ extension TargetService {
     var context = world.targetContext
     context.configuration.retention = RetentionPolicy(keepLast: 1, floor: 1)
     RetentionRun(context: context).prune(source)
-    #expect(!RetentionRun(context: context).dropOldestAboveFloor(of: [source], in: "main"))
+    #expect(
+      RetentionRun(context: context).dropOldestAboveFloor(of: [source], in: "main", because: "pool main is full") == nil
+    )
     #expect(try world.points(world.volumes[0]).count == 3, "neither the promoted one nor the base nor any other")
   }
 

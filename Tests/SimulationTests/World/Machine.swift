@@ -42,10 +42,15 @@ final class Machine: @unchecked Sendable {
     pools = PoolSet(entries: [PoolSet.Entry(name: "main", pool: pool)], storage: disk)
   }
 
+  /// What one peer may take of the pool.
+  var peerStorage: StorageLimit?
+
   var configuration: EngineConfiguration {
-    EngineConfiguration(
+    var configuration = EngineConfiguration(
       clusterID: cluster, node: "node", stateDirectory: "/state",
       pools: [PoolConfiguration(name: "main", path: "/pool")], allowedPaths: ["/"])
+    configuration.peerStorage = peerStorage
+    return configuration
   }
 }
 
