@@ -52,6 +52,8 @@ extension AgentConfiguration {
     let allowed = root.paths("allowedPaths") + pools.map(\.path)
     var engine = EngineConfiguration(
       clusterID: clusterID, node: node, stateDirectory: state, pools: pools, allowedPaths: allowed)
+    let zone = root.string("timeZone", check: Self.checkTimeZone)
+    engine.timeZone = TimeZone(identifier: zone) ?? .current
     readListen(root, &engine)
     readLimits(root, &engine)
     readUpkeep(root, &engine)
@@ -66,7 +68,6 @@ extension AgentConfiguration {
       configuration.api = LoopbackListen(text) ?? .automatic
     }
     configuration.socket = root.path("socket", default: configuration.socket, limit: Self.socketPathLimit)
-    let zone = root.string("timeZone", check: Self.checkTimeZone)
     configuration.timeZone = zone.isEmpty ? nil : zone
     root.map("log") { log in
       let levels = ["trace", "debug", "info", "notice", "warning", "error"]
@@ -109,10 +110,20 @@ extension AgentConfiguration {
       engine.memory = limits.bytes("memory", default: engine.memory)
       engine.streams = limits.integer("streams", in: 1...16, default: engine.streams)
       engine.concurrentVolumes = limits.integer("concurrentVolumes", in: 1...64, default: engine.concurrentVolumes)
-      let bandwidth = limits.bytes("bandwidth", default: 0)
-      engine.bandwidth = bandwidth == 0 ? nil : bandwidth
+      engine.bandwidth = BandwidthSchedule(bytesPerSecond: limits.rate("bandwidth"), windows: readWindows(limits))
       engine.peerStorage = limits.storageLimit("peerStorage")
     }
+  }
+
+  /// Parts of the day with a bandwidth of their own.
+  private static func readWindows(_ limits: ConfigurationMap) -> [BandwidthSchedule.Window] {
+    var windows: [BandwidthSchedule.Window] = []
+    limits.list("bandwidthWindows") { window in
+      let (start, end) = (window.timeOfDay("from"), window.timeOfDay("to"))
+      if start == end { window.complain(of: "to", "is the time of 'from': a window has a beginning and an end") }
+      windows.append(.init(start: start, end: end, bytesPerSecond: window.rate("bandwidth")))
+    }
+    return windows
   }
 
   private static func readUpkeep(_ root: ConfigurationMap, _ engine: inout EngineConfiguration) {

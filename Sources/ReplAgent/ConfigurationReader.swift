@@ -145,6 +145,22 @@ final class ConfigurationMap {
     return value
   }
 
+  /// Bytes a second; nil for 0, which is no limit, and where there is none.
+  func rate(_ key: String) -> UInt64? {
+    let rate = bytes(key, default: 0)
+    return rate == 0 ? nil : rate
+  }
+
+  /// A time of the day such as 08:30, in seconds since midnight.
+  func timeOfDay(_ key: String) -> Int {
+    guard let node = take(key, required: true) else { return 0 }
+    let parts = (node.scalar?.string ?? "").split(separator: ":", omittingEmptySubsequences: false)
+    guard parts.count == 2, parts.allSatisfy({ $0.count == 2 }), let hours = Int(parts[0]), let minutes = Int(parts[1]),
+      (0..<24).contains(hours), (0..<60).contains(minutes)
+    else { return wrong(node, key, "a time of the day from '00:00' to '23:59'", 0) }
+    return hours * 3600 + minutes * 60
+  }
+
   /// A count of bytes, or a part in percent; nil where there is none.
   func storageLimit(_ key: String) -> StorageLimit? {
     guard let node = take(key) else { return nil }

@@ -2,8 +2,6 @@
 public let blockSize: UInt64 = 4096
 /// The grain of the fingerprint table, in bytes. A chunk never crosses a segment boundary.
 public let segmentSize: UInt64 = 1 << 20
-/// Blocks in one segment.
-public let blocksPerSegment: UInt64 = segmentSize / blockSize
 
 /// A byte range of a volume, half open. Never empty inside an ``ExtentSet``.
 public struct Extent: Hashable, Sendable, CustomStringConvertible {

@@ -42,7 +42,7 @@ struct ConfigurationTests {
         retention: {count: 5, age: 12h}
         """
     let engine = try AgentConfiguration.parse(text, file: "agent.yaml").engine
-    #expect(engine.bandwidth == 64 << 20)
+    #expect(engine.bandwidth == BandwidthSchedule(bytesPerSecond: 64 << 20))
     #expect(engine.streams == 4)
     #expect(engine.scrubPeriod == 2 * 86400)
     #expect(engine.scrubRate == 1 << 20)
@@ -61,6 +61,35 @@ struct ConfigurationTests {
   @Test(arguments: ["0", "0%", "101%", "-5%", "half", "''", "1.5GiB", "[80%]"])
   func whatAPeerMayTakeIsNothingElse(text: String) {
     #expect(problems(Self.smallest + "\nlimits: {peerStorage: \(text)}\n").contains("peerStorage"))
+  }
+
+  @Test func partsOfTheDayHaveABandwidthOfTheirOwn() throws {
+    let text =
+      Self.smallest + """
+
+        timeZone: UTC
+        limits:
+          bandwidth: 100MiB
+          bandwidthWindows:
+            - {from: "22:00", to: "06:00", bandwidth: 0}
+            - {from: 08:00, to: 18:30, bandwidth: 20MiB}
+        """
+    let engine = try AgentConfiguration.parse(text, file: "agent.yaml").engine
+    #expect(engine.timeZone == .gmt)
+    let bandwidth = engine.bandwidth
+    #expect(bandwidth.limit(at: 21 * 3600) == 100 << 20)
+    #expect(bandwidth.limit(at: 23 * 3600) == nil)
+    #expect(bandwidth.limit(at: 18 * 3600 + 29 * 60) == 20 << 20)
+    #expect(bandwidth.limit(at: 18 * 3600 + 30 * 60) == 100 << 20)
+  }
+
+  @Test(arguments: [
+    "{from: '22:00', to: '22:00', bandwidth: 1}", "{from: '24:00', to: '06:00'}", "{from: '8:00', to: '09:00'}",
+    "{from: '08:60', to: '09:00'}", "{from: '-1:00', to: '09:00'}", "{to: '09:00'}", "{from: 22:00, to: [1]}", "7",
+  ])
+  func aWindowThatIsNoneIsAnError(text: String) {
+    let found = problems(Self.smallest + "\nlimits: {bandwidthWindows: [\(text)]}\n")
+    #expect(found.contains("agent.yaml"), "\(text)")
   }
 
   @Test func theTimeZoneOfSchedulesIsTheNodesUnlessOneIsNamed() throws {

@@ -37,7 +37,8 @@ struct DocumentConnectionTests {
 
     func settings(_ role: TLSRole) -> TLSSettings {
       TLSSettings(
-        role: role, alpn: [Application.control], trust: .pinnedAuthorities { [trust] in trust.pinnedAuthorities() }
+        role: role, alpn: [WireLimits.controlProtocol],
+        trust: .pinnedAuthorities { [trust] in trust.pinnedAuthorities() }
       ) { [trust] () throws(ReplError) in try trust.identity() }
     }
 
@@ -165,7 +166,7 @@ struct DocumentConnectionTests {
     let own = west.configuration
     let listener = try listen { connection in
       let channel = try? FrameChannel(connection: connection) { (request) throws(ReplError) in
-        var hello = Application.hello(own)
+        var hello = Hello(of: own)
         hello.features = 0
         guard request.type == FrameType.hello.rawValue else {
           throw ReplError(.bug, subject: "test", cause: "request \(request.type) was sent to a peer without it")
@@ -198,7 +199,7 @@ struct DocumentConnectionTests {
       let connection = try TLSConnection.connect(host: "127.0.0.1", port: port, settings: settings)
       let channel = try FrameChannel(connection: connection)
       defer { channel.close() }
-      var hello = Application.hello(configuration)
+      var hello = Hello(of: configuration)
       hello.features = 0
       let greeting = ControlRequest.hello(hello).encode()
       _ = try channel.request(type: greeting.type, body: greeting.body, timeout: .seconds(30))

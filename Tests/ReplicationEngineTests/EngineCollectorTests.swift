@@ -20,7 +20,7 @@ import WireProtocol
       clusterID: "here", node: "node", stateDirectory: directory.path + "/state",
       pools: [PoolConfiguration(name: "main", path: directory.path)], allowedPaths: [])
     configuration.listenAddress = "127.0.0.1"
-    configuration.bandwidth = 1 << 20
+    configuration.bandwidth = BandwidthSchedule(bytesPerSecond: 1 << 20)
     (configuration.controlPort, configuration.dataPort) = (0, 0)
     var logger = Logger(label: "test")
     logger.logLevel = .critical

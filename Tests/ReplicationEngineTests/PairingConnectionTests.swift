@@ -34,7 +34,7 @@ struct PairingConnectionTests {
       let responder = PairingResponder(
         configuration: configuration, trust: trust, clock: SystemClock(),
         events: TrustEvents(database: database, hub: hub, node: configuration.node), log: logs.pairings)
-      let settings = TLSSettings(role: .server, alpn: [Application.pairing], trust: .pairingAnyClient) {
+      let settings = TLSSettings(role: .server, alpn: [WireLimits.pairingProtocol], trust: .pairingAnyClient) {
         [trust] () throws(ReplError) in try trust.identity()
       }
       return try TLSListener(
@@ -125,7 +125,7 @@ struct PairingConnectionTests {
     defer { listener.stop() }
     let key = try first.trust.pairingIdentity()
     let settings = TLSSettings(
-      role: .client, alpn: [Application.pairing],
+      role: .client, alpn: [WireLimits.pairingProtocol],
       trust: .pairingServerPin(spkiHash: target.trust.authority.spkiHash)
     ) { () throws(ReplError) in key }
     for header in [

@@ -29,7 +29,7 @@ import WireTransport
 
   private static func token(_ trust: TrustStore) throws -> (PairingTokenID, [UInt8]) {
     let token = try PairingToken(parsing: try trust.makeToken())
-    return (PairingTokenID(secret: token.secret, crypto: TrustStore.crypto), token.secret)
+    return (PairingTokenID(secret: token.secret, crypto: PairingCrypto.system), token.secret)
   }
 
   private static let peer = PeerRecord(
@@ -60,7 +60,7 @@ import WireTransport
     let token = try PairingToken(parsing: try trust.makeToken())
     func record(_ authority: CertificateAuthority) throws -> PeerRecord {
       let hello = PairHello(
-        major: Hello.protocolMajor, minor: 0, token: PairingTokenID(secret: token.secret, crypto: TrustStore.crypto),
+        major: Hello.protocolMajor, minor: 0, token: PairingTokenID(secret: token.secret, crypto: PairingCrypto.system),
         clusterID: token.clusterID, node: "n", software: "s", controlPort: 9001)
       return try PairingSide.record(
         PairedPeer(hello, caCertificate: authority.certificateDER), spkiHash: token.authorityHash, host: "h",
@@ -90,7 +90,7 @@ import WireTransport
   func wrong() throws {
     let site = try Site()
     let trust = try site.open()
-    #expect(try trust.token(PairingTokenID(secret: [9], crypto: TrustStore.crypto)) == nil)
+    #expect(try trust.token(PairingTokenID(secret: [9], crypto: PairingCrypto.system)) == nil)
     let (id, _) = try Self.token(trust)
     for _ in 1...PairingTokenState.tryLimit {
       var state = try #require(try trust.token(id))

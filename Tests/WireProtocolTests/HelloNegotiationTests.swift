@@ -19,7 +19,6 @@ struct HelloNegotiationTests {
     #expect(result.features == 0b0110)
     #expect(result.maxChunk == 1 << 18)
     #expect(result.codecs == 0b0011, "LZ4, and raw in any case")
-    #expect(result.allows(.lz4) && result.allows(.raw))
     #expect(result.peerCluster == "west")
   }
 

@@ -46,11 +46,6 @@ public final class RateLimiter: Sendable {
     state = Mutex(State(bytesPerSecond: bytesPerSecond, paidAt: clock.now()))
   }
 
-  /// Changes the rate from the next call on; 0 means no limit.
-  public func setRate(bytesPerSecond: UInt64) {
-    state.withLock { $0.bytesPerSecond = bytesPerSecond }
-  }
-
   /// Books `bytes` and waits until earlier ones are paid for. Idle time is not saved up.
   public func spend(_ bytes: UInt64) {
     let now = clock.now()

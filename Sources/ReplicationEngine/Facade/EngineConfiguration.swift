@@ -1,4 +1,5 @@
 public import BlockDiff
+public import Foundation
 public import ReplModel
 
 /// A pool as the configuration names it.
@@ -46,8 +47,10 @@ public struct EngineConfiguration: Sendable {
   public var concurrentVolumes: Int = 4
   /// Bytes for the buffers of data streams.
   public var memory: UInt64 = 64 << 20
-  /// Bytes a second over all sessions; nil: unlimited.
-  public var bandwidth: UInt64?
+  /// Bytes a second over all sessions, by the time of the day.
+  public var bandwidth = BandwidthSchedule(bytesPerSecond: nil)
+  /// Where the day of ``bandwidth`` begins at midnight.
+  public var timeZone = TimeZone.current
   /// What one peer may take of each pool. Nil: all of it, or a part where several clusters use the pool
   /// (``RoomMaker/sharedLimit``).
   public var peerStorage: StorageLimit?

@@ -68,7 +68,9 @@ public final class ReplicationEngine: Sendable {
     background = try BackgroundWork()
     metrics.showZeros(pools: configuration.pools.map(\.name))
     let streams = StreamBudget(capacity: configuration.streamsInMemory)
-    let gate = BandwidthGate(bytesPerSecond: configuration.bandwidth)
+    let gate = BandwidthGate(configuration.bandwidth) { [zone = configuration.timeZone] in
+      zone.secondOfDay(at: clock.now())
+    }
     source = SourceContext(
       configuration: configuration, database: database, storage: storage,
       live: KernelVolumes(storage: storage, allowedPaths: configuration.allowedPaths),

@@ -54,7 +54,10 @@ struct EngineFigures {
     set.add(EngineDefinitions.runs, [("state", "running")], Double(runs.running))
     set.add(EngineDefinitions.runs, [("state", "waiting")], Double(runs.waiting))
     set.add(EngineDefinitions.targetSessions, [], Double(engine.target.openSessions))
-    if let limit = configuration.bandwidth { set.add(EngineDefinitions.bandwidthLimit, [], Double(limit)) }
+    let second = configuration.timeZone.secondOfDay(at: engine.clock.now())
+    if let limit = configuration.bandwidth.limit(at: second) {
+      set.add(EngineDefinitions.bandwidthLimit, [], Double(limit))
+    }
   }
 
   /// A pool whose file system cannot be asked is left out: the others are still of interest.

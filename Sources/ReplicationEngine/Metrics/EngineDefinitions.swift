@@ -63,7 +63,8 @@ public enum EngineDefinitions {
   static let targetSessions = MetricDefinition(
     "repl_agent_target_sessions", .gauge, "Sessions of peers that are open here")
   static let bandwidthLimit = MetricDefinition(
-    "repl_agent_bandwidth_limit_bytes_per_second", .gauge, "limits.bandwidth; absent without a limit")
+    "repl_agent_bandwidth_limit_bytes_per_second", .gauge,
+    "limits.bandwidth, or that of the window of the day; absent without a limit")
   static let poolFault = MetricDefinition(
     "repl_agent_pool_fault", .gauge, "Whether a pool's file system fails or does not answer: 1; else 0")
   static let poolSize = MetricDefinition("repl_agent_pool_size_bytes", .gauge, "Size of a pool's file system")

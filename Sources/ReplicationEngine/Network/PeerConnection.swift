@@ -35,12 +35,12 @@ final class PeerConnection: PeerLink {
     self.clock = clock
     address = Mutex((host, port))
     let pins: TLSTrust = .pinnedAuthorities { trust.pinnedAuthorities().filter { $0.clusterID == cluster } }
-    control = TLSSettings(role: .client, alpn: [Application.control], trust: pins) { () throws(ReplError) in
+    control = TLSSettings(role: .client, alpn: [WireLimits.controlProtocol], trust: pins) { () throws(ReplError) in
       try trust.identity()
     }
     var resuming = TLSOptions()
     resuming.resumption = true
-    data = TLSSettings(role: .client, alpn: [Application.data], trust: pins, options: resuming) {
+    data = TLSSettings(role: .client, alpn: [WireLimits.dataProtocol], trust: pins, options: resuming) {
       () throws(ReplError) in try trust.identity()
     }
   }
@@ -159,7 +159,7 @@ final class PeerConnection: PeerLink {
     let connection = try TLSConnection.connect(host: host, port: port, settings: control, cancelSignal: signal)
     let channel = try FrameChannel(connection: connection)
     do throws(ReplError) {
-      let own = Application.hello(configuration)
+      let own = Hello(of: configuration)
       guard case .hello(let hello) = try send(.hello(own), over: channel, timeout: 10) else {
         throw ReplError(.protocolViolation, subject: "peer \(cluster)", cause: "did not answer hello")
       }
@@ -202,15 +202,10 @@ final class PeerConnection: PeerLink {
   }
 }
 
-/// Names and settings both ends of our connections use.
-enum Application {
-  static let control = WireLimits.controlProtocol
-  static let data = WireLimits.dataProtocol
-  static let pairing = WireLimits.pairingProtocol
-
+extension Hello {
   /// How we introduce ourselves.
-  static func hello(_ configuration: EngineConfiguration) -> Hello {
-    Hello(
+  init(of configuration: EngineConfiguration) {
+    self.init(
       major: Hello.protocolMajor, minor: Hello.protocolMinor, features: Hello.documents | Hello.notices,
       clusterID: configuration.clusterID, node: configuration.node, software: "repl-agent \(configuration.version)",
       maxChunk: 1 << 20, codecs: 0b11)

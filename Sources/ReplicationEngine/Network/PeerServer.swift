@@ -24,13 +24,13 @@ final class PeerServer: Sendable {
     let controlSettings = TLSSettings(
       role: .server,
       applications: [
-        TLSApplication(name: Application.control, trust: pins),
-        TLSApplication(name: Application.pairing, trust: .pairingAnyClient),
+        TLSApplication(name: WireLimits.controlProtocol, trust: pins),
+        TLSApplication(name: WireLimits.pairingProtocol, trust: .pairingAnyClient),
       ], identity: identity)
     var resuming = TLSOptions()
     resuming.resumption = true
     dataSettings = TLSSettings(
-      role: .server, alpn: [Application.data], trust: pins, options: resuming, identity: identity)
+      role: .server, alpn: [WireLimits.dataProtocol], trust: pins, options: resuming, identity: identity)
     let metrics = service.context.metrics
     let refusals: TLSListener.RefusalLog = { remote, error in
       metrics.connectionRefused(error)
@@ -43,7 +43,7 @@ final class PeerServer: Sendable {
       address: configuration.listenAddress, port: configuration.controlPort, settings: controlSettings,
       limits: .control, log: refusals, refuse: ControlResponder.refuse
     ) { connection in
-      connection.alpn == Application.pairing ? pairing.serve(connection) : responder.serve(connection)
+      connection.alpn == WireLimits.pairingProtocol ? pairing.serve(connection) : responder.serve(connection)
     }
     do throws(ReplError) {
       data = try TLSListener(
@@ -264,7 +264,7 @@ struct ControlResponder: Sendable {
   private func greet(
     _ hello: Hello, _ peer: String, _ conversation: Conversation
   ) throws(WireError) -> ControlReply {
-    let own = Application.hello(configuration)
+    let own = Hello(of: configuration)
     conversation.agree(try HelloNegotiation(own: own, peer: hello, authenticatedCluster: peer))
     return .hello(own)
   }

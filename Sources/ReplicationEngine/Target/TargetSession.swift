@@ -101,9 +101,6 @@ final class TargetSession: Sendable {
     state.withLock { !$0.isEnded && [.begun, .streaming, .sealing, .repairing].contains($0.order.phase) }
   }
 
-  /// Whether its member waits for the commit of its group.
-  var isPrepared: Bool { state.withLock { $0.order.phase == .prepared } }
-
   // MARK: Begin again
 
   /// The seal that is being proven, or whose proof has ended without anybody being told.

@@ -19,16 +19,14 @@ struct PairingInitiator: Sendable {
     }
     let key = try trust.pairingIdentity()
     let settings = TLSSettings(
-      role: .client, alpn: [Application.pairing], trust: .pairingServerPin(spkiHash: token.authorityHash)
+      role: .client, alpn: [WireLimits.pairingProtocol], trust: .pairingServerPin(spkiHash: token.authorityHash)
     ) { () throws(ReplError) in key }
     let connection = try TLSConnection.connect(host: host, port: port, settings: settings)
     let channel = try FrameChannel(connection: connection)
     defer { channel.close() }
     var machine = PairingClient(
-      token: PairingCredential(clusterID: token.clusterID, secret: token.secret),
-      identity: try PairingSide.identity(configuration, trust),
-      binding: try PairingSide.binding(
-        connection, client: connection.localPublicKey, server: connection.peerPublicKey), crypto: TrustStore.crypto)
+      token: token.credential, identity: try PairingSide.identity(configuration, trust),
+      binding: try connection.channelBinding(role: .client), crypto: .system)
     var effect = try machine.start()
     while true {
       switch effect {
@@ -94,8 +92,7 @@ private final class PairingConversation: Sendable {
     machine = Mutex(
       PairingServer(
         identity: try PairingSide.identity(responder.configuration, responder.trust),
-        binding: try PairingSide.binding(
-          connection, client: connection.peerPublicKey, server: connection.localPublicKey), crypto: TrustStore.crypto))
+        binding: try connection.channelBinding(role: .server), crypto: .system))
   }
 
   func answer(_ frame: FrameRequest) throws(ReplError) -> FrameAnswer {
@@ -158,15 +155,6 @@ enum PairingSide {
     PairingIdentity(
       clusterID: configuration.clusterID, node: configuration.node, software: "repl-agent \(configuration.version)",
       caCertificate: trust.authority.certificateDER, controlPort: configuration.controlPort)
-  }
-
-  static func binding(
-    _ connection: TLSConnection, client: [UInt8], server: [UInt8]
-  ) throws(ReplError) -> ChannelBinding {
-    ChannelBinding(
-      exporter: try connection.exporter(
-        label: ChannelBinding.exporterLabel, length: ChannelBinding.exporterByteCount), clientKey: client,
-      serverKey: server)
   }
 
   /// What is kept of a peer, once its authority is one that handshakes can be judged by.

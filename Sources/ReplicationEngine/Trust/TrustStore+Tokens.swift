@@ -72,7 +72,7 @@ extension TrustStore {
   /// The token with this id, or nil.
   func token(_ id: PairingTokenID) throws(ReplError) -> PairingTokenState? {
     for record in try database.read({ try TokenRecord.all($0) }) {
-      guard PairingTokenID(secret: record.secret, crypto: Self.crypto) == id else { continue }
+      guard PairingTokenID(secret: record.secret, crypto: .system) == id else { continue }
       return tries.withLock { kept in
         if let state = kept[record.secret], state.ownerKey == record.ownerKey { return state }
         return PairingTokenState(
@@ -112,7 +112,7 @@ extension TrustStore {
   }
 
   private static func id(of record: TokenRecord) -> String {
-    PairingTokenID(secret: record.secret, crypto: crypto).bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
+    PairingTokenID(secret: record.secret, crypto: .system).bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
       .joined()
   }
 }

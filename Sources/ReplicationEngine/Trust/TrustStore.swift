@@ -41,13 +41,6 @@ final class TrustStore: Sendable {
     try storage.writeFileDurably(directory + "/ca.key", try storage.readFile(file, limit: 64 << 10))
   }
 
-  static let crypto = PairingCrypto(
-    // HMAC of bytes in memory fails only when OpenSSL has no memory; an empty code then equals no proof.
-    hmac: { key, message in (try? Crypto.hmacSHA256(key: key, message: message)) ?? [] },
-    equalInConstantTime: { left, right in
-      !left.isEmpty && !right.isEmpty && Crypto.equalConstantTime(left, right)
-    })
-
   /// The leaf to show in the next handshake; a new one is issued in time, without a restart, and whenever the clock shows
   /// that the present one was made at a wrong time.
   func identity() throws(ReplError) -> LeafIdentity {

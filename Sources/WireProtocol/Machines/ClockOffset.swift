@@ -35,8 +35,8 @@ public struct ClockOffset: Hashable, Sendable {
   public var uncertainty: Int64? { best.map { $0.delay / 2 } }
   /// Whether the clocks differ by more than ``warningThreshold`` for certain.
   public var needsWarning: Bool {
-    guard let best else { return false }
-    return best.offset.magnitude > UInt64(Self.warningThreshold + best.delay / 2)
+    guard let nanoseconds, let uncertainty else { return false }
+    return nanoseconds.magnitude > UInt64(Self.warningThreshold + uncertainty)
   }
 
   /// An instant of the peer's clock by ours; unchanged before the first heartbeat.

@@ -41,9 +41,6 @@ public struct HelloNegotiation: Hashable, Sendable {
     peerSoftware = peer.software
   }
 
-  /// Whether both ends take a codec.
-  public func allows(_ codec: ChunkCodec) -> Bool { codecs & (1 << UInt32(codec.rawValue)) != 0 }
-
   private static func powerOfTwo(notAbove value: UInt32) -> UInt32 {
     1 << UInt32(31 - value.leadingZeroBitCount)
   }

@@ -38,8 +38,6 @@ public struct PairingCrypto: Sendable {
 
 /// What a token says to the side that was given it.
 public struct PairingCredential: Hashable, Sendable {
-  /// Bytes of the secret.
-  public static let secretByteCount = 32
   /// The cluster that made the token.
   public var clusterID: String
   /// Never sent and never logged.

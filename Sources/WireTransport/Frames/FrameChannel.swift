@@ -68,7 +68,7 @@ public final class FrameChannel: Sendable {
     throw refusal(in: reply)
   }
 
-  /// Sends a frame that wants no answer.
+  /// Sends a frame that wants no answer. For tests: peers may, this agent does not.
   ///
   /// - Parameter optional: whether a peer that does not know the type skips it.
   public func notify(type: UInt16, body: [UInt8], optional: Bool = false) throws(ReplError) {

@@ -4,11 +4,10 @@ public import WireProtocol
 extension PairingCrypto {
   /// The cryptography of libcrypto.
   ///
-  /// The pairing machines take no errors from it: where libcrypto fails, the code is empty, which equals no code of a
-  /// message, for those have 32 bytes.
+  /// The pairing machines take no errors from it: where libcrypto fails, the code is empty, and that equals nothing.
   public static let system = PairingCrypto(
     hmac: { (try? Crypto.hmacSHA256(key: $0, message: $1)) ?? [] },
-    equalInConstantTime: { Crypto.equalConstantTime($0, $1) })
+    equalInConstantTime: { !$0.isEmpty && Crypto.equalConstantTime($0, $1) })
 }
 
 extension PairingToken {

@@ -30,7 +30,7 @@ public final class TLSListener: Sendable {
 
   private struct Live {
     var places: PlaceTable
-    /// Connections and handshakes in progress.
+    /// Connections and handshakes in progress. For tests.
     var entries: [Int: Entry] = [:]
     var stopped = false
 
@@ -86,7 +86,7 @@ public final class TLSListener: Sendable {
   /// The port it listens on, also when 0 was asked for.
   public var boundPort: UInt16 { boundAddress.port }
 
-  /// Connections and handshakes in progress.
+  /// Connections and handshakes in progress. For tests.
   public var connectionCount: Int { live.withLock { $0.entries.count } }
 
   /// Stops accepting, cancels every connection and waits until all handlers have returned. Not from within a handler.

@@ -54,7 +54,7 @@ import WireProtocol
     let world = try World.written(1)
     #expect(try world.migrate()?.state == .succeeded)
     let point = try #require(try world.points(world.volumes[0]).first)
-    try world.target.database.write { try point.delete($0) }
+    _ = try world.target.database.write { try point.delete($0) }
     let report = try world.rebootTarget()
     #expect(report.unrecorded.count == 1)
     #expect(try world.points(world.volumes[0]).isEmpty)
