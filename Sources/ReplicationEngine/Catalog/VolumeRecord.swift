@@ -167,3 +167,25 @@ extension Row {
   /// A count that lies between 0 and what the columns of this database hold.
   func count(_ column: String) throws -> UInt64 { UInt64(clamping: try value(column) as Int64) }
 }
+
+extension VolumeRecord {
+  /// Generations up to `newest` were used by somebody: the next snapshot comes after them.
+  static func skipGenerations(_ database: Database, _ id: VolumeID, upTo newest: UInt64) throws {
+    try database.execute(
+      sql: "UPDATE volume SET nextGeneration = ? WHERE id = ? AND nextGeneration <= ?",
+      arguments: [Int64(clamping: newest + 1), id, Int64(clamping: newest)])
+  }
+
+  /// Its size, in bytes, when it was last snapshotted.
+  static func setSize(_ database: Database, _ id: VolumeID, _ size: UInt64) throws {
+    try database.execute(sql: "UPDATE volume SET size = ? WHERE id = ?", arguments: [Int64(clamping: size), id])
+  }
+
+  /// The volume and what is known of its scrubs; its snapshots are deleted apart.
+  static func delete(_ database: Database, _ id: VolumeID) throws {
+    try database.execute(sql: "DELETE FROM volume WHERE id = ?", arguments: [id])
+    try database.execute(sql: "DELETE FROM cleanScrub WHERE volume = ?", arguments: [id])
+    try database.execute(sql: "DELETE FROM distrust WHERE volume = ?", arguments: [id])
+    try ScrubPass.delete(database, .source, volume: id)
+  }
+}

@@ -53,7 +53,7 @@ struct PairService: Sendable {
         })
     else { return }
     try database.write { database in
-      try database.execute(sql: "DELETE FROM pair WHERE uid = ?", arguments: [pair.reference.uid])
+      try pair.delete(database)
       try endTrust(in: pair.peer, now: now, database)
     }
     guard try !isPaired(pair.peer) else { return }
@@ -139,9 +139,7 @@ struct PairService: Sendable {
     if pair != known {
       try database.write { [pair] database in
         try pair.save(database)
-        try database.execute(
-          sql: "UPDATE peer SET host = ?, port = ? WHERE cluster = ?",
-          arguments: [pair.host, Int64(pair.port), pair.peer])
+        try PeerRecord.move(database, pair.peer, host: pair.host, port: pair.port)
       }
     }
     let link = try links.link(to: pair.peer)

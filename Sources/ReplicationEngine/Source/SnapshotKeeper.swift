@@ -161,11 +161,7 @@ struct SnapshotKeeper: Sendable {
           + "believed")
       return
     }
-    try context.database.write {
-      try $0.execute(
-        sql: "UPDATE volume SET nextGeneration = ? WHERE id = ? AND nextGeneration <= ?",
-        arguments: [Int64(clamping: newest + 1), volume.id, Int64(clamping: newest)])
-    }
+    try context.database.write { try VolumeRecord.skipGenerations($0, volume.id, upTo: newest) }
     context.events.post(
       namespace: volume.namespace, volume: volume.name, warning: true, "HistoryWentBackwards",
       "the target holds generation \(newest), this agent knows of \(volume.nextGeneration - 1): its state was restored "
@@ -216,8 +212,7 @@ struct SnapshotKeeper: Sendable {
         takenAt: taken.takenAt, consistency: consistency, stallNanoseconds: taken.stall, directory: taken.directory,
         hasImage: taken.hasImage, state: .taken, seal: nil)
       try snapshot.insert(database)
-      try database.execute(
-        sql: "UPDATE volume SET size = ? WHERE id = ?", arguments: [Int64(taken.size), volume.id])
+      try VolumeRecord.setSize(database, volume.id, taken.size)
       return snapshot
     }
   }

@@ -71,10 +71,7 @@ struct SourceVolumes: Sendable {
     try context.database.write { database in
       try NoticeRecord.tell(database, of: id) { _ in .deleted }
       for snapshot in snapshots { try SnapshotRecord.delete(database, snapshot.point) }
-      try database.execute(sql: "DELETE FROM volume WHERE id = ?", arguments: [id])
-      try database.execute(sql: "DELETE FROM cleanScrub WHERE volume = ?", arguments: [id])
-      try database.execute(sql: "DELETE FROM distrust WHERE volume = ?", arguments: [id])
-      try ScrubPass.delete(database, .source, volume: id)
+      try VolumeRecord.delete(database, id)
     }
     for snapshot in snapshots { try? context.storage.removeTree(snapshot.directory) }
     guard let file else { return }

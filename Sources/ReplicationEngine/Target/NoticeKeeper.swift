@@ -32,33 +32,3 @@ struct NoticeKeeper: Sendable {
     try DamageBook(context: context).doubtSealed(doubted.map(\.point), of: source, because: text)
   }
 }
-
-extension TargetVolumeRecord {
-  /// The volume is gone at its source: its points stay, and age out from now on.
-  static func orphan(_ database: Database, cluster: String, volume: VolumeID, at now: Timestamp) throws {
-    try database.execute(
-      sql: "UPDATE targetVolume SET deletedAt = COALESCE(deletedAt, ?) WHERE cluster = ? AND volume = ?",
-      arguments: [now, cluster, volume])
-    try database.execute(
-      sql: "UPDATE point SET state = 'orphaned' WHERE cluster = ? AND volume = ? AND state = 'sealed'",
-      arguments: [cluster, volume])
-  }
-
-  /// Counts time that has passed for an orphan.
-  static func ageOrphan(_ database: Database, cluster: String, volume: VolumeID, seconds: Double) throws {
-    try database.execute(
-      sql: "UPDATE targetVolume SET orphanedSeconds = orphanedSeconds + ? WHERE cluster = ? AND volume = ?",
-      arguments: [seconds, cluster, volume])
-  }
-
-  /// The source has the volume after all, from a copy of its records: its points are what they were.
-  static func adopt(_ database: Database, cluster: String, volume: VolumeID) throws {
-    try database.execute(
-      sql: "UPDATE targetVolume SET deletedAt = NULL, orphanedSeconds = 0 WHERE cluster = ? AND volume = ?",
-      arguments: [cluster, volume])
-    try database.execute(
-      sql: "UPDATE point SET state = 'sealed' WHERE cluster = ? AND volume = ? AND state = 'orphaned'",
-      arguments: [cluster, volume])
-    try CatalogPoint.settleState(database, cluster, volume)
-  }
-}
