@@ -47,11 +47,13 @@ let package = Package(
     .target(
       name: "MetricsExposition", dependencies: [.product(name: "CoreMetrics", package: "swift-metrics")],
       swiftSettings: strict),
+    // What a control plane may ask of an agent, and the typed reports it gets: verbs and values, nothing behind them.
+    .target(name: "AgentService", dependencies: ["ReplModel"], swiftSettings: strict),
     // Joins BlockDiff and the wire: catalogue, cycles, target service, pairing, scrub, verify.
     .target(
       name: "ReplicationEngine",
       dependencies: [
-        "BlockDiff", "MetricsExposition", "ReplModel", "Threads", "WireProtocol", "WireTransport",
+        "AgentService", "BlockDiff", "MetricsExposition", "ReplModel", "Threads", "WireProtocol", "WireTransport",
         .product(name: "CoreMetrics", package: "swift-metrics"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
@@ -62,7 +64,7 @@ let package = Package(
     .target(
       name: "ControlPlane",
       dependencies: [
-        "APIModel", "MetricsExposition", "ReplModel", "ReplicationEngine",
+        "AgentService", "APIModel", "MetricsExposition", "ReplModel",
         .product(name: "CoreMetrics", package: "swift-metrics"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Hummingbird", package: "hummingbird"),
@@ -110,7 +112,8 @@ let package = Package(
     .testTarget(
       name: "ReplicationEngineTests",
       dependencies: [
-        "ReplicationEngine", "BlockDiff", "MetricsExposition", "WireProtocol", "WireTransport", "Threads", "ReplModel",
+        "AgentService", "ReplicationEngine", "BlockDiff", "MetricsExposition", "WireProtocol", "WireTransport",
+        "Threads", "ReplModel",
         "TestSupport",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
@@ -118,13 +121,15 @@ let package = Package(
     .testTarget(
       name: "SimulationTests",
       dependencies: [
-        "ReplicationEngine", "BlockDiff", "MetricsExposition", "WireProtocol", "Threads", "ReplModel", "TestSupport",
+        "AgentService", "ReplicationEngine", "BlockDiff", "MetricsExposition", "WireProtocol", "Threads", "ReplModel",
+        "TestSupport",
         .product(name: "GRDB", package: "GRDB.swift"),
       ], swiftSettings: strict),
     .testTarget(
       name: "ControlPlaneTests",
       dependencies: [
-        "APIModel", "ControlPlane", "MetricsExposition", "ReplicationEngine", "ReplCtl", "ReplModel", "TestSupport",
+        "AgentService", "APIModel", "ControlPlane", "MetricsExposition", "ReplicationEngine", "ReplCtl", "ReplModel",
+        "TestSupport",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),

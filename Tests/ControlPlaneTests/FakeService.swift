@@ -1,3 +1,4 @@
+import AgentService
 import ReplModel
 import ReplicationEngine
 import Synchronization
@@ -34,12 +35,14 @@ actor FakeService: ReplicationService {
   func setNotContacted() {
     for index in paired.indices {
       paired[index].ready = false
-      paired[index].reason = PairReport.notContacted
+      paired[index].reason = "not contacted yet"
+      paired[index].wasAsked = false
       paired[index].clockOffsetSeconds = nil
     }
   }
   func setReady(_ ready: Bool, reason: String = "") {
     for index in paired.indices {
+      paired[index].wasAsked = true
       paired[index].ready = ready
       paired[index].reason = reason
       paired[index].clockOffsetSeconds = 0

@@ -1,3 +1,4 @@
+import AgentService
 import APIModel
 import ReplModel
 import ReplicationEngine

@@ -1,3 +1,4 @@
+import AgentService
 import GRDB
 import ReplModel
 import Testing

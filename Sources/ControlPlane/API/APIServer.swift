@@ -4,7 +4,7 @@ import Hummingbird
 import Logging
 import MetricsExposition
 import NIOCore
-import ReplicationEngine
+import AgentService
 
 /// Turns HTTP requests into ``APIRequest`` and answers back; knows no kind and no verb.
 struct APIServer: HTTPResponder {

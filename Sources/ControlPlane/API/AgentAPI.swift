@@ -1,6 +1,6 @@
 import APIModel
 import ReplModel
-import ReplicationEngine
+import AgentService
 
 /// Endpoints of our own, for what Kubernetes has no words for: volumes, tokens, points, verification.
 struct AgentAPI: Sendable {

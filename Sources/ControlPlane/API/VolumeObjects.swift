@@ -1,5 +1,5 @@
 import APIModel
-import ReplicationEngine
+import AgentService
 
 /// The PersistentVolume and PersistentVolumeClaim that stand for a volume of the engine.
 struct VolumeObjects: Sendable {

@@ -1,5 +1,6 @@
+import ReplModel
 import APIModel
-import ReplicationEngine
+import AgentService
 
 /// Names that the Stork objects share.
 public enum Stork {

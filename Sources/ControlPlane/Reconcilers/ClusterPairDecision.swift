@@ -1,5 +1,6 @@
+import ReplModel
 import APIModel
-import ReplicationEngine
+import AgentService
 
 extension PairMode {
   /// The mode of an option; nothing written means the default. nil for a word that is none.
@@ -64,7 +65,7 @@ enum ClusterPairDecision: Hashable, Sendable {
 
   static func state(_ object: KubeObject, _ report: PairReport) -> State {
     if report.ready { return .ready }
-    if report.clockOffsetSeconds == nil, report.reason == PairReport.notContacted { return .pending }
+    if !report.wasAsked { return .pending }
     let before = State(rawValue: object.status["storageStatus"]?.string ?? "")
     let isKnown = object.status["remoteStorageId"]?.string?.isEmpty == false
     return before == .ready || before == .degraded || (before == .pending && isKnown) ? .degraded : .error

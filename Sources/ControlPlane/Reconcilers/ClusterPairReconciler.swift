@@ -1,6 +1,6 @@
 import APIModel
 import ReplModel
-import ReplicationEngine
+import AgentService
 import Synchronization
 
 /// Keeps the engine's pairs as the ClusterPair objects say, and their status as the engine says.

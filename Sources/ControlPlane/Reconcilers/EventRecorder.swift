@@ -1,6 +1,6 @@
 import APIModel
 import Logging
-import ReplicationEngine
+import AgentService
 
 /// Something to tell about an object.
 struct EventNote: Hashable, Sendable {

@@ -1,5 +1,5 @@
 import APIModel
-import ReplicationEngine
+import AgentService
 
 /// What a Migration needs next. Pure: object and report in, decision out.
 ///

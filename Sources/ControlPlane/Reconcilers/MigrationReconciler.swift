@@ -1,6 +1,6 @@
 import APIModel
 import ReplModel
-import ReplicationEngine
+import AgentService
 import Synchronization
 
 /// Takes Migrations through their stages and shows what the engine does for them.

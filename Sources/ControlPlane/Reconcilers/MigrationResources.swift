@@ -1,6 +1,6 @@
 import APIModel
 import ReplModel
-import ReplicationEngine
+import AgentService
 
 // The last part of a Migration: its objects are applied by the peer.
 extension MigrationReconciler {

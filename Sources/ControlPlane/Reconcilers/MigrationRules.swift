@@ -1,6 +1,6 @@
 import APIModel
 import ReplModel
-import ReplicationEngine
+import AgentService
 
 // The rules of a Migration: named hooks around the snapshots.
 extension MigrationReconciler {

@@ -1,6 +1,6 @@
 import APIModel
 import ReplModel
-import ReplicationEngine
+import AgentService
 
 // From the stage Volumes to a run of the engine.
 extension MigrationReconciler {

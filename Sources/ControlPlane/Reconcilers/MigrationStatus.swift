@@ -1,5 +1,5 @@
 import APIModel
-import ReplicationEngine
+import AgentService
 
 /// The status of a Migration as the reference lays it out, from what the engine reports. Pure.
 enum MigrationStatus {

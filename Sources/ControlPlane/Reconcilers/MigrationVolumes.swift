@@ -1,6 +1,6 @@
 import APIModel
 import ReplModel
-import ReplicationEngine
+import AgentService
 
 // Which volumes a Migration takes along.
 extension MigrationReconciler {

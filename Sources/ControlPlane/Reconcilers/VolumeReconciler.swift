@@ -1,6 +1,6 @@
 import APIModel
 import ReplModel
-import ReplicationEngine
+import AgentService
 
 /// Binds claims to volumes, and takes the files of bound volumes into the engine. Never deletes anything.
 struct VolumeReconciler: Reconciler {

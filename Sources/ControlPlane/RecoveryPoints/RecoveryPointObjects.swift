@@ -1,6 +1,6 @@
 import APIModel
 import ReplModel
-import ReplicationEngine
+import AgentService
 
 /// Recovery points of the engine as API objects. Pure.
 enum RecoveryPointObjects {

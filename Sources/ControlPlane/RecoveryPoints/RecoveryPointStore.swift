@@ -1,6 +1,6 @@
 import APIModel
 import ReplModel
-import ReplicationEngine
+import AgentService
 import Synchronization
 
 /// Recovery points as a kind that can be read and watched. Nothing is kept: the engine is asked, and what differs from

@@ -1,6 +1,6 @@
 import APIModel
 import ReplModel
-import ReplicationEngine
+import AgentService
 
 /// The asking end of ``ScheduleCopies``: what the peer knows of our schedules, and the copies it keeps of them.
 struct RemoteSchedules: PeerSchedules {

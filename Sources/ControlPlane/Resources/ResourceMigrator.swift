@@ -1,6 +1,6 @@
 import APIModel
 import ReplModel
-import ReplicationEngine
+import AgentService
 
 /// The sending end: collects and prepares the objects of a Migration, and has the peer's control plane apply them.
 struct ResourceMigrator: ResourcePhase {

@@ -1,6 +1,6 @@
 import APIModel
 import ReplModel
-import ReplicationEngine
+import AgentService
 
 /// What the resources phase of a Migration needs to know.
 struct ResourceRequest: Sendable {

@@ -1,6 +1,6 @@
 import APIModel
 import ReplModel
-import ReplicationEngine
+import AgentService
 
 /// The receiving end: applies what a peer's control plane sends, under this end's rules.
 struct ResourceReceiver: PeerDocumentResponder {

@@ -1,6 +1,6 @@
 import APIModel
 import ReplModel
-import ReplicationEngine
+import AgentService
 
 /// The copies that a peer's MigrationSchedules keep here. A copy never triggers: it tells the source whether its
 /// applications run here, and is what a failover starts from.

@@ -1,6 +1,6 @@
 import APIModel
 import ReplModel
-import ReplicationEngine
+import AgentService
 
 /// The PersistentVolumes and claims of volumes that this agent holds for a peer.
 ///

@@ -1,6 +1,6 @@
 import APIModel
 import ReplModel
-import ReplicationEngine
+import AgentService
 
 // The copy of a schedule at the peer: made by us, never triggers there, and says when applications run there.
 extension MigrationScheduleReconciler {

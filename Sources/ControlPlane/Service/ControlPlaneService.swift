@@ -3,7 +3,7 @@ import Hummingbird
 public import Logging
 public import MetricsExposition
 public import ReplModel
-public import ReplicationEngine
+public import AgentService
 
 /// Where the control plane listens and keeps its objects.
 public struct ControlPlaneConfiguration: Sendable {

@@ -1,6 +1,6 @@
 import APIModel
 import Glibc
-import ReplicationEngine
+import AgentService
 
 /// The Node that stands for this machine, so that clients find where the volumes are.
 struct NodeObject: Sendable {

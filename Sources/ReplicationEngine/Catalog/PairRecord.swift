@@ -1,3 +1,4 @@
+import AgentService
 import Foundation
 import GRDB
 import ReplModel

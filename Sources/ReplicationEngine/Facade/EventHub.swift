@@ -1,3 +1,4 @@
+import AgentService
 import Synchronization
 
 /// Hands what happened to everybody who listens. A subscriber that does not read loses the oldest, never blocks us.

@@ -1,3 +1,4 @@
+import AgentService
 import Foundation
 import GRDB
 import ReplModel
@@ -155,12 +156,7 @@ struct PairService: Sendable {
     return PairReport(
       reference: pair.reference, peerClusterID: pair.peer, host: pair.host, port: pair.port, mode: pair.mode,
       ready: offset != nil && error == nil,
-      reason: error.map { "\($0)" } ?? (offset == nil ? PairReport.notContacted : ""),
-      clockOffsetSeconds: offset.map { Double($0) / 1e9 })
+      reason: error.map { "\($0)" } ?? (offset == nil ? "not contacted yet" : ""),
+      wasAsked: error != nil || offset != nil, clockOffsetSeconds: offset.map { Double($0) / 1e9 })
   }
-}
-
-extension PairReport {
-  /// The reason of a pair that is not ready only because this process has not asked the peer yet.
-  public static let notContacted = "not contacted yet"
 }

@@ -1,3 +1,4 @@
+public import AgentService
 import BlockDiff
 import GRDB
 public import ReplModel

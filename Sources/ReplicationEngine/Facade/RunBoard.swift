@@ -1,3 +1,4 @@
+import AgentService
 import Logging
 import ReplModel
 import Threads

@@ -1,3 +1,4 @@
+import AgentService
 import ReplModel
 
 /// Tells people what becomes of the trust in a cluster: at its ClusterPairs, or at this node where there are none.

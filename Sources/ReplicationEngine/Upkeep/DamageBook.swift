@@ -1,3 +1,4 @@
+import AgentService
 import BlockDiff
 import GRDB
 import ReplModel

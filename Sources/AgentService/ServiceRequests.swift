@@ -33,13 +33,6 @@ public struct ImportVolumeRequest: Hashable, Sendable {
   }
 }
 
-/// `spec.options.mode` of a ClusterPair. Anything unknown means `default`, as the reference says.
-public enum PairMode: String, Sendable, Codable {
-  case `default` = "Default"
-  case disasterRecovery = "DisasterRecovery"
-  case oneTimeMigration = "OneTimeMigration"
-}
-
 public struct PairRequest: Hashable, Sendable {
   public var reference: ObjectReference
   /// Host name or address of the peer's control port.

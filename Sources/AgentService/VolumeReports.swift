@@ -1,6 +1,4 @@
-public enum VolumeRole: String, Sendable, Codable {
-  case source, target, promoted, demoted
-}
+public import ReplModel
 
 /// How the copy of a volume at one cluster stands.
 public struct VolumeTarget: Hashable, Sendable, Codable {

@@ -1,3 +1,5 @@
+public import ReplModel
+
 public struct PairReport: Hashable, Sendable, Codable {
   public var reference: ObjectReference
   /// Cluster id of the peer: `status.remoteStorageId`.
@@ -9,11 +11,13 @@ public struct PairReport: Hashable, Sendable, Codable {
   public var ready: Bool
   /// Why not ready; empty when ready.
   public var reason: String
+  /// Whether the peer was asked since this agent started: until then nothing is known.
+  public var wasAsked: Bool
   /// Peer's clock minus ours, in seconds, once measured.
   public var clockOffsetSeconds: Double?
   public init(
     reference: ObjectReference, peerClusterID: String, host: String, port: UInt16, mode: PairMode, ready: Bool,
-    reason: String, clockOffsetSeconds: Double?
+    reason: String, wasAsked: Bool = true, clockOffsetSeconds: Double?
   ) {
     self.reference = reference
     self.peerClusterID = peerClusterID
@@ -22,6 +26,7 @@ public struct PairReport: Hashable, Sendable, Codable {
     self.mode = mode
     self.ready = ready
     self.reason = reason
+    self.wasAsked = wasAsked
     self.clockOffsetSeconds = clockOffsetSeconds
   }
 }
