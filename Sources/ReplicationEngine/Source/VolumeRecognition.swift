@@ -12,7 +12,7 @@ struct VolumeRecognition: Sendable {
   /// For the beginning. A file that replaced another one on the same file system is the volume with other contents, which
   /// an event says; a volume that was taken in before identities were kept gets one if it holds what was sealed last.
   ///
-  /// - Throws: `refused` for another disk or file system.
+  /// - Throws: `refused` for another disk or file system, but that of a pool which was moved.
   func requireSame(_ volume: VolumeRecord, _ file: any StorageFile) throws(ReplError) {
     guard let now = try context.live.identity(of: file) else { return }
     guard let recorded = try current(volume).identity else {
@@ -24,7 +24,11 @@ struct VolumeRecognition: Sendable {
     case .same: return
     case .unknown: try requireSealedContents(volume, file)
     case .replaced: try takeReplacement(volume, recorded, now)
-    case .changed: throw refusal(volume, recorded, now)
+    case .changed:
+      guard !now.isDevice, let pool = volume.pool, context.pools.layout(named: pool) != nil else {
+        throw refusal(volume, recorded, now)
+      }
+      try takeMoved(volume, file, recorded, now)
     }
   }
 
@@ -58,6 +62,18 @@ struct VolumeRecognition: Sendable {
       namespace: volume.namespace, volume: volume.name, warning: true, "VolumeReplaced",
       "\(volume.path) is another file than before (\(now.summary), was \(recorded.summary)): it is taken for new contents of "
         + "the volume; if it is another volume, take this one out and import it")
+  }
+
+  /// A pool is known by its superblock. A file of one that was copied to another disk is the volume if it holds what was
+  /// sealed last.
+  private func takeMoved(
+    _ volume: VolumeRecord, _ file: any StorageFile, _ recorded: DurableIdentity, _ now: DurableIdentity
+  ) throws(ReplError) {
+    try requireSealedContents(volume, file)
+    try context.database.write { try VolumeRecord.setIdentity($0, volume.id, now) }
+    context.events.post(
+      namespace: volume.namespace, volume: volume.name, warning: false, "VolumeMoved",
+      "\(volume.path) is \(now.summary), and was \(recorded.summary): its pool was moved, and its contents are known")
   }
 
   private func refusal(_ volume: VolumeRecord, _ recorded: DurableIdentity, _ now: DurableIdentity) -> ReplError {

@@ -28,6 +28,8 @@ struct TargetContext: Sendable {
   var spawn: @Sendable (@escaping @Sendable () -> Void) throws(ReplError) -> Void = { (work) throws(ReplError) in
     _ = try WorkerThread(name: "work", work)
   }
+  /// Points that lie in other files since a pool was moved.
+  var moved = MovedPoints.Queue()
   /// Volumes whose doubtful segments could not be read just now.
   var doubtPauses = ScrubPauses()
 

@@ -35,8 +35,12 @@ extension TargetService {
     let source = try SourceVolume(cluster: peer, volume: begin.volume)
     try checkBegin(begin, peer)
     try rooms.requireStateRoom()
-    return try work(request, peer, try pool(of: begin.volume, peer)) { [self] work throws(ReplError) in
-      try turns.take([source], within: context.budgets.turnTime) { () throws(ReplError) -> ControlReply in
+    let moved = MovedPoints(context: context)
+    // To read a base takes as long as a proof, and is done where proofs are.
+    let kind: WorkDesk.Lane.Kind = try moved.base(for: begin, of: source) == nil ? .change : .proof
+    return try work(request, peer, try pool(of: begin.volume, peer), kind) { [self] work throws(ReplError) in
+      if kind == .proof { try moved.proveBase(for: begin, of: source, work) }
+      return try turns.take([source], within: context.budgets.turnTime) { () throws(ReplError) -> ControlReply in
         .beginSession(try self.begin(begin, source, agreement, work))
       }
     }

@@ -147,10 +147,10 @@ final class TargetService: Sendable {
 
   /// Does what touches files of a pool at the desk.
   func work(
-    _ request: ControlRequest, _ peer: String, _ pool: String,
+    _ request: ControlRequest, _ peer: String, _ pool: String, _ kind: WorkDesk.Lane.Kind = .change,
     _ body: @escaping @Sendable (Work) throws(ReplError) -> ControlReply
   ) throws(ReplError) -> ControlReply {
-    try desk.answer(request, .init(peer: peer, pool: pool, kind: .change)) { [self] work in
+    try desk.answer(request, .init(peer: peer, pool: pool, kind: kind)) { [self] work in
       refusing { () throws(ReplError) in try body(work) }
     }
   }

@@ -10,12 +10,14 @@ extension ReplicationEngine {
       if isStopped() { throw ReplError(.cancelled, subject: "scrub", cause: "the agent is stopping") }
       limiter.spend(bytes)
     }
+    let moved = MovedPoints(context: target.context)
     var isDue = true
     while isDue, !isStopped() {
       // One slice of each side in turn.
       isDue = slice { () throws(ReplError) in try SourceScrub(context: source).slice(pace: pace) }
       isDue = slice { () throws(ReplError) in try TargetScrub(context: target.context).slice(pace: pace) } || isDue
       isDue = slice { () throws(ReplError) in try TargetScrub(context: target.context).suspect(pace: pace) } || isDue
+      isDue = slice { () throws(ReplError) in try moved.proveNext(target.context.moved, pace: pace) } || isDue
     }
   }
 
