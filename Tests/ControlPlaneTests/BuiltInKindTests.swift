@@ -39,6 +39,20 @@ private let tableType = "application/json;as=Table;v=v1;g=meta.k8s.io"
     #expect(service.json["status"] == ["loadBalancer": [:]])
   }
 
+  @Test("Data of a ConfigMap or Secret has at most 1 MiB", arguments: ["configmaps", "secrets"])
+  func dataSize(plural: String) async throws {
+    let api = try await APICall(inMemory: true)
+    for (bytes, code) in [(1 << 20, 201), ((1 << 20) + 1, 422)] {
+      let text = [UInt8](repeating: 0x78, count: bytes)
+      let key = plural == "secrets" ? "stringData" : "data"
+      let value = String(decoding: text, as: UTF8.self)
+      let body = JSONValue.object(["metadata": ["name": .string("b\(bytes)")], key: ["k": .string(value)]]).compactText
+      let made = try await api.send("POST", "\(core)/\(plural)", body: body)
+      #expect(made.code == code && made.json["data"]?["k"]?.string?.count ?? 0 < 2 << 20)
+      if code == 422 { #expect(made.message.contains("1048576") && made.message.utf8.count < 1000) }
+    }
+  }
+
   @Test("Texts of a Secret become data and are not returned")
   func secretTexts() async throws {
     let api = try await APICall()

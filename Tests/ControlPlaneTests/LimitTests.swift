@@ -140,16 +140,16 @@ import Testing
     let api = try await APICall(inMemory: true)
     let path = "api/v1/namespaces/default/configmaps"
     #expect(try await api.send("POST", path, body: #"{"metadata":{"name":"c"}}"#).code == 201)
-    let text = String(repeating: "x", count: 1 << 20)
     var codes: [Int] = []
     for number in 0..<4 {
-      let body = JSONValue.object(["data": ["k\(number)": .string(text)]]).compactText
+      let labels = (0..<10_000).map { ("k\(number)-\($0)", JSONValue.string(String(repeating: "x", count: 50))) }
+      let body = JSONValue.object(["metadata": ["labels": .object(.init(uniqueKeysWithValues: labels))]]).compactText
       codes.append(
         try await api.send("PATCH", "\(path)/c", body: body, type: "application/merge-patch+json").code)
     }
     #expect(codes == [200, 200, 413, 413])
     let smaller = try await api.send(
-      "PATCH", "\(path)/c", body: #"{"data":{"k0":null}}"#, type: "application/merge-patch+json")
+      "PATCH", "\(path)/c", body: #"{"metadata":{"labels":{"k0-0":null}}}"#, type: "application/merge-patch+json")
     #expect(smaller.code == 200)
     #expect(try await api.send("DELETE", "\(path)/c").code == 200)
   }

@@ -80,7 +80,7 @@ struct ReceivingRulesTests {
   func size() async throws {
     let sites = try await MigrationFixture()
     var object = ResourceKind.configMap.object(namespace: "shop", name: "x")
-    object.json[at: "data.k"] = .string(String(repeating: "x", count: APIRequest.maximumBody))
+    object.json[at: "data.k"] = .string(String(repeating: "x", count: ObjectLimits.bytes))
     let result = try #require(try await apply(sites, [object]).first)
     #expect(result.status == "Failed" && result.reason.contains("an object may have"))
     #expect(await sites.isMissing(.configMap, "x"))

@@ -14,7 +14,11 @@ extension ResourceKind {
         .integer(Int64((object.json["data"]?.object?.count ?? 0) + (object.json["binaryData"]?.object?.count ?? 0)))
       }, .age,
     ]
-    kind.validate = { object, old in Immutable.frozenData(object, old) }
+    kind.validate = { object, old in
+      let texts = byteCount(object.json["data"]) { $0.utf8.count }
+      let bytes = byteCount(object.json["binaryData"]) { Data(base64Encoded: $0)?.count ?? $0.utf8.count }
+      return sizeCauses(texts + bytes, field: "[]") + Immutable.frozenData(object, old)
+    }
     return kind
   }()
 
@@ -30,10 +34,27 @@ extension ResourceKind {
     ]
     kind.defaults = Defaults.secret
     kind.validate = { object, old in
-      base64Causes(object) + Immutable.causes(["type"], object, old) + Immutable.frozenData(object, old)
+      let bytes = byteCount(object.json["data"]) { Data(base64Encoded: $0)?.count ?? $0.utf8.count }
+      return base64Causes(object) + sizeCauses(bytes, field: "data") + Immutable.causes(["type"], object, old)
+        + Immutable.frozenData(object, old)
     }
     return kind
   }()
+
+  /// Bytes that the data of a ConfigMap or Secret may have, as Kubernetes has it.
+  private static let dataLimit = 1 << 20
+
+  private static func byteCount(_ data: JSONValue?, _ count: (String) -> Int) -> Int {
+    (data?.object ?? [:]).values.reduce(0) { $0 + ($1.string.map(count) ?? 0) }
+  }
+
+  private static func sizeCauses(_ bytes: Int, field: String) -> [StatusError.Cause] {
+    guard bytes > dataLimit else { return [] }
+    return [
+      StatusError.Cause(
+        reason: "FieldValueTooLong", message: "Too long: may not be more than \(dataLimit) bytes", field: field)
+    ]
+  }
 
   /// The values themselves are never repeated.
   private static func base64Causes(_ object: KubeObject) -> [StatusError.Cause] {

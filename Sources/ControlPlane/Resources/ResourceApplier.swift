@@ -49,9 +49,9 @@ struct ResourceApplier: Sendable {
   /// An object has the bounds that the API sets its own clients.
   static func checkSize(_ object: KubeObject) throws(StatusError) {
     let size = JSONWriter.bytes(object.json).count
-    guard size > APIRequest.maximumBody else { return }
+    guard size > ObjectLimits.bytes else { return }
     throw StatusError(
-      413, "RequestEntityTooLarge", "has \(size) bytes, an object may have \(APIRequest.maximumBody)")
+      413, "RequestEntityTooLarge", "has \(size) bytes, an object may have \(ObjectLimits.bytes)")
   }
 
   /// The stored object after the write, or as it was when its hash is the same.

@@ -7,7 +7,7 @@ struct ResourceMigrator: ResourcePhase {
   /// Bytes of objects in one document; an object that is larger travels alone.
   private static let batchBytes = 2 << 20
   /// No larger object is taken by the other end, which has the bounds of its API.
-  private static let objectLimit = APIRequest.maximumBody
+  private static let objectLimit = ObjectLimits.bytes
 
   private let store: any ObjectStore
   private let service: any ReplicationService

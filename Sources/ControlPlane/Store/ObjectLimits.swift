@@ -2,8 +2,8 @@ import APIModel
 
 /// Bounds of what is stored, whatever way it came. Pure.
 enum ObjectLimits {
-  /// Bytes of an object's text; a body that carries one has the same.
-  static let bytes = APIRequest.maximumBody
+  /// Bytes of an object's text: what etcd takes, so that an object fits into a cluster, too.
+  static let bytes = 3 << 19
   /// What the agent itself may add to an object of a user: its status, marks of deletion.
   private static let ownBytes = 1 << 20
   /// Levels of nesting.

@@ -10,6 +10,7 @@ public import ReplModel
 public final class SQLiteObjectStore: ObjectStore {
   private let pool: DatabasePool
   private let hub: WatchHub
+  private let sharedTexts = SharedTexts()
   private let registry: ResourceRegistry
   /// Seconds since 1970.
   private let clock: @Sendable () -> Int64
@@ -142,9 +143,13 @@ extension SQLiteObjectStore {
   }
 
   public func texts(_ query: ListQuery) async throws(StatusError) -> TextList {
-    try await read { db in
+    try await read { [sharedTexts] db in
       var list = TextList(items: [], version: try Self.version(db), more: false)
-      list.more = try Self.select(db, query) { text, _ in list.items.append(text) }
+      list.more = try Self.select(db, query) { object, _ in
+        var object = object
+        object.text = sharedTexts.share(object.text, of: "\(query.kind.resource)/\(object.namespace)/\(object.name)")
+        list.items.append(object)
+      }
       return list
     }
   }
