@@ -39,7 +39,7 @@ struct CreateMigration: ParsableCommand {
   @Option(name: [.customShort("f"), .long], help: "Check the Migrations of a YAML file and make nothing.")
   var file: String?
   @Flag(help: "Wait until it ends and show its progress.") var wait = false
-  @Option(help: "Seconds to wait at most.") var timeout: Double = 1e8
+  @Option(help: "Longest wait, such as 30s, 5m or 2h; without it there is none.") var timeout: TimeSpan?
   @OptionGroup var options: GlobalOptions
 
   func run() throws {
@@ -70,18 +70,41 @@ struct CreateMigration: ParsableCommand {
       "postExecRule": .string(postExecRule),
     ]
     if dryRun { return try MigrationCheck(options: options, migration: object.json).run() }
+    if wait { try requirePair(client) }
     var result = try client.send("POST", migrations.path(namespace: options.namespace), body: object.json)
     let structured = options.output == .json || options.output == .yaml
     if !structured { Console.standard.line("Migration \(name) created successfully") }
     if wait {
       result = try MigrationWatch(
         client: client, kind: migrations, namespace: options.namespace,
-        subject: "migration \(options.namespace)/\(name)", name: name, quiet: structured, timeout: timeout
+        subject: "migration \(options.namespace)/\(name)", name: name, quiet: structured,
+        timeout: timeout ?? TimeSpan(seconds: .infinity)
       ).run()
     }
     if structured { try options.print(result) { "" } }
-    try MigrationWatch.check(result, wait: wait, subject: "migration \(options.namespace)/\(name)")
+    let subject = "migration \(options.namespace)/\(name)"
+    try MigrationWatch.check(result, wait: wait, subject: subject)
+    if wait, includeVolumes { try requireVolumes(result, list, subject) }
     if wait, !structured { Console.standard.line("Migration \(name) completed successfully") }
+  }
+}
+
+extension CreateMigration {
+  /// A Migration waits for a pair that somebody may make yet; who waits for the Migration does not.
+  private func requirePair(_ client: AgentClient) throws {
+    let path = try KindCatalog(client).kind("clusterpairs").path(namespace: options.namespace, name: clusterPair)
+    guard try client.find(path) == nil else { return }
+    throw Failure(
+      .notFound, "clusterpair \(options.namespace)/\(clusterPair)", "does not exist: the migration was not made",
+      remedy: "replctl pair create \(clusterPair) -n \(options.namespace) …, or name one of `replctl pair list -A`")
+  }
+
+  /// For Stork a Migration that found nothing has succeeded. Who asked for data is told.
+  private func requireVolumes(_ result: JSONValue, _ namespaces: [String], _ subject: String) throws {
+    guard (result[at: "status.volumes"]?.array ?? []).isEmpty else { return }
+    throw Failure(
+      .failed, subject, "has replicated no volume: there is none in \(namespaces.joined(separator: ", "))",
+      remedy: "see `replctl volume list -A`; with --include-volumes=false objects alone are wanted")
   }
 }
 

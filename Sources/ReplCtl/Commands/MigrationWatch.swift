@@ -10,46 +10,72 @@ struct MigrationWatch {
   var name: String
   /// Nothing but the end.
   var quiet: Bool
-  /// Seconds.
-  var timeout: Double
+  var timeout: TimeSpan
 
+  /// Longest time for which the agent may be away, while it is restarted or updated.
+  private static let patience = Duration.seconds(120)
   fileprivate static let lineInterval: Duration = .seconds(2)
 
   /// The object in its last state. Follows the object's changes, so that its end is seen when it comes.
   func run() throws -> JSONValue {
-    let clock = ContinuousClock()
-    let end = clock.now + .seconds(min(max(0, timeout), 1e8))
-    let path = kind.path(namespace: namespace)
-    let selector = ("fieldSelector", "metadata.name=\(name)")
+    let end = ContinuousClock.now + .seconds(timeout.seconds)
     var display = Display(terminal: Console.standard.isTerminal && !quiet, quiet: quiet)
     defer { display.end() }
+    var absent: ContinuousClock.Instant?
     while true {
-      // The version of the list, not of the object: that one may be too old to go on from.
-      let list = try client.send("GET", path, query: [selector])
-      guard var object = list["items"]?.array?.first else { throw deleted }
-      display.show(object)
-      if Self.isFinal(object) { return object }
-      let left = (end - clock.now).components.seconds
-      guard left > 0 else {
+      let left = (end - .now).components.seconds
+      if let last = try answer({ try follow(&display, seconds: left) }, &absent), Self.isFinal(last) { return last }
+      guard ContinuousClock.now < end else {
         throw Failure(
           .failed, subject, "timed out; it goes on in the agent", remedy: "replctl describe migration \(name)")
       }
-      let query = [
-        selector, ("timeoutSeconds", String(min(600, left))),
-        ("resourceVersion", Field.text(list, "metadata.resourceVersion")),
-      ]
-      try client.watch(path, query: query) { type, changed in
-        // Changes were missed: read the object anew, after a pause, since the agent has much to do.
-        if type == "ERROR" {
-          sleep(1)
-          return false
-        }
-        if type == "DELETED" { throw deleted }
-        object = changed
-        display.show(changed)
-        return !Self.isFinal(changed)
+    }
+  }
+
+  /// Shows the object as it is and as it changes, until it is final, the time is up or changes were missed; its last state.
+  private func follow(_ display: inout Display, seconds: Int64) throws -> JSONValue {
+    let path = kind.path(namespace: namespace)
+    let selector = ("fieldSelector", "metadata.name=\(name)")
+    // The version of the list, not of the object: that one may be too old to go on from.
+    let list = try client.send("GET", path, query: [selector])
+    guard var object = list["items"]?.array?.first else { throw deleted }
+    display.show(object)
+    guard !Self.isFinal(object), seconds > 0 else { return object }
+    let query = [
+      selector, ("timeoutSeconds", String(min(600, seconds))),
+      ("resourceVersion", Field.text(list, "metadata.resourceVersion")),
+    ]
+    try client.watch(path, query: query) { type, changed in
+      // Changes were missed: read the object anew, after a pause, since the agent has much to do.
+      if type == "ERROR" {
+        sleep(1)
+        return false
       }
-      if Self.isFinal(object) { return object }
+      if type == "DELETED" { throw deleted }
+      object = changed
+      display.show(changed)
+      return !Self.isFinal(changed)
+    }
+    return object
+  }
+
+  /// Nil when the agent does not answer, after a pause: the Migration goes on when it is back.
+  ///
+  /// - Parameter absent: since when it has not answered.
+  private func answer<Value>(
+    _ ask: () throws -> Value, _ absent: inout ContinuousClock.Instant?
+  ) throws -> Value? {
+    do {
+      let value = try ask()
+      absent = nil
+      return value
+    } catch let failure as Failure where failure.code == .unreachable {
+      let since = absent ?? .now
+      guard .now - since < Self.patience else { throw failure }
+      if absent == nil, !quiet { Console.error("the agent does not answer: waiting until it is back") }
+      absent = since
+      sleep(1)
+      return nil
     }
   }
 

@@ -60,7 +60,7 @@ struct DeleteCommand: ParsableCommand {
   )
   var clusterPair: String?
   @Flag(inversion: .prefixedNo, help: "Wait until they are gone.") var wait = true
-  @Option(help: "Seconds to wait for each.") var timeout: Double = 60
+  @Option(help: "Longest wait for each, such as 30s or 5m.") var timeout = TimeSpan(seconds: 60)
   @OptionGroup var options: GlobalOptions
 
   func run() throws {
@@ -71,7 +71,7 @@ struct DeleteCommand: ParsableCommand {
     try Results.collect(options) { results in
       let names = try Selection(kind: entry, names: named, clusterPair: clusterPair).names(client, options, results)
       if entry.kind == "SchedulePolicy" { try PolicyUse(client: client, catalog: catalog).check(names) }
-      let deletion = Deletion(options: options, kind: entry, timeout: wait ? timeout : 0)
+      let deletion = Deletion(options: options, kind: entry, timeout: wait ? timeout.seconds : 0)
       try deletion.delete(names, &results)
     }
   }
@@ -86,12 +86,11 @@ struct WaitCommand: ParsableCommand {
     name: .customLong("for"),
     help: "delete, create, condition=TYPE[=VALUE], jsonpath={.a.b}=VALUE, or a.b=VALUE such as status.stage=Final.")
   var goal: String
-  @Option(help: "Time to wait: seconds, or 30s, 5m, 1h.") var timeout = "30s"
+  @Option(help: "Longest wait, such as 30s, 5m or 1h.") var timeout = TimeSpan(seconds: 30)
   @OptionGroup var options: GlobalOptions
 
   func validate() throws {
     guard WaitGoal(goal) != nil else { throw ValidationError("--for=\(goal) is not understood") }
-    guard WaitGoal.seconds(timeout) != nil else { throw ValidationError("--timeout=\(timeout) is not a time") }
   }
 
   func run() throws {
@@ -102,7 +101,7 @@ struct WaitCommand: ParsableCommand {
     }
     let entry = try KindCatalog(client).kind(kind)
     let path = entry.path(namespace: options.namespace, name: name)
-    let met: Bool? = try Polling.until(timeout: WaitGoal.seconds(timeout) ?? 30) { () throws(Failure) -> Bool? in
+    let met: Bool? = try Polling.until(timeout: timeout.seconds) { () throws(Failure) -> Bool? in
       guard let object = try client.find(path) else {
         if goal == .absent { return true }
         if goal == .present { return nil }
@@ -159,13 +158,5 @@ enum WaitGoal: Equatable {
           && $0["status"]?.string?.lowercased() == value.lowercased()
       }
     }
-  }
-
-  /// Seconds of `30`, `30s`, `5m`, `1h`.
-  static func seconds(_ text: String) -> Double? {
-    let factors: [Character: Double] = ["s": 1, "m": 60, "h": 3_600]
-    let factor = text.last.flatMap { factors[$0] }
-    guard let number = Double(factor == nil ? text[...] : text.dropLast()), number >= 0 else { return nil }
-    return number * (factor ?? 1)
   }
 }

@@ -22,14 +22,19 @@ struct PairArguments: ParsableArguments {
   @Option(help: "Host name or address of the peer.") var ip: String
   @Option(help: "Control port of the peer.") var port: UInt16 = 9_001
   @OptionGroup var secret: TokenArguments
-  @Option(help: "Default, DisasterRecovery or OneTimeMigration.") var mode: String?
+  @Option(
+    help: """
+      DisasterRecovery: full once, then incremental. Default: every seventh migration is full, as Stork's documents say. \
+      OneTimeMigration: always full.
+      """)
+  var mode = "DisasterRecovery"
   @Flag(inversion: .prefixedNo, help: "Wait until the pair is ready.") var wait = true
-  @Option(help: "Seconds to wait.") var timeout: Double = 60
+  @Option(help: "Longest wait, such as 30s or 5m.") var timeout = TimeSpan(seconds: 60)
   @OptionGroup var options: GlobalOptions
 
   func validate() throws {
     guard port > 0 else { throw ValidationError("--port must be from 1 to 65535") }
-    if let mode, !["Default", "DisasterRecovery", "OneTimeMigration"].contains(mode) {
+    if !["Default", "DisasterRecovery", "OneTimeMigration"].contains(mode) {
       throw ValidationError("--mode knows Default, DisasterRecovery and OneTimeMigration")
     }
   }
@@ -39,8 +44,9 @@ struct PairArguments: ParsableArguments {
     let client = options.client
     let pairs = try KindCatalog(client).kind("clusterpairs")
     try Namespaces.ensure(client, options.namespace)
-    var values: JSONValue = ["ip": .string(ip), "port": .string(String(port)), "token": .string(token)]
-    if let mode { values["mode"] = .string(mode) }
+    let values: JSONValue = [
+      "ip": .string(ip), "port": .string(String(port)), "token": .string(token), "mode": .string(mode),
+    ]
     var object = KubeObject(
       apiVersion: pairs.apiVersion, kind: pairs.kind, namespace: options.namespace, name: name)
     object.json["spec"] = ["options": values]
@@ -48,7 +54,7 @@ struct PairArguments: ParsableArguments {
     if wait { result = try ready(client, pairs) }
     try options.print(SecretMask.hide(result)) {
       "ClusterPair \(name) created successfully"
-        + (wait ? ", paired with \(Field.text(result, "status.remoteStorageId"))" : "")
+        + (wait ? ", paired with \(Field.text(result, "status.remoteStorageId"))" : "") + ", mode \(mode)"
     }
   }
 
@@ -56,7 +62,7 @@ struct PairArguments: ParsableArguments {
   private func ready(_ client: AgentClient, _ pairs: KindEntry) throws -> JSONValue {
     let path = pairs.path(namespace: options.namespace, name: name)
     var last = ""
-    let found = try Polling.until(timeout: timeout) { () throws(Failure) -> JSONValue? in
+    let found = try Polling.until(timeout: timeout.seconds) { () throws(Failure) -> JSONValue? in
       let pair = try client.send("GET", path)
       if Field.text(pair, "status.storageStatus") == "Ready" { return pair }
       last = Field.text(pair, "status.reason")
@@ -66,7 +72,7 @@ struct PairArguments: ParsableArguments {
     if let found { return found }
     throw Failure(
       .failed, "clusterpair \(options.namespace)/\(name)",
-      last.isEmpty ? "not ready after \(Int(timeout)) s" : "not ready after \(Int(timeout)) s: \(last)",
+      last.isEmpty ? "not ready after \(timeout)" : "not ready after \(timeout): \(last)",
       remedy: "the agent goes on trying; see `replctl describe clusterpair \(name) -n \(options.namespace)`")
   }
 }
@@ -101,7 +107,7 @@ struct PairDelete: ParsableCommand {
 
   @Argument(help: "Name of the ClusterPair.") var name: String
   @Flag(help: "End pins and keys at once.") var now = false
-  @Option(help: "Seconds to wait until it is gone.") var timeout: Double = 60
+  @Option(help: "Longest wait until it is gone, such as 30s or 5m.") var timeout = TimeSpan(seconds: 60)
   @OptionGroup var options: GlobalOptions
 
   func run() throws {
@@ -113,7 +119,7 @@ struct PairDelete: ParsableCommand {
         "PATCH", pairs.path(namespace: options.namespace, name: name), body: patch,
         contentType: "application/merge-patch+json")
     }
-    let deletion = Deletion(options: options, kind: pairs, timeout: timeout)
+    let deletion = Deletion(options: options, kind: pairs, timeout: timeout.seconds)
     try Results.collect(options) { try deletion.delete([name], &$0) }
   }
 }
