@@ -36,11 +36,16 @@ public struct AgentReport: Hashable, Sendable, Codable {
   public var volumes: [VolumeReport]
   /// Runs that are not final.
   public var activeMigrations: Int
+  /// Volumes that are being shipped.
+  public var outbound: [OutboundSession]
+  /// Volumes of peers of which data comes in.
+  public var inbound: [InboundSession]
   /// What is wrong, most urgent first; empty when nothing is.
   public var health: [HealthFinding]
   public init(
     clusterID: String, node: String, version: String, pools: [PoolReport], pairs: [PairReport],
-    peers: [PeerReport] = [], volumes: [VolumeReport], activeMigrations: Int, health: [HealthFinding] = []
+    peers: [PeerReport] = [], volumes: [VolumeReport], activeMigrations: Int, outbound: [OutboundSession] = [],
+    inbound: [InboundSession] = [], health: [HealthFinding] = []
   ) {
     self.clusterID = clusterID
     self.node = node
@@ -50,6 +55,8 @@ public struct AgentReport: Hashable, Sendable, Codable {
     self.peers = peers
     self.volumes = volumes
     self.activeMigrations = activeMigrations
+    self.outbound = outbound
+    self.inbound = inbound
     self.health = health
   }
 }

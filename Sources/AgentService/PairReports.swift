@@ -15,9 +15,11 @@ public struct PairReport: Hashable, Sendable, Codable {
   public var wasAsked: Bool
   /// Peer's clock minus ours, in seconds, once measured.
   public var clockOffsetSeconds: Double?
+  /// Seconds since it last answered; nil when it has not since this agent started.
+  public var secondsSinceHeard: Double?
   public init(
     reference: ObjectReference, peerClusterID: String, host: String, port: UInt16, mode: PairMode, ready: Bool,
-    reason: String, wasAsked: Bool = true, clockOffsetSeconds: Double?
+    reason: String, wasAsked: Bool = true, clockOffsetSeconds: Double?, secondsSinceHeard: Double? = nil
   ) {
     self.reference = reference
     self.peerClusterID = peerClusterID
@@ -28,6 +30,7 @@ public struct PairReport: Hashable, Sendable, Codable {
     self.reason = reason
     self.wasAsked = wasAsked
     self.clockOffsetSeconds = clockOffsetSeconds
+    self.secondsSinceHeard = secondsSinceHeard
   }
 }
 

@@ -31,7 +31,9 @@ public struct VolumeRunReport: Hashable, Sendable, Codable {
   public var proof: String
   /// The point made, once sealed.
   public var point: String
-  /// Seconds to go at the present rate; nil when not known.
+  /// Bytes of the plan worked off per second, lately; nil when not known.
+  public var bytesPerSecond: Double?
+  /// Seconds to go at the present rate; nil when not known, and while nothing moves.
   public var etaSeconds: Double?
   /// Why it failed, or what it waits for; once it succeeded, why it compared more than it had to.
   public var reason: String
@@ -54,6 +56,7 @@ public struct VolumeRunReport: Hashable, Sendable, Codable {
     stallMilliseconds = 0
     proof = ""
     point = ""
+    bytesPerSecond = nil
     etaSeconds = nil
     reason = ""
   }

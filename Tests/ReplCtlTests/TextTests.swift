@@ -28,6 +28,54 @@ import Testing
     #expect(lines[1].contains("3.0s") && lines[2].contains("17m0s"))
   }
 
+  @Test func aVolumeSaysHowItsLastMigrationEnded() {
+    let volume: JSONValue = [
+      "namespace": "shop", "name": "db", "role": "source",
+      "targets": [
+        ["cluster": "b", "lagSeconds": 3, "failedRuns": 0], ["cluster": "c", "lagSeconds": 9, "failedRuns": 1],
+        ["cluster": "d", "failedRuns": 3], ["cluster": "e", "failedRuns": 0],
+      ],
+    ]
+    let lines = VolumeTable.text([volume], wide: false).split(separator: "\n").dropFirst()
+    for (line, word) in zip(lines, ["ok", "failed ", "failed x3", "source   e"]) { #expect(line.contains(word)) }
+  }
+
+  @Test func whatIsOnItsWayHasALineEach() {
+    let report: JSONValue = [
+      "outbound": [
+        [
+          "migration": "shop/m1", "cluster": "b",
+          "progress": [
+            "namespace": "shop", "name": "db", "stage": "ship", "bytesDone": 512, "bytesTotal": 1024,
+            "bytesPerSecond": .number(256.4),
+            "etaSeconds": 2, "reason": "",
+          ],
+        ]
+      ],
+      "inbound": [
+        [
+          "cluster": "c", "namespace": "shop", "volume": "mail", "stage": "proving", "bytesReceived": 10,
+          "bytesPlanned": 10, "bytesProven": 1, "bytesToProve": 4,
+        ]
+      ],
+    ]
+    let lines = SessionTable.text(report).split(separator: "\n")
+    #expect(lines.count == 3)
+    #expect(lines[1].contains("shop/m1") && lines[1].contains("50%") && lines[1].contains("/s"))
+    #expect(lines[2].contains("from c") && lines[2].contains("proving") && lines[2].contains("25%"))
+    #expect(SessionTable.text([:]).isEmpty)
+  }
+
+  @Test(arguments: [
+    ("30", 30.0), ("30s", 30), ("5m", 300), ("1h30m", 5400), ("2d", 172_800), ("0.5", 0.5), ("1e99", 1e8),
+  ])
+  func timesAreWrittenAsPeopleDo(text: String, seconds: Double) {
+    #expect(TimeSpan(argument: text)?.seconds == seconds)
+  }
+
+  @Test(arguments: ["", "m", "5x", "-1", "-5m", "1h30", "nan", "5 m"])
+  func whatIsNoTimeIsNone(text: String) { #expect(TimeSpan(argument: text) == nil) }
+
   @Test func globalOptionsMayStandAnywhere() {
     #expect(
       GlobalOptions.moved(["-n", "shop", "get", "--output=json", "pv", "--socket", "/s"])

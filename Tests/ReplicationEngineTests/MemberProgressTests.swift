@@ -11,20 +11,81 @@ import Testing
     return (clock, MemberProgress(VolumeRunReport(volume: "v", namespace: "app", name: "db"), clock: clock))
   }
 
-  @Test("the time to go follows from the rate so far, and only while shipping")
+  @Test("rate and time to go are those of the last seconds, and only while shipping")
   func estimate() {
     let (clock, progress) = Self.make()
     progress.enter(.plan)
-    progress.ship.restart(planned: 1000)
+    progress.ship.restart(planned: 100_000)
     clock.advance(seconds: 10)
     #expect(progress.report.etaSeconds == nil)
     progress.enter(.ship)
-    progress.ship.add(done: 250, changed: 100, wire: 120)
+    for _ in 0..<30 {
+      progress.ship.add(done: 1000, changed: 400, wire: 480)
+      clock.advance(seconds: 1)
+      _ = progress.report
+    }
+    // Slower now: what was before is forgotten after a while.
+    for _ in 0..<30 {
+      progress.ship.add(done: 100)
+      clock.advance(seconds: 1)
+      _ = progress.report
+    }
     let report = progress.report
-    #expect(report.etaSeconds == 30)
+    #expect(report.bytesPerSecond == 100)
+    #expect(report.etaSeconds == 670)
     #expect(report.state == .running)
-    #expect((report.bytesTotal, report.bytesDone, report.bytesChanged, report.bytesOnWire) == (1000, 250, 100, 120))
-    #expect(report.seconds == 10)
+    #expect((report.bytesTotal, report.bytesDone) == (100_000, 33_000))
+    #expect((report.bytesChanged, report.bytesOnWire) == (12_000, 14_400))
+    #expect(report.seconds == 70)
+  }
+
+  @Test("what does not move has no time to go, and says for how long it has not moved")
+  func stalled() {
+    let (clock, progress) = Self.make()
+    progress.enter(.ship)
+    progress.ship.restart(planned: 1000)
+    for _ in 0..<10 {
+      progress.ship.add(done: 10)
+      clock.advance(seconds: 1)
+      _ = progress.report
+    }
+    #expect(progress.report.reason.isEmpty)
+    for _ in 0..<40 {
+      clock.advance(seconds: 1)
+      _ = progress.report
+    }
+    let report = progress.report
+    #expect(report.reason == "nothing has moved for 40 s: waiting for the peer")
+    #expect(report.bytesPerSecond == 0 && report.etaSeconds == nil)
+    progress.ship.add(done: 10)
+    #expect(progress.report.reason.isEmpty)
+  }
+
+  @Test("all of it handed to a line that does not answer is no time to go of nothing")
+  func handedOver() {
+    let (clock, progress) = Self.make()
+    progress.enter(.ship)
+    progress.ship.restart(planned: 1000)
+    _ = progress.report
+    progress.ship.add(done: 1000)
+    clock.advance(seconds: 60)
+    _ = progress.report
+    clock.advance(seconds: 60)
+    #expect(progress.report.etaSeconds == nil)
+    #expect(progress.report.reason.contains("nothing has moved"))
+  }
+
+  @Test("what the target has of an earlier attempt was changed, too")
+  func resumed() {
+    let (_, progress) = Self.make()
+    progress.enter(.ship)
+    progress.ship.restart(planned: 1000)
+    progress.ship.add(done: 500, changed: 400, wire: 300)
+    progress.ship.restart(planned: 1000)
+    progress.ship.note(durable: 350)
+    progress.ship.add(done: 650, changed: 550, wire: 500)
+    #expect(progress.report.bytesChanged == 900)
+    #expect(progress.report.bytesOnWire == 800)
   }
 
   @Test("a new attempt counts its work anew and the wire on")

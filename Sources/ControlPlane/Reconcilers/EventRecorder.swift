@@ -100,8 +100,10 @@ actor EventRecorder {
     forgetIfFull()
     let type = warning ? "Warning" : "Normal"
     let text = String((await redacted(message)).prefix(1_024))
+    // What a Migration did well is a line of the engine's for each volume, and not one for each object besides.
+    let isRoutine = !warning && object.kind == "Migration"
     logger.log(
-      level: warning ? .warning : .info, "\(text)",
+      level: warning ? .warning : isRoutine ? .debug : .info, "\(text)",
       metadata: ["object": "\(object.kind)/\(object.namespace)/\(object.name)", "reason": "\(reason)"])
     var key = Key(subject: Subject(object), type: type, reason: reason, message: text)
     var shown = text

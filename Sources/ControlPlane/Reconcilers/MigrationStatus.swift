@@ -41,6 +41,8 @@ enum MigrationStatus {
       "seconds": .number(rounded(run.seconds)), "stallMilliseconds": .number(rounded(run.stallMilliseconds)),
       "proof": .string(run.proof), "point": .string(run.point),
     ]
+    entry["waitingFor"] = .string(run.state.isFinal ? "" : run.reason)
+    entry["bytesPerSecond"] = run.bytesPerSecond.map { .number($0.rounded()) } ?? .null
     entry["etaSeconds"] = run.etaSeconds.map { .number(rounded($0)) } ?? .null
     return entry
   }

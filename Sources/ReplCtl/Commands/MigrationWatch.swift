@@ -144,6 +144,8 @@ struct ProgressText {
     var total: UInt64 = 0
     var wire: UInt64 = 0
     var seconds = 0.0
+    /// Of the volumes under way.
+    var current: Double?
     var eta: Double?
 
     init(_ object: JSONValue) {
@@ -153,11 +155,16 @@ struct ProgressText {
         total &+= count(volume, "bytesTotal")
         wire &+= count(volume, "bytesOnWire")
         seconds = max(seconds, volume["seconds"]?.double ?? 0)
+        if let rate = volume["bytesPerSecond"]?.double { current = (current ?? 0) + rate }
         if let next = volume["etaSeconds"]?.double { eta = max(eta ?? 0, next) }
       }
     }
 
-    var rate: String { seconds > 0 ? Quantity.rounded(UInt64(Double(done) / seconds)) + "/s" : "-" }
+    /// While it runs that of the last seconds; of the whole, once it is done.
+    func rate(isFinal: Bool) -> String {
+      let rate = isFinal && seconds > 0 ? Double(done) / seconds : current
+      return rate.flatMap { $0.isFinite && $0 < 1e18 ? Quantity.rounded(UInt64($0)) + "/s" : nil } ?? "-"
+    }
     var fraction: Double { total > 0 ? min(1, Double(done) / Double(total)) : 0 }
     var remaining: String { eta.map { $0 < 1e9 ? DurationText.go(Int64($0.rounded())) : "-" } ?? "-" }
   }
@@ -170,12 +177,22 @@ struct ProgressText {
       + (stages.isEmpty ? "" : " (\(stages.joined(separator: ", ")))")
   }
 
+  private func isFinal(_ object: JSONValue) -> Bool { object[at: "status.stage"]?.string == "Final" }
+
+  /// Why volumes under way do not get on.
+  private func waiting(_ object: JSONValue) -> String {
+    let volumes = object[at: "status.volumes"]?.array ?? []
+    let reasons = volumes.compactMap { $0["waitingFor"]?.string }.filter { !$0.isEmpty }
+    return Array(Set(reasons)).sorted().joined(separator: "; ")
+  }
+
   /// A line for logs.
   func line(_ object: JSONValue) -> String {
     let sums = Sums(object)
-    let reason = Field.text(object, "status.reason")
+    let reason = [Field.text(object, "status.reason"), waiting(object)].filter { !$0.isEmpty }
+      .joined(separator: ", ")
     return "\(words(object)): \(Quantity.rounded(sums.done)) of \(Quantity.rounded(sums.total)), "
-      + "\(Quantity.rounded(sums.wire)) on the wire, \(sums.rate), ETA \(sums.remaining)"
+      + "\(Quantity.rounded(sums.wire)) on the wire, \(sums.rate(isFinal: isFinal(object))), ETA \(sums.remaining)"
       + (reason.isEmpty ? "" : ", \(reason)")
   }
 
@@ -184,7 +201,7 @@ struct ProgressText {
     let sums = Sums(object)
     let tail =
       " \(Int(sums.fraction * 100))% \(Quantity.rounded(sums.done))/\(Quantity.rounded(sums.total)) "
-      + "\(sums.rate) ETA \(sums.remaining)"
+      + "\(sums.rate(isFinal: isFinal(object))) ETA \(sums.remaining)"
     let head = words(object) + " "
     let room = min(40, width - head.count - tail.count - 3)
     guard room >= 5 else { return String((head + tail).prefix(max(0, width - 1))) }

@@ -157,6 +157,7 @@ struct PairService: Sendable {
       reference: pair.reference, peerClusterID: pair.peer, host: pair.host, port: pair.port, mode: pair.mode,
       ready: offset != nil && error == nil,
       reason: error.map { "\($0)" } ?? (offset == nil ? "not contacted yet" : ""),
-      wasAsked: error != nil || offset != nil, clockOffsetSeconds: offset.map { Double($0) / 1e9 })
+      wasAsked: error != nil || offset != nil, clockOffsetSeconds: offset.map { Double($0) / 1e9 },
+      secondsSinceHeard: link?.secondsSinceHeard)
   }
 }

@@ -214,6 +214,7 @@ extension ReplicationEngine: ReplicationService {
       return AgentReport(
         clusterID: configuration.clusterID, node: configuration.node, version: configuration.version, pools: pools,
         pairs: pairs, peers: try pairService.peers(), volumes: volumes, activeMigrations: runs.activeCount,
+        outbound: runs.outbound, inbound: target.inbound,
         health: HealthCheck.findings(pools: pools, pairs: pairs, volumes: volumes)
           + HealthCheck.findings(leftAlone: leftAlone))
     }

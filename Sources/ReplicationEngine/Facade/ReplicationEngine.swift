@@ -82,7 +82,7 @@ public final class ReplicationEngine: Sendable {
         configuration: configuration, database: database, storage: storage, pools: pools, clock: clock,
         elapsed: .system, events: hub, clockOffset: { [links] in links.clockOffset($0) },
         background: { [background] in background.submit($0) }, repairs: repairs,
-        clockSteps: ClockStepWatch(clock: clock), metrics: metrics, streams: streams))
+        clockSteps: ClockStepWatch(clock: clock), metrics: metrics, streams: streams, logger: logger))
     runs = RunBoard(context: source, links: links, logger: logger)
     heartbeats = Heartbeats(ask: PeerWatch(source: source, links: links, logger: logger).ask)
     source.activity.ask { [weak runs] in runs?.isBusy($0) ?? false }

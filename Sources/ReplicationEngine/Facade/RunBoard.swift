@@ -39,6 +39,17 @@ final class RunBoard: Sendable {
     }
   }
 
+  /// The volumes of all runs under way, by migration.
+  var outbound: [OutboundSession] {
+    state.look { Array($0.active.values) }.flatMap { run in
+      let reference = run.record.request.reference
+      return run.report(state: .running, reason: "").volumes.filter { !$0.state.isFinal }.map {
+        OutboundSession(
+          migration: "\(reference.namespace)/\(reference.name)", cluster: run.record.peer, progress: $0)
+      }
+    }.sorted { ($0.migration, $0.progress.name) < ($1.migration, $1.progress.name) }
+  }
+
   /// Starts a run, or queues it behind one that has a volume in common.
   func submit(_ record: RunRecord) {
     state.change { state in
@@ -130,20 +141,47 @@ final class RunBoard: Sendable {
   }
 
   private func work(_ run: GroupRun) {
-    logger.info("migration started", metadata: ["uid": "\(run.record.uid)", "peer": "\(run.record.peer)"])
+    let name = "\(run.record.request.reference.namespace)/\(run.record.request.reference.name)"
+    logger.debug("migration started", metadata: ["migration": "\(name)", "peer": "\(run.record.peer)"])
     let ended = reusable(run) ?? run.run()
     state.change { _ = $0.active.removeValue(forKey: run.record.uid) }
     guard let report = ended else {
-      return logger.info("migration goes on after the next start", metadata: ["uid": "\(run.record.uid)"])
+      return logger.info("migration goes on after the next start", metadata: ["migration": "\(name)"])
     }
-    logger.info(
-      "migration ended",
-      metadata: ["uid": "\(report.uid)", "state": "\(report.state.rawValue)", "reason": "\(report.reason)"])
+    log(report, name, peer: run.record.peer)
     let reference = run.record.request.reference
     context.events.post(
       reference, warning: report.state != .succeeded, report.state == .succeeded ? "Successful" : "Failed",
       report.state == .succeeded ? "all volumes are sealed at \(run.record.peer)" : report.reason)
     startWaiting()
+  }
+
+  /// One line for each volume: what was shipped and what it proves, or why it was not.
+  private func log(_ report: MigrationReport, _ name: String, peer: String) {
+    for volume in report.volumes {
+      let isDone = volume.state == .succeeded
+      var metadata: Logger.Metadata = [
+        "volume": "\(volume.namespace)/\(volume.name)", "peer": "\(peer)", "migration": "\(name)",
+        "seconds": "\((volume.seconds * 1000).rounded() / 1000)",
+      ]
+      if isDone {
+        metadata["changed"] = "\(volume.bytesChanged)"
+        metadata["wire"] = "\(volume.bytesOnWire)"
+        metadata["source"] = "\(volume.changeSource)"
+        metadata["proof"] = "\(volume.proof)"
+        metadata["point"] = "\(volume.point)"
+      } else {
+        metadata["stage"] = "\(volume.stage)"
+        metadata["reason"] = "\(volume.reason.isEmpty ? report.reason : volume.reason)"
+      }
+      logger.log(
+        level: isDone ? .info : .warning, isDone ? "volume replicated" : "volume not replicated", metadata: metadata)
+    }
+    if report.volumes.isEmpty || report.state != .succeeded {
+      logger.log(
+        level: report.state == .succeeded ? .info : .warning, "migration ended",
+        metadata: ["migration": "\(name)", "state": "\(report.state.rawValue)", "reason": "\(report.reason)"])
+    }
   }
 
   /// A run that waited takes over the group sealed meanwhile, if its snapshots were taken after this run was asked for.

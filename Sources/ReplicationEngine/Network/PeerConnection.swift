@@ -11,6 +11,8 @@ final class PeerConnection: PeerLink {
     var negotiation: HelloNegotiation?
     var offset = ClockOffset()
     var lastError: ReplError?
+    /// When the peer last answered a heartbeat or a hello, by the clock that never goes back.
+    var heardAt: Double?
   }
 
   let cluster: String
@@ -52,6 +54,12 @@ final class PeerConnection: PeerLink {
   var clockDiffers: Bool { state.withLock { $0.offset.needsWarning } }
   /// Why the last attempt to reach the peer failed; nil when it answered.
   var lastError: ReplError? { state.withLock { $0.lastError } }
+
+  /// Seconds since the peer last answered; nil when it never did.
+  var secondsSinceHeard: Double? {
+    let now = clock.ticks()
+    return state.withLock { $0.heardAt.map { now - $0 } }
+  }
 
   /// A pair gave the peer's address anew.
   func move(host: String, port: UInt16) {
@@ -125,7 +133,7 @@ final class PeerConnection: PeerLink {
       let arrived = clock.now()
       state.withLock { state in
         state.offset.record(reply, arrivedAt: arrived)
-        state.lastError = nil
+        (state.lastError, state.heardAt) = (nil, clock.ticks())
       }
       return reply.repairWanted
     } catch {
@@ -171,7 +179,7 @@ final class PeerConnection: PeerLink {
         if let ended = connections.ended { throw ended }
         state.channel = channel
         state.negotiation = negotiation
-        state.lastError = nil
+        (state.lastError, state.heardAt) = (nil, clock.ticks())
       }
       return channel
     } catch {

@@ -247,7 +247,7 @@ struct ControlResponder: Sendable {
     if case .refused(let error) = reply {
       // One that only asks for the key is the way a session begins.
       if error.kind == .keyNeeded {
-        logs.logger.info("request refused", metadata: ["peer": "\(peer)", "reason": "\(error)"])
+        logs.logger.debug("request refused", metadata: ["peer": "\(peer)", "reason": "\(error)"])
       } else {
         service.context.metrics.requestRefused(error)
         logs.requests.log(peer, reason: "\(error)")

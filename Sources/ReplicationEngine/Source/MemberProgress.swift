@@ -9,6 +9,10 @@ final class MemberProgress: Sendable {
   private let startedAt: Double
   private let state: Mutex<VolumeRunReport>
   private let remark = Mutex("")
+  /// The rate of the plan, and whether anything moves: bytes worked off, sent or proven.
+  private let windows: Mutex<(done: RateWindow, any: RateWindow)>
+  /// Seconds without any move after which a report says so.
+  private static let patience = 10.0
 
   /// - Parameter report: what is known so far: nothing, or what an earlier life of the run recorded.
   init(_ report: VolumeRunReport, clock: any EngineClock, shipping: EngineMetrics.Shipping? = nil) {
@@ -21,6 +25,8 @@ final class MemberProgress: Sendable {
     // How a member ended in a life that ended before its group did is not how it ends.
     if report.state.isFinal { (report.state, report.reason) = (.pending, "") }
     state = Mutex(report)
+    let now = clock.ticks()
+    windows = Mutex((RateWindow(at: now), RateWindow(at: now)))
   }
 
   func update(_ body: (inout VolumeRunReport) -> Void) { state.withLock { body(&$0) } }
@@ -34,20 +40,31 @@ final class MemberProgress: Sendable {
     }
   }
 
-  /// The report with the counts of this moment and the time to go at the rate so far.
+  /// The report with the counts of this moment, the rate of the last seconds, and the time to go at it.
   var report: VolumeRunReport {
-    let counts = ship.snapshot
-    let elapsed = clock.ticks() - startedAt
+    let (counts, now) = (ship.snapshot, clock.ticks())
+    let (rate, still) = windows.withLock { windows in
+      windows.done.note(counts.done, at: now)
+      let any = counts.done.addingSaturating(counts.wire).addingSaturating(counts.proven)
+      windows.any.note(any, at: now)
+      return (windows.done.rate(counts.done, at: now), windows.any.secondsStill(at: now))
+    }
     return state.withLock { report in
       guard !report.state.isFinal else { return report }
       report.bytesTotal = counts.planned
       report.bytesDone = counts.done
       report.bytesChanged = counts.changed
       report.bytesOnWire = counts.wire
-      report.seconds = elapsed
-      let isShipping = report.stage == RunStage.ship.rawValue && counts.done > 0 && counts.planned >= counts.done
-      report.etaSeconds = isShipping ? elapsed * Double(counts.planned - counts.done) / Double(counts.done) : nil
-      return report
+      report.seconds = now - startedAt
+      let isShipping = report.stage == RunStage.ship.rawValue && counts.planned >= counts.done
+      report.bytesPerSecond = isShipping ? rate : nil
+      let left = Double(counts.planned - min(counts.planned, counts.done))
+      report.etaSeconds = rate.flatMap { isShipping && $0 > 0 && left > 0 ? left / $0 : nil }
+      var told = report
+      if isShipping || report.stage == RunStage.seal.rawValue, still >= Self.patience, told.reason.isEmpty {
+        told.reason = "nothing has moved for \(Int(still)) s: waiting for the peer"
+      }
+      return told
     }
   }
 
@@ -62,7 +79,7 @@ final class MemberProgress: Sendable {
       $0 = last
       $0.state = outcome
       $0.reason = reason
-      $0.etaSeconds = nil
+      ($0.etaSeconds, $0.bytesPerSecond) = (nil, nil)
       if outcome == .succeeded { $0.stage = RunStage.done.rawValue }
     }
   }

@@ -1,3 +1,4 @@
+import ReplModel
 import Synchronization
 
 /// What a session has done so far; written by its stream threads, read by whoever asks for progress.
@@ -9,7 +10,7 @@ final class ShipProgress: Sendable {
     var done: UInt64 = 0
     /// Bytes that differ and were shipped, before compression.
     var changed: UInt64 = 0
-    /// Bytes on data streams that are finished.
+    /// Bytes on data streams.
     var wire: UInt64 = 0
     /// Bytes that the target has read for the proof.
     var proven: UInt64 = 0
@@ -20,6 +21,8 @@ final class ShipProgress: Sendable {
   /// Where the bytes of all sessions with the peer are counted; nil: nowhere.
   private let shipping: EngineMetrics.Shipping?
   private let counts: Mutex<Counts>
+  /// Data streams that are open: they count their bytes themselves.
+  private let open = Mutex<[any ChunkLink]>([])
   private let cancelRequested = Atomic<Bool>(false)
 
   /// - Parameter counts: what an earlier life of the run recorded; it was counted for the peer then.
@@ -28,7 +31,20 @@ final class ShipProgress: Sendable {
     self.shipping = shipping
   }
 
-  var snapshot: Counts { counts.withLock { $0 } }
+  var snapshot: Counts {
+    let sending = open.withLock { $0.reduce(0) { $0 + $1.bytesOnWire } }
+    var now = counts.withLock { $0 }
+    now.wire = now.wire.addingSaturating(sending)
+    return now
+  }
+
+  func begin(_ stream: any ChunkLink) { open.withLock { $0.append(stream) } }
+
+  func end(_ stream: any ChunkLink) {
+    open.withLock { $0.removeAll { $0 === stream } }
+    add(wire: stream.bytesOnWire)
+  }
+
   var isCancelled: Bool { cancelRequested.load(ordering: .relaxed) }
 
   func cancel() { cancelRequested.store(true, ordering: .relaxed) }
@@ -42,8 +58,13 @@ final class ShipProgress: Sendable {
     }
   }
 
-  /// What the target has durable at the beginning of an attempt.
-  func note(durable: UInt64) { counts.withLock { $0.durable = max($0.durable, durable) } }
+  /// What the target has durable at the beginning of an attempt: it was shipped by an earlier one, since it differed.
+  func note(durable: UInt64) {
+    counts.withLock {
+      $0.durable = max($0.durable, durable)
+      $0.changed = durable
+    }
+  }
 
   /// The target has all of it: nothing of the plan is left to be worked off.
   func complete() { counts.withLock { $0.done = $0.planned } }

@@ -411,8 +411,9 @@ struct VolumeSession {
 
     func run(_ index: Int) throws(ReplError) {
       let stream = try link.openStream(reply, session: session, ticket: tickets[index])
+      progress.ship.begin(stream)
       defer {
-        progress.ship.add(wire: stream.bytesOnWire)
+        progress.ship.end(stream)
         stream.cancel()
       }
       try shipper.run(stream)

@@ -1,4 +1,5 @@
 import BlockDiff
+import Logging
 import ReplModel
 import Threads
 
@@ -28,6 +29,7 @@ struct TargetContext: Sendable {
   var spawn: @Sendable (@escaping @Sendable () -> Void) throws(ReplError) -> Void = { (work) throws(ReplError) in
     _ = try WorkerThread(name: "work", work)
   }
+  var logger = Logger(label: "target") { _ in SwiftLogNoOpLogHandler() }
   /// Points that lie in other files since a pool was moved.
   var moved = MovedPoints.Queue()
   /// Volumes whose doubtful segments could not be read just now.

@@ -1,4 +1,5 @@
 import BlockDiff
+import Logging
 import ReplModel
 import Synchronization
 import WireProtocol
@@ -28,9 +29,30 @@ extension TargetService {
       let prepared = try context.database.read { try PreparedRecord.group($0, group, cluster: peer) }
       return (try publisher.publish(group, prepared), prepared)
     }
-    for member in published { commits.add(try member.source()) }
+    for member in published {
+      commits.add(try member.source())
+      log(member, try member.source())
+    }
     makeReady(published)
     return reply
+  }
+
+  /// One line for each point that has come to be.
+  private func log(_ member: PreparedRecord, _ source: SourceVolume) {
+    let session = sessions[source].flatMap { $0.begin.snapshot == member.seal.point ? $0 : nil }
+    let volume = try? context.database.read {
+      try TargetVolumeRecord.find($0, cluster: source.cluster, volume: source.volume)
+    }
+    var metadata: Logger.Metadata = [
+      "volume": "\(volume.map { "\($0.namespace)/\($0.name)" } ?? source.volume.description)",
+      "cluster": "\(source.cluster)", "point": "\(member.seal.point)", "generation": "\(member.seal.generation)",
+      "proof": "\(member.seal.proof.name)", "size": "\(member.seal.size)",
+    ]
+    if let session {
+      metadata["received"] = "\(session.bytesReceived)"
+      metadata["seconds"] = "\(((context.clock.ticks() - session.beganAt) * 1000).rounded() / 1000)"
+    }
+    context.logger.info("point sealed", metadata: metadata)
   }
 
   /// The next staging areas are cloned now, off the critical path.

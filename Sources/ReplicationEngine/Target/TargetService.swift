@@ -1,3 +1,4 @@
+import AgentService
 import BlockDiff
 import ReplModel
 import Synchronization
@@ -56,6 +57,12 @@ final class TargetService: Sendable {
       context.metrics.storageError(error)
       return .refused(error)
     }
+  }
+
+  /// Sessions of peers, those whose work is done left out.
+  var inbound: [InboundSession] {
+    sessions.all.filter { !$0.isEnded }.map(\.report)
+      .sorted { ($0.cluster, $0.namespace, $0.volume) < ($1.cluster, $1.namespace, $1.volume) }
   }
 
   /// How many sessions of peers are open.

@@ -1,3 +1,4 @@
+import AgentService
 import BlockDiff
 import ReplModel
 import Synchronization
@@ -54,6 +55,10 @@ final class TargetSession: Sendable {
   let proving = Monitor(false)
   /// Bytes that were written since the pool was looked at.
   private let unlooked = Atomic<UInt64>(0)
+  /// Bytes that came in, before compression; what came twice counts twice.
+  private let received = Atomic<UInt64>(0)
+  /// When it was begun, in seconds of the clock that never goes back.
+  let beganAt: Double
 
   init(
     peer: String, source: SourceVolume, begin: BeginSession, outcome: BeginOutcome, volume: TargetVolumeRecord,
@@ -70,6 +75,7 @@ final class TargetSession: Sendable {
     self.context = context
     self.rooms = rooms
     self.agreement = agreement
+    beganAt = context.clock.ticks()
     state = Mutex(State(order: ReceiverSession(begin)))
   }
 
@@ -99,6 +105,25 @@ final class TargetSession: Sendable {
   /// Whether data of the session is still to come or to be proven.
   var isUnderWay: Bool {
     state.withLock { !$0.isEnded && [.begun, .streaming, .sealing, .repairing].contains($0.order.phase) }
+  }
+
+  var bytesReceived: UInt64 { received.load(ordering: .relaxed) }
+
+  /// What people see of it.
+  var report: InboundSession {
+    let now = context.clock.ticks()
+    let (phase, plan, proof) = state.withLock { ($0.order.phase, $0.order.plan, $0.proof?.progress) }
+    let stage: InboundSession.Stage =
+      switch phase {
+      case .begun: .begun
+      case .streaming, .repairing: isRepair ? .repairing : .receiving
+      case .sealing: .proving
+      default: .waiting
+      }
+    return InboundSession(
+      cluster: peer, namespace: volume.namespace, volume: volume.name, stage: stage, bytesReceived: bytesReceived,
+      bytesPlanned: plan?.dataBytes ?? 0, bytesProven: proof?.bytesDone ?? 0, bytesToProve: proof?.bytesTotal ?? 0,
+      seconds: now - beganAt)
   }
 
   // MARK: Begin again
@@ -162,6 +187,7 @@ final class TargetSession: Sendable {
 
   /// Looks every 16 MiB whether the pool may still take what comes.
   func takeRoom(_ bytes: UInt64) throws(ReplError) {
+    received.wrappingAdd(bytes, ordering: .relaxed)
     guard unlooked.wrappingAdd(bytes, ordering: .relaxed).newValue >= 16 << 20 else { return }
     // Of threads that see it at once, one looks.
     guard noteReceived() >= 16 << 20 else { return }
