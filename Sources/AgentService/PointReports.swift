@@ -19,6 +19,8 @@ public struct RecoveryPointReport: Hashable, Sendable, Codable {
   public var provenAt: String
   public var state: String
   public var path: String
+  /// The file that a clone of it was written to; nil where none was made.
+  public var clonePath: String?
   public init(
     id: String, volumeID: String, sourceCluster: String, generation: UInt64, takenAt: String, sealedAt: String,
     sizeBytes: UInt64, fingerprint: String, group: String, consistency: String, proof: String, provenAt: String,
@@ -51,13 +53,16 @@ public struct VerifySide: Hashable, Sendable, Codable {
   public var bytesRead: UInt64
   /// Fingerprint computed from what was read, or the stored one.
   public var fingerprint: String
-  public var equal: Bool
+  /// Nil when it was not checked.
+  public var equal: Bool?
   public var damagedSegments: [UInt64]
   /// Why this side was not looked at; empty when it was.
   public var reason: String
+  /// False when it was to be looked at and did not answer.
+  public var reachable: Bool
   public init(
-    side: String, cluster: String, read: Bool, bytesRead: UInt64, fingerprint: String, equal: Bool,
-    damagedSegments: [UInt64], reason: String
+    side: String, cluster: String, read: Bool, bytesRead: UInt64, fingerprint: String, equal: Bool?,
+    damagedSegments: [UInt64], reason: String, reachable: Bool = true
   ) {
     self.side = side
     self.cluster = cluster
@@ -67,6 +72,7 @@ public struct VerifySide: Hashable, Sendable, Codable {
     self.equal = equal
     self.damagedSegments = damagedSegments
     self.reason = reason
+    self.reachable = reachable
   }
 }
 

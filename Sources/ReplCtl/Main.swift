@@ -14,7 +14,10 @@ enum Main {
   private static func checkVerb(_ arguments: [String]) throws(Failure) {
     guard let verb = GlobalOptions.moved(arguments).first, !verb.hasPrefix("-"), verb != "help" else { return }
     guard !ReplCtl.configuration.subcommands.contains(where: { $0.configuration.commandName == verb }) else { return }
-    throw Failure(.usage, "", "unknown command \"\(verb)\" for \"replctl\"", remedy: "replctl --help")
+    let verbs = ReplCtl.configuration.subcommands.map { $0.configuration.commandName ?? "" }
+    throw Failure(
+      .usage, "", "unknown command \"\(verb)\" for \"replctl\"",
+      remedy: Suggestion.remedy(verb, among: verbs, otherwise: "replctl --help"))
   }
 
   /// Runs a command line and returns its exit code.
@@ -48,6 +51,7 @@ struct ReplCtl: ParsableCommand {
     discussion: """
       Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 refused by state, 5 agent unreachable.
       """,
+    version: ReplCtl.version,
     subcommands: [
       StatusCommand.self, VolumeCommand.self, PairCommand.self, GetCommand.self, DescribeCommand.self,
       CreateCommand.self, ApplyCommand.self, DeleteCommand.self, SuspendCommand.self, ResumeCommand.self,

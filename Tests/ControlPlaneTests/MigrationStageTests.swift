@@ -172,7 +172,7 @@ struct MigrationStageTests {
     try await world.run(seconds: 60)
     #expect(
       try await world.told("m") == [
-        "Warning/Failed/Error migrating volumes: cluster pair storage status is not ready. Status: Degraded Err: no heartbeat"
+        "Warning/Waiting/Error migrating volumes: cluster pair storage status is not ready. Status: Degraded Err: no heartbeat"
       ])
     #expect(try await status(world)["status"] == "Pending")
     await world.service.setReady(true)

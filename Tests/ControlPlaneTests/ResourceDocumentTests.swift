@@ -16,7 +16,7 @@ struct ResourceDocumentTests {
     }
     #expect(ResourceMigrator.batches(objects).batches.map(\.count) == [1_000, 1_000, 500])
     var large = objects[0]
-    large.object.json[at: "data.k"] = .string(String(repeating: "x", count: 1_500_000))
+    large.object.json[at: "data.k"] = .string(String(repeating: "x", count: 1 << 20))
     #expect(ResourceMigrator.batches([large, large, objects[1]]).batches.map(\.count) == [1, 2])
     large.object.json[at: "data.k"] = .string(String(repeating: "x", count: 5_000_000))
     let (batches, failed) = ResourceMigrator.batches([large])
@@ -85,7 +85,7 @@ struct ResourceDocumentTests {
   func laterRefusal() async throws {
     let sites = try await MigrationFixture()
     for name in ["a", "b"] {
-      try await sites.make(.configMap, name, ["data.k": .string(String(repeating: "x", count: 1_500_000))])
+      try await sites.make(.configMap, name, ["data.k": .string(String(repeating: "x", count: 1 << 20))])
     }
     let west = sites.receiver
     let flaky = FlakyPeer(west, failing: [1])

@@ -76,6 +76,14 @@ import Testing
   @Test(arguments: ["", "m", "5x", "-1", "-5m", "1h30", "nan", "5 m"])
   func whatIsNoTimeIsNone(text: String) { #expect(TimeSpan(argument: text) == nil) }
 
+  @Test(arguments: [
+    ("statsu", "status"), ("veriyf", "verify"), ("recovery-point", "recovery-points"), ("dele", nil), ("xyz", nil),
+  ])
+  func aWordThatIsNearlyOneIsSuggested(word: String, meant: String?) {
+    let verbs = ["status", "verify", "recovery-points", "describe", "get"]
+    #expect(Suggestion.of(word, among: verbs) == meant)
+  }
+
   @Test func globalOptionsMayStandAnywhere() {
     #expect(
       GlobalOptions.moved(["-n", "shop", "get", "--output=json", "pv", "--socket", "/s"])

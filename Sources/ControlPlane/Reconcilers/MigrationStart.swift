@@ -230,7 +230,7 @@ extension MigrationReconciler {
       cause == Self.busy || cause.hasPrefix(Self.waitingForIntake)
       || ["Status:  Err: <nil>", "Status: Pending Err: <nil>"].contains { cause.hasSuffix($0) }
     if object.status["reason"]?.string != cause, !quiet {
-      await events.record(object, warning: true, reason: "Failed", message: cause)
+      await events.record(object, warning: true, reason: "Waiting", message: cause)
     }
     return waitLonger(object)
   }

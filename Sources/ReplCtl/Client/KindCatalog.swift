@@ -64,7 +64,9 @@ struct KindCatalog {
     guard let found else {
       throw Failure(
         .usage, "kind \(text)", "the agent has no such kind",
-        remedy: "one of: \(kinds.map(\.plural).joined(separator: ", "))")
+        remedy: Suggestion.remedy(
+          wanted, among: kinds.flatMap { [$0.plural, $0.singular] },
+          otherwise: "one of: \(kinds.map(\.plural).joined(separator: ", "))"))
     }
     return found
   }

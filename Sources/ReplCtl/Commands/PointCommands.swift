@@ -39,7 +39,7 @@ struct PointClone: ParsableCommand {
 
   @Argument(help: "Name of the volume.") var name: String
   @Option(help: "Absolute path of the file to make.") var to: String
-  @Option(help: "Id of the point; the newest if not given.") var point: String?
+  @OptionGroup var chosen: PointArgument
   @OptionGroup var options: GlobalOptions
 
   func validate() throws {
@@ -48,9 +48,13 @@ struct PointClone: ParsableCommand {
 
   func run() throws {
     var body: JSONValue = ["to": .string(to)]
-    if let point { body["point"] = .string(point) }
-    let report = try options.client.send(
+    let client = options.client
+    if let point = try chosen.id(client, namespace: options.namespace, volume: name) { body["point"] = .string(point) }
+    let report = try client.send(
       "POST", ["agent", "v1", "recoverypoints", options.namespace, name, "clone"], body: body)
+    if Field.text(report, "state") == "suspect" {
+      Console.error("warning: point \(Field.text(report, "id")) is suspect: what it holds may not be what was sealed")
+    }
     try options.print(report) { "Point \(Field.text(report, "id")) cloned to \(to)" }
   }
 }
@@ -61,15 +65,23 @@ struct VerifyCommand: ParsableCommand {
 
   @Argument(help: "Name of the volume.") var name: String
   @Flag(help: "Compare the stored seals only; nothing is read.") var quick = false
-  @Option(help: "Id of the point; the newest if not given.") var point: String?
+  @OptionGroup var chosen: PointArgument
   @OptionGroup var options: GlobalOptions
 
   func run() throws {
     var body: JSONValue = ["quick": .bool(quick)]
-    if let point { body["point"] = .string(point) }
-    let report = try options.client.send(
+    let client = options.client
+    if let point = try chosen.id(client, namespace: options.namespace, volume: name) { body["point"] = .string(point) }
+    let report = try client.send(
       "POST", ["agent", "v1", "recoverypoints", options.namespace, name, "verify"], body: body)
     try options.print(report) { text(report) }
+    let isMissed = (report["sides"]?.array ?? []).first { $0["reachable"]?.bool == false }
+    if report["equal"]?.bool == true, let isMissed {
+      throw Failure(
+        .unreachable, "cluster \(Field.text(isMissed, "cluster"))",
+        "its side was not checked: \(Field.text(isMissed, "reason"))",
+        remedy: "what could be read here equals its seal; verify again when the peer answers")
+    }
     guard report["equal"]?.bool == true else {
       throw Failure(
         .failed, "volume \(options.namespace)/\(name)",
@@ -77,11 +89,15 @@ struct VerifyCommand: ParsableCommand {
     }
   }
 
+  private static func equal(_ side: JSONValue) -> String {
+    side["equal"]?.bool.map { $0 ? "true" : "false" } ?? "not checked"
+  }
+
   private func text(_ report: JSONValue) -> String {
     var table = TextTable(["SIDE", "CLUSTER", "EQUAL", "READ", "FINGERPRINT", "DAMAGED-SEGMENTS", "REASON"])
     table.rows = (report["sides"]?.array ?? []).map { side in
       [
-        Field.text(side, "side"), Field.text(side, "cluster"), Field.text(side, "equal"),
+        Field.text(side, "side"), Field.text(side, "cluster"), Self.equal(side),
         side["read"]?.bool == true ? Field.size(side, "bytesRead") : "nothing", Field.text(side, "fingerprint"),
         String(side["damagedSegments"]?.array?.count ?? 0), Field.text(side, "reason"),
       ]

@@ -35,17 +35,21 @@ struct PointCatalog {
     let held = try points(namespace, name)
     let named = held.first { $0.point == id }
     if let point = id == nil ? try defaultPoint(held, namespace, name) : named {
-      let report = try report(point)
-      try copy(report.path, to: path)
-      return report
+      return try cloned(try report(point), to: path)
     }
     let twins = try twins(namespace, name)
     guard let twin = twins.first(where: { id == nil ? $0.consistency != .fuzzy : $0.point == id }) else {
       if !twins.isEmpty, id == nil { throw noDefault(namespace, name) }
       throw notFound(id, namespace, name)
     }
-    try copy(twin.imagePath, to: path)
-    return report(twin)
+    return try cloned(report(twin), to: path)
+  }
+
+  private func cloned(_ report: RecoveryPointReport, to path: String) throws(ReplError) -> RecoveryPointReport {
+    try copy(report.path, to: path)
+    var report = report
+    report.clonePath = path
+    return report
   }
 
   func verify(
@@ -148,10 +152,10 @@ struct PointCatalog {
     if reply.state == .suspect { engine.repairs.want(from: point.cluster) }
     let side = targetSide(reply, cluster: engine.configuration.clusterID)
     let other = VerifySide(
-      side: "source", cluster: point.cluster, read: false, bytesRead: 0, fingerprint: "", equal: false,
+      side: "source", cluster: point.cluster, read: false, bytesRead: 0, fingerprint: "", equal: nil,
       damagedSegments: [], reason: "verify at the source site reads the twin too")
     return VerifyReport(
-      point: point.point.description, sealFingerprint: reply.seal.fingerprint.description, equal: side.equal,
+      point: point.point.description, sealFingerprint: reply.seal.fingerprint.description, equal: side.equal == true,
       sides: [side, other])
   }
 
@@ -187,14 +191,23 @@ struct PointCatalog {
     let own = try sourceSide(twin, seal, quick)
     let link = try engine.links.link(to: twin.peer)
     let request = VerifyPoint(volume: twin.volume, point: twin.point, quick: quick)
-    let reply = try link.ask(.verifyPoint(request)) {
-      if case .verifyPoint(let reply) = $0 { reply } else { nil }
+    var other: VerifySide
+    do throws(ReplError) {
+      let reply = try link.ask(.verifyPoint(request)) {
+        if case .verifyPoint(let reply) = $0 { reply } else { nil }
+      }
+      other = targetSide(reply, cluster: twin.peer)
+      other.equal = other.equal == true && reply.seal == seal
+    } catch {
+      guard error.kind == .transient else { throw error }
+      other = VerifySide(
+        side: "target", cluster: twin.peer, read: false, bytesRead: 0, fingerprint: "", equal: nil,
+        damagedSegments: [], reason: "\(error)", reachable: false)
     }
-    var other = targetSide(reply, cluster: twin.peer)
-    other.equal = other.equal && reply.seal == seal
-    let isEqual = other.equal && (own.equal || (!own.read && own.fingerprint == other.fingerprint))
+    let checked = [own, other].compactMap(\.equal)
     return VerifyReport(
-      point: twin.point.description, sealFingerprint: seal.fingerprint.description, equal: isEqual, sides: [own, other])
+      point: twin.point.description, sealFingerprint: seal.fingerprint.description,
+      equal: !checked.isEmpty && checked.allSatisfy(\.self), sides: [own, other])
   }
 
   private func sourceSide(_ twin: SnapshotRecord, _ seal: Seal, _ quick: Bool) throws(ReplError) -> VerifySide {
@@ -205,7 +218,7 @@ struct PointCatalog {
     switch try TwinVerifier(context: engine.source).verify(twin, seal) {
     case .notRead(let reason, let isLost):
       side.reason = reason
-      side.equal = !isLost
+      side.equal = isLost ? nil : true
     case .read(let fingerprint, let bytes, let damaged):
       side.read = true
       side.reason = ""
