@@ -75,6 +75,11 @@ struct CheckConfigCommand: ParsableCommand {
 
   func run() throws {
     let configuration = try file.load()
+    let check = ConfigurationCheck(configuration: configuration)
+    var worst: ExitCode?
+    for error in check.errors { worst = ExitCodes.exit(error) }
+    if let worst { throw worst }
+    for warning in check.warnings { FileHandle.standardError.write(Data("warning: \(warning)\n".utf8)) }
     print("\(file.config): ok, cluster \(configuration.engine.clusterID), \(configuration.engine.pools.count) pools")
   }
 }

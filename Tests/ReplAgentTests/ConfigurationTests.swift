@@ -247,3 +247,37 @@ struct ConfigurationTests {
     #expect(problems("").contains("expected a mapping"))
   }
 }
+
+/// What `check-config` finds of the machine that the file is for.
+@Suite("Configuration and the machine")
+struct ConfigurationCheckTests {
+  private func check(pool: String, address: String = "127.0.0.1") throws -> ConfigurationCheck {
+    let text = """
+      clusterID: site-a
+      stateDirectory: /var/lib/repl-agent
+      listen: {address: '\(address)'}
+      pools: [{name: fast, path: \(pool)}]
+      """
+    return ConfigurationCheck(configuration: try AgentConfiguration.parse(text, file: "agent.yaml"))
+  }
+
+  @Test func aPoolThatIsNotThereIsAnError() throws {
+    let found = try check(pool: "/no/such/place").errors
+    #expect(found.map(\.subject) == ["pool fast"] && found.first?.kind == .notFound)
+    #expect(try check(pool: "/etc/passwd").errors.first?.cause.contains("no directory") == true)
+  }
+
+  @Test func anAddressOfAnotherMachineIsAnError() throws {
+    #expect(try check(pool: "/tmp", address: "203.0.113.9").errors.map(\.subject) == ["listen.address"])
+    for address in ["127.0.0.1", "0.0.0.0", "::", "::1"] {
+      #expect(try check(pool: "/tmp", address: address).errors.isEmpty)
+    }
+  }
+
+  @Test func aPoolWithoutReflinksIsToldOf() throws {
+    // /proc is neither XFS nor btrfs on any machine.
+    let check = try check(pool: "/proc")
+    #expect(check.errors.isEmpty && check.warnings.count == 1)
+    #expect(check.warnings.first?.contains("neither on XFS nor on btrfs") == true)
+  }
+}
