@@ -158,7 +158,10 @@ extension AgentConfiguration {
   }
 
   private static func checkTimeZone(_ text: String) -> String? {
-    text.isEmpty || TimeZone(identifier: text) != nil ? nil : "the name of a time zone such as Europe/Berlin or UTC"
+    // `UTC+2` is no name of the database: which way it counts is read in two ways.
+    let isOffset = !text.contains("/") && text.contains { "+-".contains($0) }
+    return text.isEmpty || (!isOffset && TimeZone(identifier: text) != nil)
+      ? nil : "the name of a time zone such as Europe/Berlin or UTC"
   }
 
   private static func checkAddress(_ text: String) -> String? {

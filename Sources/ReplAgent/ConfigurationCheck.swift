@@ -11,7 +11,18 @@ struct ConfigurationCheck {
   var errors: [ReplError] { configuration.engine.pools.compactMap(missing) + [foreignAddress].compactMap(\.self) }
 
   /// What it would do less well.
-  var warnings: [String] {
+  var warnings: [String] { reflinkWarnings + retentionWarnings }
+
+  /// Points that are always kept are more than were asked for.
+  private var retentionWarnings: [String] {
+    let retention = configuration.engine.retention
+    guard retention.keepLast < retention.floor else { return [] }
+    return [
+      "retention.count is \(retention.keepLast): the newest \(retention.floor) points of each volume are always kept"
+    ]
+  }
+
+  private var reflinkWarnings: [String] {
     configuration.engine.pools.filter { missing($0) == nil && !hasReflinks($0.path) }.map {
       "pool \($0.name): \($0.path) is neither on XFS nor on btrfs: it can hold no recovery points, and its volumes are read "
         + "whole each cycle"

@@ -25,6 +25,7 @@ struct RunCommand: AsyncParsableCommand {
     let stop = StopSignals()
     let registry = MetricsRegistry(EngineDefinitions.recorded + ControlPlaneDefinitions.recorded)
     configuration.metrics.warn(logger)
+    for warning in ConfigurationCheck(configuration: configuration).warnings { logger.warning("\(warning)") }
     let engine: ReplicationEngine
     do {
       engine = try ReplicationEngine.open(configuration.engine, logger: logger, metrics: registry)

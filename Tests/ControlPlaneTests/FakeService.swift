@@ -87,6 +87,11 @@ actor FakeService: ReplicationService {
     return report
   }
 
+  /// As if somebody had made the file of a volume larger.
+  func grow(_ name: String, to bytes: UInt64) {
+    for index in held.indices where held[index].name == name { held[index].sizeBytes = bytes }
+  }
+
   func volumes() async throws(ReplError) -> [VolumeReport] {
     let answer = held
     let action = afterListing

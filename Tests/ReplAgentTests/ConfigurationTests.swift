@@ -113,6 +113,7 @@ struct ConfigurationTests {
     ("allowedPaths: [/srv/../etc]", "expected an absolute path"),
     ("timeZone: Europe/Atlantis", "'timeZone': expected the name of a time zone such as Europe/Berlin or UTC"),
     ("timeZone: [UTC]", "'timeZone': expected text"),
+    ("timeZone: UTC+2", "'timeZone': expected the name of a time zone such as Europe/Berlin or UTC"),
   ])
   func wrongValuesSayWhatWasExpected(line: String, expected: String) {
     let found = problems(Self.smallest + "\n" + line + "\n")
@@ -272,6 +273,17 @@ struct ConfigurationCheckTests {
     for address in ["127.0.0.1", "0.0.0.0", "::", "::1"] {
       #expect(try check(pool: "/tmp", address: address).errors.isEmpty)
     }
+  }
+
+  @Test func aCountBelowTheFloorIsToldOf() throws {
+    let text = """
+      clusterID: site-a
+      stateDirectory: /var/lib/repl-agent
+      pools: [{name: fast, path: /tmp}]
+      retention: {count: 2}
+      """
+    let check = ConfigurationCheck(configuration: try AgentConfiguration.parse(text, file: "agent.yaml"))
+    #expect(check.warnings.contains { $0.contains("retention.count is 2") && $0.contains("newest 3") })
   }
 
   @Test func aPoolWithoutReflinksIsToldOf() throws {

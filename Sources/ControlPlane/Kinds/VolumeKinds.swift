@@ -52,6 +52,18 @@ extension ResourceKind {
             message: "Forbidden: spec is immutable after creation except resources.requests for bound claims",
             field: "spec"))
       }
+      let request = "spec.resources.requests.storage"
+      if let old, old.status["phase"]?.string == "Bound",
+        object.json[at: request]?.text.flatMap(Quantity.bytes) != old.json[at: request]?.text.flatMap(Quantity.bytes)
+      {
+        causes.append(
+          StatusError.Cause(
+            reason: "FieldValueForbidden",
+            message:
+              "Forbidden: the agent does not resize volumes; make the file larger, as with `truncate -s`, and the "
+              + "next Migration and the claim's capacity follow",
+            field: request))
+      }
       return causes
     }
     return kind

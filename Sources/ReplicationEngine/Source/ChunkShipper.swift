@@ -195,7 +195,8 @@ final class ChunkShipper: Sendable {
           shipper.pace(extent.length)
           try link.sendChunk(UnsafeRawBufferPointer(rebasing: bytes[position..<end]), at: extent.offset)
         }
-        shipper.progress.add(changed: isZero ? 0 : extent.length)
+        // Against an empty file zeros are no change.
+        shipper.progress.add(changed: isZero && !shipper.zerosTravel ? 0 : extent.length)
         position = end
       }
     }
