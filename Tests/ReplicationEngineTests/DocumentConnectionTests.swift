@@ -13,43 +13,6 @@ import Threads
 /// Documents over real connections: what both hellos agreed on decides.
 @Suite("Documents on control connections")
 struct DocumentConnectionTests {
-  /// An agent's trust, without the rest of it.
-  private final class Site: Sendable {
-    let configuration: EngineConfiguration
-    let database: AgentDatabase
-    let trust: TrustStore
-    private let directory: TemporaryDirectory
-
-    init(_ cluster: String) throws {
-      directory = try TemporaryDirectory()
-      try LinuxStorage().makeDirectory(directory.path + "/pki")
-      configuration = EngineConfiguration(
-        clusterID: cluster, node: "node", stateDirectory: directory.path, pools: [], allowedPaths: [])
-      database = try AgentDatabase.inMemory()
-      trust = try TrustStore(configuration: configuration, database: database, clock: SystemClock())
-    }
-
-    func pin(_ other: Site) throws {
-      let record = PeerRecord(
-        cluster: other.configuration.clusterID, node: "node", authority: other.trust.authority.certificateDER,
-        host: "127.0.0.1", port: 1)
-      try database.write { try record.save($0) }
-    }
-
-    func settings(_ role: TLSRole) -> TLSSettings {
-      TLSSettings(
-        role: role, alpn: [WireLimits.controlProtocol],
-        trust: .pinnedAuthorities { [trust] in trust.pinnedAuthorities() }
-      ) { [trust] () throws(ReplError) in try trust.identity() }
-    }
-
-    func connection(to cluster: String, port: UInt16) -> PeerConnection {
-      PeerConnection(
-        cluster: cluster, host: "127.0.0.1", port: port, configuration: configuration, trust: trust,
-        clock: SystemClock())
-    }
-  }
-
   private struct Echo: PeerDocumentResponder {
     func answer(_ document: PeerDocument, from cluster: String) async throws(ReplError) -> [UInt8] {
       Array("\(cluster) says ".utf8) + document.body
@@ -71,12 +34,12 @@ struct DocumentConnectionTests {
     }
   }
 
-  private let east: Site
-  private let west: Site
+  private let east: TrustedSite
+  private let west: TrustedSite
 
   init() throws {
-    east = try Site("east")
-    west = try Site("west")
+    east = try TrustedSite("east")
+    west = try TrustedSite("west")
     try east.pin(west)
     try west.pin(east)
   }

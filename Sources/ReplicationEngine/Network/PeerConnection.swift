@@ -15,6 +15,9 @@ final class PeerConnection: PeerLink {
     var heardAt: Double?
   }
 
+  /// Without any byte for so long a control connection is closed, and what was asked over it fails with `transient`.
+  static let silence = Duration.seconds(30)
+
   let cluster: String
   private let configuration: EngineConfiguration
   private let clock: any EngineClock
@@ -22,6 +25,7 @@ final class PeerConnection: PeerLink {
   private let data: TLSSettings
   private let tickets = TLSSessionStore()
   private let connections = OpenConnections()
+  private let silence: Duration
   private let keepAlives = KeepAlives()
   private let address: Mutex<(host: String, port: UInt16)>
   private let state = Mutex(State())
@@ -30,8 +34,9 @@ final class PeerConnection: PeerLink {
 
   init(
     cluster: String, host: String, port: UInt16, configuration: EngineConfiguration, trust: TrustStore,
-    clock: any EngineClock
+    clock: any EngineClock, silence: Duration = PeerConnection.silence
   ) {
+    self.silence = silence
     self.cluster = cluster
     self.configuration = configuration
     self.clock = clock
@@ -165,7 +170,10 @@ final class PeerConnection: PeerLink {
     let signal = try connections.signal()
     let (host, port) = address.withLock { $0 }
     let connection = try TLSConnection.connect(host: host, port: port, settings: control, cancelSignal: signal)
-    let channel = try FrameChannel(connection: connection)
+    var limits = FrameLimits()
+    // Heartbeats are answered whatever else is asked: without a byte for so long the peer is gone, or hangs.
+    limits.idleTimeout = silence
+    let channel = try FrameChannel(connection: connection, limits: limits)
     do throws(ReplError) {
       let own = Hello(of: configuration)
       guard case .hello(let hello) = try send(.hello(own), over: channel, timeout: 10) else {
