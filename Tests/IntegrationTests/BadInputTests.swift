@@ -170,7 +170,12 @@ extension Integration {
       try TwoSites.run { sites in
         for port in [9001, 9010] as [UInt16] {
           let answer = try speakPlainly(sites.target.address, port)
-          #expect(!answer.contains("HTTP/1"), "there is no plaintext path")
+          // There is no plaintext path: who asks the control port is told so, and nothing else.
+          if port == 9001 {
+            #expect(answer.hasPrefix("HTTP/1.1 400 ") && answer.contains("replctl pair token"))
+          } else {
+            #expect(!answer.contains("HTTP/1"))
+          }
           for version in ["-tls1_2", "-tls1_3"] {
             let result = try Command.run([
               "timeout", "10", "openssl", "s_client", "-connect", "\(sites.target.address):\(port)", version, "-quiet",

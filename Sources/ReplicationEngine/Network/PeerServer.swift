@@ -13,6 +13,12 @@ final class PeerServer: Sendable {
   private let service: TargetService
   private let logs: ConnectionLogs
 
+  /// For `storkctl create clusterpair`, which asks the storage for a token over plain HTTP, and for people.
+  private static let plainHTTPAnswer =
+    "This is the control port of repl-agent: it speaks TLS with paired agents, and no HTTP. Make a pairing token at this "
+    + "site with `replctl pair token`, and give it to `replctl pair create --ip ADDRESS --token TOKEN` at the other one, to "
+    + "`storkctl create clusterpair` as --src-token or --dest-token, or to a ClusterPair as spec.options.token."
+
   init(
     configuration: EngineConfiguration, trust: TrustStore, service: TargetService, pairing: PairingResponder,
     documents: DocumentDesk, repairs: RepairBoard, heardClocks: HeardClocks, clock: any EngineClock,
@@ -41,7 +47,7 @@ final class PeerServer: Sendable {
       heardClocks: heardClocks, clock: clock, logs: logs)
     control = try TLSListener(
       address: configuration.listenAddress, port: configuration.controlPort, settings: controlSettings,
-      limits: .control, log: refusals, refuse: ControlResponder.refuse
+      limits: .control, plainHTTPAnswer: Self.plainHTTPAnswer, log: refusals, refuse: ControlResponder.refuse
     ) { connection in
       connection.alpn == WireLimits.pairingProtocol ? pairing.serve(connection) : responder.serve(connection)
     }

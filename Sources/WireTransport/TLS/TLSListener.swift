@@ -48,6 +48,7 @@ public final class TLSListener: Sendable {
   private let log: RefusalLog
   private let refuse: Refusal
   private let handler: Handler
+  private let plainHTTPAnswer: String?
   private let pool: WorkerPool
   private let stopSignal = CancelSignal()
   private let live: Locked<Live>
@@ -60,11 +61,14 @@ public final class TLSListener: Sendable {
   ///   - port: 0 for any free one; see ``boundPort``.
   ///   - limits: a peer beyond them is told why and closed; of strangers the oldest go first.
   ///   - log: called on various threads; must not block.
+  ///   - plainHTTPAnswer: what a client is told that speaks HTTP without TLS; nil: it is closed like any other that does
+  ///     not speak TLS.
   ///   - refuse: called before a connection beyond the limits is closed, within two seconds.
   /// - Throws: `.invalid` for a bad address, `.refused` when the port is taken.
   public init(
     address: String, port: UInt16, settings: TLSSettings, limits: ListenerLimits = ListenerLimits(),
-    log: @escaping RefusalLog = { _, _ in }, refuse: @escaping Refusal = { _, _ in }, handler: @escaping Handler
+    plainHTTPAnswer: String? = nil, log: @escaping RefusalLog = { _, _ in },
+    refuse: @escaping Refusal = { _, _ in }, handler: @escaping Handler
   ) throws(ReplError) {
     let wanted = try SocketAddress.numeric(host: address, port: port)
     let socket = try Self.listen(wanted)
@@ -74,6 +78,7 @@ public final class TLSListener: Sendable {
     self.log = log
     self.refuse = refuse
     self.handler = handler
+    self.plainHTTPAnswer = plainHTTPAnswer
     live = Locked(Live(places: PlaceTable(limits)))
     // In a flood connections come faster than threads start: as many may wait as there may be threads.
     pool = WorkerPool(name: "tls-\(boundAddress.port)", threads: limits.threads, queued: limits.threads)
@@ -170,9 +175,13 @@ public final class TLSListener: Sendable {
   private func serve(_ accepted: Socket, key: Int, signal: CancelSignal, remote: String, introduced: Deadline) {
     defer { finish(key) }
     do throws(ReplError) {
+      let deadline = min(introduced, .after(settings.options.handshakeTimeout))
+      if let plainHTTPAnswer, PlainHTTP.isSpoken(on: accepted, signal, until: deadline) {
+        PlainHTTP.answer(plainHTTPAnswer, on: accepted)
+        throw ReplError(.protocolViolation, subject: "peer \(remote)", cause: "speaks plain HTTP")
+      }
       let connection = try TLSConnection(
-        socket: accepted, settings: settings, sessions: nil, cancelSignal: signal,
-        deadline: min(introduced, .after(settings.options.handshakeTimeout)))
+        socket: accepted, settings: settings, sessions: nil, cancelSignal: signal, deadline: deadline)
       connection.setDeadline(introduced)
       do throws(ReplError) {
         try identify(key, connection)
