@@ -194,7 +194,8 @@ final class MigrationReconciler: Reconciler {
       }
       return nil
     }
-    try await VolumeCapacity(store: store, service: service).follow(Set(report.volumes.map(\.volume)))
+    // No Migration fails over it: the next one tries again.
+    try? await VolumeCapacity(store: store, service: service).follow(Set(report.volumes.map(\.volume)))
     let next = try await volumesDone(object, volumes: after)
     await announce(object, before: before, after: after)
     return next.isDeleting ? nil : try await applyResources(next, report)

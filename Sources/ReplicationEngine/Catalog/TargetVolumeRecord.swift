@@ -97,11 +97,14 @@ extension TargetVolumeRecord {
     ).map(TargetVolumeRecord.init(row:))
   }
 
-  /// Clusters that may have data in a pool: those paired, and those whose volumes lie there.
+  /// Clusters that may have data in a pool: those trusted, and those whose volumes lie there.
   static func clusters(_ database: Database, pool: String) throws -> Int {
     try Int.fetchOne(
       database,
-      sql: "SELECT COUNT(*) FROM (SELECT cluster FROM peer UNION SELECT cluster FROM targetVolume WHERE pool = ?)",
+      sql: """
+        SELECT COUNT(*) FROM (SELECT cluster FROM peer WHERE trustSeconds IS NULL OR trustSeconds > 0
+          UNION SELECT cluster FROM targetVolume WHERE pool = ?)
+        """,
       arguments: [pool]) ?? 0
   }
 
