@@ -29,5 +29,4 @@ struct TimeSpan: ExpressibleByArgument, CustomStringConvertible {
   }
 
   var description: String { seconds == seconds.rounded() ? "\(Int(seconds))s" : "\(seconds)s" }
-  var defaultValueDescription: String { description }
 }

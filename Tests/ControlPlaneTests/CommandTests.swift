@@ -69,6 +69,43 @@ struct CommandTests {
     try await plane.stop()
   }
 
+  @Test("whoever waits for a migration without its pair is told at once, and nothing is made")
+  func migrationWithoutItsPair() async throws {
+    let plane = try await plane()
+    #expect(
+      try await plane.run("create", "migration", "m", "-n", "shop", "-c", "nope", "--wait", "--timeout", "5m") == 3)
+    let list = try await plane.send("GET", "\(Self.stork)/migrations")
+    #expect(list["items"] == .array([]))
+    #expect(try await plane.run("create", "migration", "m", "-n", "shop", "-c", "nope", "--timeout", "5x") == 2)
+    try await plane.stop()
+  }
+
+  @Test("a pair without a mode is for disaster recovery when it is made here; an object without one keeps none")
+  func pairMode() async throws {
+    let plane = try await PlaneFixture()
+    #expect(
+      try await plane.run(
+        "pair", "create", "site-b", "-n", "shop", "--ip", "10.0.0.9", "--token", "t", "--no-wait") == 0)
+    let pair = try await plane.send("GET", "\(Self.stork)/namespaces/shop/clusterpairs/site-b")
+    #expect(pair[at: "spec.options.mode"] == "DisasterRecovery")
+    try await plane.stop()
+  }
+
+  @Test("the copy of a peer's schedule is not resumed")
+  func copiesAreNotResumed() async throws {
+    let plane = try await plane()
+    #expect(
+      try await plane.run(
+        "create", "migrationschedules", "dr", "-n", "shop", "-c", "site-b", "--namespaces", "shop", "--suspend") == 0)
+    _ = try await plane.send(
+      "PATCH", "\(Self.stork)/namespaces/shop/migrationschedules/dr",
+      body: ["metadata": ["annotations": ["stork.libopenstorage.org/static-copy": "true"]]],
+      contentType: "application/merge-patch+json")
+    #expect(try await plane.run("resume", "migrationschedule", "dr", "-n", "shop") == 4)
+    #expect(try await schedule(plane, "dr")[at: "spec.suspend"] == true)
+    try await plane.stop()
+  }
+
   @Test("policies are written with the defaults of their type")
   func policies() async throws {
     let plane = try await PlaneFixture()

@@ -77,6 +77,15 @@ import Testing
   func whatIsNoTimeIsNone(text: String) { #expect(TimeSpan(argument: text) == nil) }
 
   @Test(arguments: [
+    ("4096", UInt64(4_096)), ("4Gi", 4 << 30), ("4GiB", 4 << 30), ("4 GiB", 4 << 30), ("500MB", 500_000_000),
+    ("1.5G", 1_500_000_000), ("512B", 512),
+  ])
+  func sizesAreWrittenAsPeopleDo(text: String, bytes: UInt64) { #expect(ByteSize(argument: text)?.bytes == bytes) }
+
+  @Test(arguments: ["", "B", "0", "0Gi", "-1", "4Q", "4m", "GiB", "1e3", "99999999Ei"])
+  func whatIsNoSizeIsNone(text: String) { #expect(ByteSize(argument: text) == nil) }
+
+  @Test(arguments: [
     ("statsu", "status"), ("veriyf", "verify"), ("recovery-point", "recovery-points"), ("dele", nil), ("xyz", nil),
   ])
   func aWordThatIsNearlyOneIsSuggested(word: String, meant: String?) {

@@ -77,7 +77,8 @@ struct CreateMigration: ParsableCommand {
     if wait {
       result = try MigrationWatch(
         client: client, kind: migrations, namespace: options.namespace,
-        subject: "migration \(options.namespace)/\(name)", name: name, quiet: structured,
+        subject: "migration \(options.namespace)/\(name)", name: name,
+        uid: Field.text(result, "metadata.uid"), quiet: structured,
         timeout: timeout ?? TimeSpan(seconds: .infinity)
       ).run()
     }

@@ -3,15 +3,20 @@ import Glibc
 
 /// Waiting by asking again.
 enum Polling {
-  /// Asks every `interval` seconds until there is an answer; nil when the time is up.
+  /// Asks every `interval` seconds until there is an answer; nil when the time is up. An agent that is restarted meanwhile
+  /// is waited for.
   static func until<Value>(timeout: Double, interval: Double = 0.25, ask: () throws(Failure) -> Value?)
     throws(Failure) -> Value?
   {
     let clock = ContinuousClock()
     let end = clock.now + .seconds(min(max(0, timeout), 1e8))
+    var absence = AgentAbsence()
     while true {
-      if let value = try ask() { return value }
-      guard clock.now < end else { return nil }
+      if let answer = try absence.bridge(ask), let value = answer { return value }
+      guard clock.now < end else {
+        if let failure = absence.failure { throw failure }
+        return nil
+      }
       usleep(UInt32(interval * 1_000_000))
     }
   }

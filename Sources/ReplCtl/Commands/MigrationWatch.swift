@@ -8,12 +8,12 @@ struct MigrationWatch {
   var namespace: String
   var subject: String
   var name: String
+  /// Of the object that was made: another one of its name is not waited for.
+  var uid: String
   /// Nothing but the end.
   var quiet: Bool
   var timeout: TimeSpan
 
-  /// Longest time for which the agent may be away, while it is restarted or updated.
-  private static let patience = Duration.seconds(120)
   fileprivate static let lineInterval: Duration = .seconds(2)
 
   /// The object in its last state. Follows the object's changes, so that its end is seen when it comes.
@@ -21,10 +21,11 @@ struct MigrationWatch {
     let end = ContinuousClock.now + .seconds(timeout.seconds)
     var display = Display(terminal: Console.standard.isTerminal && !quiet, quiet: quiet)
     defer { display.end() }
-    var absent: ContinuousClock.Instant?
+    var absence = AgentAbsence()
+    if quiet { absence.tell = { _ in } }
     while true {
       let left = (end - .now).components.seconds
-      if let last = try answer({ try follow(&display, seconds: left) }, &absent), Self.isFinal(last) { return last }
+      if let last = try absence.bridge({ try follow(&display, seconds: left) }), Self.isFinal(last) { return last }
       guard ContinuousClock.now < end else {
         throw Failure(
           .failed, subject, "timed out; it goes on in the agent", remedy: "replctl describe migration \(name)")
@@ -38,7 +39,7 @@ struct MigrationWatch {
     let selector = ("fieldSelector", "metadata.name=\(name)")
     // The version of the list, not of the object: that one may be too old to go on from.
     let list = try client.send("GET", path, query: [selector])
-    guard var object = list["items"]?.array?.first else { throw deleted }
+    guard var object = list["items"]?.array?.first, Field.text(object, "metadata.uid") == uid else { throw deleted }
     display.show(object)
     guard !Self.isFinal(object), seconds > 0 else { return object }
     let query = [
@@ -57,26 +58,6 @@ struct MigrationWatch {
       return !Self.isFinal(changed)
     }
     return object
-  }
-
-  /// Nil when the agent does not answer, after a pause: the Migration goes on when it is back.
-  ///
-  /// - Parameter absent: since when it has not answered.
-  private func answer<Value>(
-    _ ask: () throws -> Value, _ absent: inout ContinuousClock.Instant?
-  ) throws -> Value? {
-    do {
-      let value = try ask()
-      absent = nil
-      return value
-    } catch let failure as Failure where failure.code == .unreachable {
-      let since = absent ?? .now
-      guard .now - since < Self.patience else { throw failure }
-      if absent == nil, !quiet { Console.error("the agent does not answer: waiting until it is back") }
-      absent = since
-      sleep(1)
-      return nil
-    }
   }
 
   private var deleted: Failure { Failure(.failed, subject, "it was deleted, which cancels it") }

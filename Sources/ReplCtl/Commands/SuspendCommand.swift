@@ -46,12 +46,23 @@ struct ChosenSchedules: ParsableArguments {
     let selection = Selection(kind: schedules, names: names, clusterPair: clusterPair)
     try Results.collect(options) { results in
       for name in try selection.names(client, options, results) {
+        if !suspend { try refuseCopy(client, schedules, name) }
         _ = try client.send(
           "PATCH", schedules.path(namespace: options.namespace, name: name),
           body: ["spec": ["suspend": .bool(suspend)]], contentType: "application/merge-patch+json")
         results.add(schedules, name, action: word, line: "MigrationSchedule \(name) \(word) successfully")
       }
     }
+  }
+
+  /// A copy that a peer has sent only shows its schedule: nothing here runs it.
+  private func refuseCopy(_ client: AgentClient, _ schedules: KindEntry, _ name: String) throws(Failure) {
+    let schedule = try client.find(schedules.path(namespace: options.namespace, name: name))
+    let mark = schedule?[path: ["metadata", "annotations", "stork.libopenstorage.org/static-copy"]]?.text
+    guard mark == "true" else { return }
+    throw Failure(
+      .refused, "migrationschedule \(options.namespace)/\(name)", "is the copy of a schedule of another cluster",
+      remedy: "resume it there; `replctl activate migrations` starts its applications here")
   }
 }
 

@@ -12,19 +12,13 @@ struct VolumeCreate: ParsableCommand {
     commandName: "create", abstract: "Makes a new, empty volume in a pool.")
 
   @Argument(help: "Name of the volume.") var name: String
-  @Option(help: "Size, such as 4Gi or a number of bytes.") var size: String
+  @Option(help: "Size, such as 4Gi, 4GiB, 500MB or a number of bytes.") var size: ByteSize
   @Option(help: "Pool; the first of the configuration if not given.") var pool: String?
   @OptionGroup var options: GlobalOptions
 
-  func validate() throws {
-    guard let bytes = Quantity.bytes(size), bytes > 0 else {
-      throw ValidationError("'\(size)' is not a size above zero: write bytes or a quantity such as 4Gi")
-    }
-  }
-
   func run() throws {
     var body: JSONValue = [
-      "namespace": .string(options.namespace), "name": .string(name), "size": .string(size),
+      "namespace": .string(options.namespace), "name": .string(name), "size": .string(String(size.bytes)),
     ]
     if let pool { body["pool"] = .string(pool) }
     let report = try options.client.send("POST", ["agent", "v1", "volumes"], body: body)
