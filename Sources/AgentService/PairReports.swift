@@ -44,6 +44,10 @@ public struct PeerReport: Hashable, Sendable, Codable {
   public var pairs: [String]
   /// RFC 3339 in UTC; empty while there is no end in sight, ``ended`` when it is over.
   public var trustEndsAt: String
+  /// Since it last answered or sent a heartbeat; nil when it never did, since this process began.
+  public var secondsSinceHeard: Double?
+  /// Its clock minus ours, in seconds, once known.
+  public var clockOffsetSeconds: Double?
   /// In place of an instant: the cluster is trusted no more, and only its address and authority are remembered.
   public static let ended = "ended"
   public init(cluster: String, node: String, invited: Bool, pairs: [String], trustEndsAt: String) {

@@ -39,6 +39,10 @@ public struct VolumeRunReport: Hashable, Sendable, Codable {
   public var reason: String
   /// Whether the live volume itself is read until it is sealed, there being no snapshot; nil before that is known.
   public var readsLive: Bool?
+  /// Since when nothing has been worked off, sent or proven, RFC 3339 in UTC; nil while something is.
+  public var stalledSince: String?
+  /// How long after the first snapshot of its group this one was taken, in milliseconds; nil before all are taken.
+  public var takenAfterMilliseconds: Double?
 
   public init(volume: String, namespace: String, name: String) {
     self.volume = volume

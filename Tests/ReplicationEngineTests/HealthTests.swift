@@ -56,6 +56,20 @@ struct HealthTests {
       ])
   }
 
+  @Test("A volume on its way that stands still is named with its migration; one that moves or waits its turn is not")
+  func standstill() {
+    func session(_ since: String?, _ reason: String) -> OutboundSession {
+      var progress = VolumeRunReport(volume: "v", namespace: "shop", name: "db")
+      (progress.stalledSince, progress.reason) = (since, reason)
+      return OutboundSession(migration: "shop/m1", cluster: "site-b", progress: progress)
+    }
+    let found = HealthCheck.findings(outbound: [
+      session(nil, ""), session(nil, "waiting for a place"), session("2026-01-01T00:00:00Z", "waiting for the peer"),
+    ])
+    #expect(found.map(\.subject) == ["migration shop/m1"])
+    #expect(found.map(\.text) == ["volume shop/db to site-b: waiting for the peer"])
+  }
+
   @Test("A point dated ahead of now has no age, and that is said")
   func datedAhead() {
     let now = Timestamp(nanoseconds: 1_700_000_000_000_000_000)
@@ -93,17 +107,45 @@ struct HealthTests {
   @Test("The clock of a peer that only sends heartbeats is known from them, nearest by the quickest")
   func heardClocks() {
     let clocks = HeardClocks()
+    let clock = TestClock()
     #expect(clocks.offset(of: "site-a") == nil)
-    let arrived = Timestamp(nanoseconds: 1_700_000_000_000_000_000)
+    let arrived = clock.now()
     for delay: Int64 in [900, 20, 400] {
       let sent = Timestamp(nanoseconds: arrived.nanoseconds + 50_000_000_000 - delay * 1_000_000)
-      clocks.heard(sent, from: "site-a", at: arrived)
+      clocks.heard(sent, from: "site-a", clock: clock)
     }
     #expect(clocks.offset(of: "site-a") == 49_980_000_000)
-    clocks.heard(Timestamp(nanoseconds: .min), from: "site-a", at: arrived)
+    clocks.heard(Timestamp(nanoseconds: .min), from: "site-a", clock: clock)
     #expect(clocks.offset(of: "site-a") == 49_980_000_000)
     // After a step of a clock the new offset is believed once the old ones have gone.
-    for _ in 0..<8 { clocks.heard(arrived, from: "site-a", at: arrived) }
+    for _ in 0..<8 { clocks.heard(arrived, from: "site-a", clock: clock) }
     #expect(clocks.offset(of: "site-a") == 0)
+  }
+
+  @Test("When a peer was heard last is counted by the clock that nobody sets")
+  func heardLast() {
+    let clocks = HeardClocks()
+    let clock = TestClock()
+    #expect(clocks.secondsSinceHeard("site-a", clock: clock) == nil)
+    clocks.heard(clock.now(), from: "site-a", clock: clock)
+    clock.advance(seconds: 90)
+    clock.step(seconds: -3600)
+    #expect(clocks.secondsSinceHeard("site-a", clock: clock) == 90)
+  }
+
+  @Test("A source that has fallen silent is told of; one that a pair is with is told of by the pair")
+  func silentSource() {
+    func peer(_ seconds: Double?, invited: Bool = true, pairs: [String] = []) -> PeerReport {
+      var report = PeerReport(cluster: "site-a", node: "n", invited: invited, pairs: pairs, trustEndsAt: "")
+      report.secondsSinceHeard = seconds
+      return report
+    }
+    func texts(_ peer: PeerReport) -> [String] {
+      HealthCheck.findings(peers: [peer]).map { "\($0.subject): \($0.text)" }
+    }
+    #expect(texts(peer(1020)) == ["cluster site-a: nothing was heard of it for 1020 s"])
+    for quiet in [peer(30), peer(nil), peer(1020, invited: false), peer(1020, pairs: ["shop/a"])] {
+      #expect(texts(quiet).isEmpty)
+    }
   }
 }

@@ -39,7 +39,7 @@ import Testing
     #expect(report.seconds == 70)
   }
 
-  @Test("what does not move has no time to go, and says for how long it has not moved")
+  @Test("what does not move has no time to go, and says since when it has not moved")
   func stalled() {
     let (clock, progress) = Self.make()
     progress.enter(.ship)
@@ -50,15 +50,30 @@ import Testing
       _ = progress.report
     }
     #expect(progress.report.reason.isEmpty)
+    let last = clock.now().rfc3339Seconds
+    var told: Set<String> = []
     for _ in 0..<40 {
       clock.advance(seconds: 1)
-      _ = progress.report
+      told.insert(progress.report.reason)
     }
     let report = progress.report
-    #expect(report.reason == "nothing has moved for 40 s: waiting for the peer")
+    #expect(told == ["", "waiting for the peer since \(last): nothing moves"], "one text for one standstill")
+    #expect(report.stalledSince == last)
     #expect(report.bytesPerSecond == 0 && report.etaSeconds == nil)
     progress.ship.add(done: 10)
     #expect(progress.report.reason.isEmpty)
+  }
+
+  @Test("who looks for the first time late does not take what has moved for a standstill")
+  func firstLook() {
+    let (clock, progress) = Self.make()
+    progress.enter(.ship)
+    progress.ship.restart(planned: 1000)
+    progress.ship.add(done: 500)
+    clock.advance(seconds: 60)
+    #expect(progress.report.stalledSince == nil)
+    clock.advance(seconds: 10)
+    #expect(progress.report.stalledSince != nil)
   }
 
   @Test("all of it handed to a line that does not answer is no time to go of nothing")
@@ -72,7 +87,7 @@ import Testing
     _ = progress.report
     clock.advance(seconds: 60)
     #expect(progress.report.etaSeconds == nil)
-    #expect(progress.report.reason.contains("nothing has moved"))
+    #expect(progress.report.reason.contains("nothing moves"))
   }
 
   @Test("what the target has of an earlier attempt was changed, too")

@@ -43,31 +43,36 @@ struct StatusCommand: ParsableCommand {
     guard let pairs = report["pairs"]?.array, !pairs.isEmpty else { return "" }
     var table = TextTable(["PAIR", "PEER", "ADDRESS", "MODE", "READY", "LAST-SEEN", "CLOCK", "REASON"])
     table.rows = pairs.map { pair in
-      let seen = Field.seconds(pair, "secondsSinceHeard")
-      return [
+      [
         "\(Field.text(pair, "reference.namespace"))/\(Field.text(pair, "reference.name"))",
         Field.text(pair, "peerClusterID"), "\(Field.text(pair, "host")):\(Field.text(pair, "port"))",
-        Field.text(pair, "mode"), Field.text(pair, "ready"), seen.isEmpty ? "never" : seen + " ago", offset(pair),
+        Field.text(pair, "mode"), Field.text(pair, "ready"), lastSeen(pair), offset(pair),
         Field.text(pair, "reason"),
       ]
     }
     return table.text
   }
 
+  private static func lastSeen(_ peer: JSONValue) -> String {
+    let seen = Field.seconds(peer, "secondsSinceHeard")
+    return seen.isEmpty ? "never" : seen + " ago"
+  }
+
   /// How far the peer's clock is ahead of this one, as in `+0.2s`.
-  private static func offset(_ pair: JSONValue) -> String {
-    guard let seconds = pair["clockOffsetSeconds"]?.double, abs(seconds) < 1e12 else { return "" }
+  private static func offset(_ peer: JSONValue) -> String {
+    guard let seconds = peer["clockOffsetSeconds"]?.double, abs(seconds) < 1e12 else { return "" }
     let tenths = (abs(seconds) * 10).rounded() / 10
     return (seconds < 0 && tenths > 0 ? "-" : "+") + (tenths < 60 ? "\(tenths)s" : DurationText.go(Int64(tenths)))
   }
 
   private static func peers(_ report: JSONValue) -> String {
     guard let peers = report["peers"]?.array, !peers.isEmpty else { return "" }
-    var table = TextTable(["TRUSTED-CLUSTER", "NODE", "INVITED", "PAIRS", "TRUST-ENDS"])
+    var table = TextTable(["TRUSTED-CLUSTER", "NODE", "INVITED", "PAIRS", "LAST-SEEN", "CLOCK", "TRUST-ENDS"])
     table.rows = peers.map { peer in
       [
         Field.text(peer, "cluster"), Field.text(peer, "node"), Field.text(peer, "invited"),
-        (peer["pairs"]?.array ?? []).compactMap(\.string).joined(separator: ","), Field.text(peer, "trustEndsAt"),
+        (peer["pairs"]?.array ?? []).compactMap(\.string).joined(separator: ","), lastSeen(peer), offset(peer),
+        Field.text(peer, "trustEndsAt"),
       ]
     }
     return table.text

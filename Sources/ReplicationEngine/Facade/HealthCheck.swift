@@ -6,6 +6,8 @@ import ReplModel
 enum HealthCheck {
   /// From which difference of clocks on it is a finding, in seconds.
   private static let clockTolerance = 5.0
+  /// Seconds without a heartbeat, of which several come in them, from which on a source is a finding.
+  private static let silenceTolerance = 60.0
 
   static func findings(
     pools: [PoolReport], pairs: [PairReport], volumes: [VolumeReport]
@@ -18,6 +20,25 @@ enum HealthCheck {
     guard let first = leftAlone.first else { return [] }
     let more = leftAlone.count == 1 ? "" : ", and \(leftAlone.count - 1) more, which the log names"
     return [HealthFinding(subject: "start", text: "left alone: \(first)\(more)")]
+  }
+
+  /// Sources that have fallen silent: their points grow old here. What a pair is with, its own finding names.
+  static func findings(peers: [PeerReport]) -> [HealthFinding] {
+    peers.filter { $0.invited && $0.pairs.isEmpty && $0.trustEndsAt != PeerReport.ended }.compactMap { peer in
+      guard let seconds = peer.secondsSinceHeard, seconds >= silenceTolerance else { return nil }
+      return HealthFinding(
+        subject: "cluster \(peer.cluster)", text: "nothing was heard of it for \(Int(min(seconds, 1e12))) s")
+    }
+  }
+
+  /// Volumes on their way that do not get on.
+  static func findings(outbound: [OutboundSession]) -> [HealthFinding] {
+    outbound.filter { $0.progress.stalledSince != nil }.map { session in
+      HealthFinding(
+        subject: "migration \(session.migration)",
+        text: "volume \(session.progress.namespace)/\(session.progress.name) to \(session.cluster): "
+          + session.progress.reason)
+    }
   }
 
   private static func finding(_ pool: PoolReport) -> HealthFinding? {

@@ -103,10 +103,16 @@ struct PairService: Sendable {
   func peers() throws(ReplError) -> [PeerReport] {
     let (peers, pairs) = try database.read { (try PeerRecord.all($0), try PairRecord.all($0)) }
     return peers.map { peer in
-      PeerReport(
+      var report = PeerReport(
         cluster: peer.cluster, node: peer.node, invited: peer.invited,
         pairs: pairs.filter { $0.peer == peer.cluster }.map { "\($0.reference.namespace)/\($0.reference.name)" },
         trustEndsAt: end(of: peer.trust))
+      let link = links.existing(peer.cluster)
+      let heard = [link?.secondsSinceHeard, links.heardClocks.secondsSinceHeard(peer.cluster, clock: clock)]
+      report.secondsSinceHeard = heard.compactMap(\.self).min()
+      let offset = link?.clockOffset ?? links.heardClocks.offset(of: peer.cluster)
+      report.clockOffsetSeconds = offset.map { Double($0) / 1e9 }
+      return report
     }
   }
 

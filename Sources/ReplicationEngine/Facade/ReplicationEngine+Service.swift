@@ -211,11 +211,13 @@ extension ReplicationEngine: ReplicationService {
   public func status() async throws(ReplError) -> AgentReport {
     try await runOnThread("status") { [self] () throws(ReplError) in
       let (pools, pairs, volumes) = (try poolReports(), try pairService.all(), try volumeReports())
+      let (outbound, peers) = (runs.outbound, try pairService.peers())
       return AgentReport(
         clusterID: configuration.clusterID, node: configuration.node, version: configuration.version, pools: pools,
-        pairs: pairs, peers: try pairService.peers(), volumes: volumes, activeMigrations: runs.activeCount,
-        outbound: runs.outbound, inbound: target.inbound,
+        pairs: pairs, peers: peers, volumes: volumes, activeMigrations: runs.activeCount,
+        outbound: outbound, inbound: target.inbound,
         health: HealthCheck.findings(pools: pools, pairs: pairs, volumes: volumes)
+          + HealthCheck.findings(peers: peers) + HealthCheck.findings(outbound: outbound)
           + HealthCheck.findings(leftAlone: leftAlone))
     }
   }

@@ -211,7 +211,7 @@ struct ControlResponder: Sendable {
     }
     switch request {
     case .heartbeat(let heartbeat):
-      heardClocks.heard(heartbeat.sentAt, from: peer, at: arrived)
+      heardClocks.heard(heartbeat.sentAt, from: peer, clock: clock)
       return .heartbeat(
         HeartbeatReply(
           sentAt: heartbeat.sentAt, receivedAt: arrived, repliedAt: clock.now(),

@@ -1,26 +1,44 @@
 import ReplModel
 import Synchronization
 
-/// How far the clocks of peers are ahead of ours, by the heartbeats they send: for peers that this agent does not ask
-/// itself. Any thread may call.
+/// What heartbeats of peers tell, for peers that this agent does not ask itself: when the last one came, and how far their
+/// clocks are ahead of ours. Any thread may call.
 ///
 /// A heartbeat says when it was sent, so what is heard is the offset less the time it took to come; the largest of the
 /// newest few is the nearest.
 final class HeardClocks: Sendable {
   private static let sampleLimit = 8
-  private let samples = Mutex<[String: [Int64]]>([:])
+
+  private struct Peer {
+    /// Nanoseconds, oldest first.
+    var offsets: [Int64] = []
+    /// Seconds of the monotonic clock.
+    var heardAt = 0.0
+  }
+
+  private let peers = Mutex<[String: Peer]>([:])
 
   /// Notes a heartbeat of a peer that TLS has authenticated.
-  func heard(_ sentAt: Timestamp, from cluster: String, at arrived: Timestamp) {
+  func heard(_ sentAt: Timestamp, from cluster: String, clock: any EngineClock) {
+    let (arrived, ticks) = (clock.now(), clock.ticks())
     let (offset, overflow) = sentAt.nanoseconds.subtractingReportingOverflow(arrived.nanoseconds)
-    guard !overflow else { return }
-    samples.withLock { samples in
-      var known = samples[cluster] ?? []
-      if known.count == Self.sampleLimit { known.removeFirst() }
-      samples[cluster] = known + [offset]
+    peers.withLock { peers in
+      var peer = peers[cluster] ?? Peer()
+      peer.heardAt = ticks
+      if !overflow {
+        if peer.offsets.count == Self.sampleLimit { peer.offsets.removeFirst() }
+        peer.offsets.append(offset)
+      }
+      peers[cluster] = peer
     }
   }
 
   /// Peer's clock minus ours in nanoseconds; nil when it has not been heard.
-  func offset(of cluster: String) -> Int64? { samples.withLock { $0[cluster]?.max() } }
+  func offset(of cluster: String) -> Int64? { peers.withLock { $0[cluster]?.offsets.max() } }
+
+  /// Seconds since the last heartbeat of a peer; nil when none came.
+  func secondsSinceHeard(_ cluster: String, clock: any EngineClock) -> Double? {
+    let now = clock.ticks()
+    return peers.withLock { $0[cluster].map { now - $0.heardAt } }
+  }
 }

@@ -11,6 +11,8 @@ final class MemberProgress: Sendable {
   private let remark = Mutex("")
   /// The rate of the plan, and whether anything moves: bytes worked off, sent or proven.
   private let windows: Mutex<(done: RateWindow, any: RateWindow)>
+  /// The instant of the last move, once nothing has moved for a while: told until something does.
+  private let stillSince = Mutex<Timestamp?>(nil)
   /// Seconds without any move after which a report says so.
   private static let patience = 10.0
 
@@ -60,11 +62,25 @@ final class MemberProgress: Sendable {
       report.bytesPerSecond = isShipping ? rate : nil
       let left = Double(counts.planned - min(counts.planned, counts.done))
       report.etaSeconds = rate.flatMap { isShipping && $0 > 0 && left > 0 ? left / $0 : nil }
+      let mayWait = isShipping || report.stage == RunStage.seal.rawValue
+      guard let since = instant(still), mayWait, report.reason.isEmpty else { return report }
       var told = report
-      if isShipping || report.stage == RunStage.seal.rawValue, still >= Self.patience, told.reason.isEmpty {
-        told.reason = "nothing has moved for \(Int(still)) s: waiting for the peer"
-      }
+      told.stalledSince = since.rfc3339Seconds
+      told.reason = "waiting for the peer since \(since.rfc3339Seconds): nothing moves"
       return told
+    }
+  }
+
+  /// When the last move was, if that was a while ago: one answer for one standstill, however often it is asked for.
+  private func instant(_ secondsStill: Double) -> Timestamp? {
+    stillSince.withLock { since in
+      guard secondsStill >= Self.patience else {
+        since = nil
+        return nil
+      }
+      let known = since ?? Timestamp(nanoseconds: clock.now().nanoseconds - Int64(min(secondsStill, 1e9) * 1e9))
+      since = known
+      return known
     }
   }
 

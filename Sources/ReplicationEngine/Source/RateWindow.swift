@@ -13,8 +13,8 @@ struct RateWindow {
 
   mutating func note(_ count: UInt64, at now: Double) {
     guard let last = samples.last, count >= last.count else {
-      // The first look, or a new beginning.
-      if !samples.isEmpty { movedAt = now }
+      // The first look, before which something may have moved at any time, or a new beginning.
+      if !samples.isEmpty || count > 0 { movedAt = now }
       samples = [(now, count)]
       return
     }
