@@ -253,6 +253,17 @@ import Testing
     let summary = MigrationStatus.summary(migration, status: status, now: 2_000)
     #expect(summary["totalNumberOfVolumes"] == 2 && summary["numOfMigratedVolumes"] == 1)
     #expect(summary["totalBytesMigrated"] == 5 && summary["elapsedTimeForVolumeMigration"] == "4m0s")
+    #expect(summary["snapshotSpreadMilliseconds"] == nil)
+  }
+
+  @Test func theSummaryOfAGroupSaysHowFarApartItsSnapshotsAre() {
+    let status: JSONValue = [
+      "volumes": [
+        ["takenAfterMilliseconds": 0], ["takenAfterMilliseconds": .number(12.5)], ["takenAfterMilliseconds": 3],
+      ]
+    ]
+    let summary = MigrationStatus.summary(object("Volumes"), status: status, now: 0)
+    #expect(summary["snapshotSpreadMilliseconds"] == .number(12.5))
   }
 }
 

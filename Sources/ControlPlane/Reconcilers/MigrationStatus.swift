@@ -43,6 +43,7 @@ enum MigrationStatus {
     ]
     entry["waitingFor"] = .string(run.state.isFinal ? "" : run.reason)
     entry["bytesPerSecond"] = run.bytesPerSecond.map { .number($0.rounded()) } ?? .null
+    entry["takenAfterMilliseconds"] = run.takenAfterMilliseconds.map { .number(rounded($0)) } ?? .null
     entry["etaSeconds"] = run.etaSeconds.map { .number(rounded($0)) } ?? .null
     return entry
   }
@@ -135,13 +136,17 @@ enum MigrationStatus {
     let resources = results?.map(\.status) ?? (status["resources"]?.array ?? []).map { $0["status"]?.string ?? "" }
     let applied = resources.filter { $0 == ResourceResult.successful }
     let times = elapsed(object, status: status, now: now)
-    return [
+    var summary: JSONValue = [
       "totalNumberOfVolumes": .integer(Int64(volumes.count)), "numOfMigratedVolumes": .integer(Int64(done.count)),
       "totalNumberOfResources": .integer(Int64(resources.count)),
       "numOfMigratedResources": .integer(Int64(applied.count)), "totalBytesMigrated": .integer(bytes),
       "elapsedTimeForVolumeMigration": .string(times.volumes),
       "elapsedTimeForResourceMigration": .string(times.resources),
     ]
+    // How far apart in time the volumes are of which the group is made.
+    let after = volumes.compactMap { $0["takenAfterMilliseconds"]?.double }
+    if after.count > 1 { summary["snapshotSpreadMilliseconds"] = .number(after.max() ?? 0) }
+    return summary
   }
 
   /// The two durations of a summary.

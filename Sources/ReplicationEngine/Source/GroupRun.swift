@@ -95,25 +95,52 @@ final class GroupRun: Sendable {
 
   private func prepareTasks() throws(ReplError) -> [Task] {
     let known = try context.database.read { try RunMember.all($0, uid: self.record.uid) }
-    var tasks: [Task] = []
-    for id in record.request.volumes {
-      let member = known.first { $0.volume == id }
-      do throws(ReplError) {
-        tasks.append(try prepareTask(id, member))
-      } catch {
-        if !isStopped { members[id]?.finish(.failed, reason: "\(error)") }
-        throw error
-      }
+    // What has to be asked of peers and disks is asked for all members before the first snapshot: from there on one follows
+    // the other at once, since what a group holds is as consistent as its snapshots are close together.
+    let ready = try eachMember(record.request.volumes, \.self) { (id) throws(ReplError) in
+      try prepare(id, known.first { $0.volume == id })
     }
+    let tasks = try eachMember(ready, \.volume.id) { (member) throws(ReplError) in try takeSnapshot(of: member) }
+    let first = tasks.map(\.snapshot.takenAt).min()
     // Only now may whoever stopped the writers let them go on: all members are taken, whatever waits for a thread.
     for task in tasks {
-      task.progress.update { $0.readsLive = !task.snapshot.hasImage }
+      task.progress.update {
+        $0.readsLive = !task.snapshot.hasImage
+        $0.takenAfterMilliseconds = first.map { task.snapshot.takenAt.seconds(since: $0) * 1_000 }
+      }
       task.progress.enter(.begin)
     }
     return tasks
   }
 
-  private func prepareTask(_ id: VolumeID, _ member: RunMember?) throws(ReplError) -> Task {
+  /// Does something for one member after the other; the one that cannot is the one that failed.
+  private func eachMember<Item, Value>(
+    _ items: [Item], _ volume: (Item) -> VolumeID, _ body: (Item) throws(ReplError) -> Value
+  ) throws(ReplError) -> [Value] {
+    var values: [Value] = []
+    for item in items {
+      do throws(ReplError) {
+        values.append(try body(item))
+      } catch {
+        if !isStopped { members[volume(item)]?.finish(.failed, reason: "\(error)") }
+        throw error
+      }
+    }
+    return values
+  }
+
+  /// A member that needs nothing more than its snapshot.
+  private struct Ready {
+    var volume: VolumeRecord
+    /// Of an earlier life of the run, where it is taken up again.
+    var snapshot: SnapshotRecord?
+    var member: RunMember?
+    var fullReason: String?
+    var key: FingerprintKey
+    var progress: MemberProgress
+  }
+
+  private func prepare(_ id: VolumeID, _ member: RunMember?) throws(ReplError) -> Ready {
     guard let progress = members[id] else { throw ReplError(.bug, subject: "\(id)", cause: "has no progress") }
     progress.enter(.snapshot)
     let facts = try context.database.read { database in
@@ -131,18 +158,26 @@ final class GroupRun: Sendable {
     let reason = volume.fullReason ?? PairCount.fullReason(mode: record.request.mode, done: done)
     try settleDoubt(volume, except: earlier?.point)
     // A snapshot of an earlier life of this run is taken up again; one without an image cannot be.
+    let kept = earlier.flatMap { $0.hasImage || $0.state == .inDoubt ? $0 : nil }
+    if kept == nil { try catchUp(volume) }
+    return Ready(volume: volume, snapshot: kept, member: member, fullReason: reason, key: key, progress: progress)
+  }
+
+  private func takeSnapshot(of ready: Ready) throws(ReplError) -> Task {
+    let volume = ready.volume
     let snapshot =
-      if let earlier, earlier.hasImage || earlier.state == .inDoubt { earlier } else {
-        try takeSnapshot(volume)
+      if let kept = ready.snapshot { kept } else {
+        try keeper.take(volume, peer: link.cluster, acceptShrink: record.request.acceptShrink)
       }
-    let kind = member?.kind ?? (reason == nil ? .delta : .full)
-    let session = member?.session ?? SessionID.random()
-    let saved = RunMember(uid: record.uid, volume: id, session: session, point: snapshot.point, kind: kind)
+    let kind = ready.member?.kind ?? (ready.fullReason == nil ? .delta : .full)
+    let session = ready.member?.session ?? SessionID.random()
+    let saved = RunMember(uid: record.uid, volume: volume.id, session: session, point: snapshot.point, kind: kind)
     try context.database.write { try saved.save($0) }
-    progress.update { $0.stallMilliseconds = Double(snapshot.stallNanoseconds) / 1e6 }
+    ready.progress.update { $0.stallMilliseconds = Double(snapshot.stallNanoseconds) / 1e6 }
     return Task(
-      volume: volume, snapshot: snapshot, session: session, kind: kind, fullReason: kind == .full ? reason ?? "" : "",
-      fullCopy: fullCopy(volume), key: key, progress: progress)
+      volume: volume, snapshot: snapshot, session: session, kind: kind,
+      fullReason: kind == .full ? ready.fullReason ?? "" : "", fullCopy: fullCopy(volume), key: ready.key,
+      progress: ready.progress)
   }
 
   /// Which of our own reasons a full copy of the volume has.
@@ -151,13 +186,13 @@ final class GroupRun: Sendable {
     return record.request.mode == .oneTimeMigration ? .oneTime : .seventh
   }
 
-  private func takeSnapshot(_ volume: VolumeRecord) throws(ReplError) -> SnapshotRecord {
+  /// Brings the volume's generation up to what the peer holds of it.
+  private func catchUp(_ volume: VolumeRecord) throws(ReplError) {
     // A peer that cannot be asked now is asked again by the session itself; then nothing is known of its points.
     let inventory = try? link.ask(.inventory(InventoryRequest(volume: volume.id))) {
       if case .inventory(let reply) = $0 { reply } else { nil }
     }
     if let newest = inventory?.points.map(\.generation).max() { try keeper.catchUp(volume, with: newest) }
-    return try keeper.take(volume, peer: link.cluster, acceptShrink: record.request.acceptShrink)
   }
 
   /// Asks for the outcome of commits that were sent and never answered, before a new base is chosen.
@@ -232,7 +267,7 @@ final class GroupRun: Sendable {
     }
     let isBystander = first != error && error.kind == .cancelled
     task.progress.finish(
-      error.kind == .cancelled ? .cancelled : .failed, reason: isBystander ? "cancelled because \(first)" : "\(error)")
+      error.kind == .cancelled ? .cancelled : .failed, reason: isBystander ? Self.bystander(first) : "\(error)")
     // One failing member fails the group: the others need not go on.
     endMembers()
     let discard = AbortSession(session: task.session, discard: error.kind == .cancelled)
@@ -243,6 +278,9 @@ final class GroupRun: Sendable {
     }
     return error
   }
+
+  /// What is said of a member that did not fail itself: the cause is told once, of who has it.
+  private static func bystander(_ error: ReplError) -> String { "not replicated, because \(error.subject) failed" }
 
   // MARK: Commit
 
@@ -323,9 +361,9 @@ final class GroupRun: Sendable {
     // Only who gave it up has it cancelled: a peer, or a connection that ends, cannot.
     let state: RunState = ending.withLock { $0 == .cancelled } ? .cancelled : .failed
     if state == .failed { context.metrics.runFailed(error.kind) }
-    for member in members.values where !member.report.state.isFinal {
-      member.finish(state, reason: "the group's run ended: \(error)")
-    }
+    let hasCulprit = members.values.contains { $0.report.state == .failed }
+    let reason = state == .cancelled ? "the migration was cancelled" : hasCulprit ? Self.bystander(error) : "\(error)"
+    for member in members.values where !member.report.state.isFinal { member.finish(state, reason: reason) }
     // What was never sealed is of no use to a later run, which takes a snapshot of its own.
     for id in record.request.volumes { try? keeper.prune(id, peer: link.cluster, keeping: nil) }
     return (try? finish(state, reason: "\(error)")) ?? report(state: state, reason: "\(error)")

@@ -13,8 +13,10 @@ import WireProtocol
   func cutConnection() throws {
     let world = try World.written(1)
     world.chunksUntilCut = 9
-    #expect(try world.migrate()?.state == .succeeded)
+    let report = try #require(try world.migrate())
+    #expect(report.state == .succeeded)
     #expect(world.shippedBytes == 1 << 20)
+    #expect(report.volumes.map(\.bytesChanged) == [1 << 20], "what differs, in however many attempts it was shipped")
     try world.check()
   }
 

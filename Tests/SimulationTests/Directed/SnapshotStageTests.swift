@@ -22,6 +22,20 @@ import WireProtocol
     #expect(!first.contains("snapshot"))
   }
 
+  @Test("peers are asked for all members before the first snapshot is taken: nothing comes between two snapshots")
+  func closeTogether() throws {
+    let world = try World.written(3)
+    var taken: [Int] = []
+    world.onRequest = { [unowned world] request in
+      guard case .inventory = request else { return }
+      taken.append((try? world.twins().count) ?? -1)
+    }
+    let report = try #require(try world.migrate())
+    #expect(taken == [0, 0, 0])
+    let after = report.volumes.compactMap(\.takenAfterMilliseconds)
+    #expect(after.count == 3 && after.min() == 0)
+  }
+
   @Test("a snapshot is immutable when the target first hears of it, and stays so as a twin")
   func immutable() throws {
     let world = try World.written(1)
