@@ -127,11 +127,6 @@ public struct ImageStamp: Hashable, Sendable {
     return changed == now.changed ? nil : "its attributes were changed after it was sealed"
   }
 
-  /// Whether it is another file with the size and time of the one before: a copy that kept its attributes.
-  func isCopy(of before: ImageStamp) -> Bool {
-    (inode, generation) != (before.inode, before.generation) && size == before.size && modified == before.modified
-  }
-
   func encode(into writer: inout ByteWriter) {
     writer.write(inode)
     writer.write(generation)

@@ -63,23 +63,15 @@ public struct PointStore: Sendable {
   /// Compares the image's stamp with the one taken when it was sealed. What differs makes the point `suspect`: not a
   /// base, not promoted by default, until a full read proves it. Returns the difference in words, nil if there is none.
   public func checkStamp(_ point: RecoveryPoint) throws(ReplError) -> String? {
+    let image: any StorageFile
     do throws(ReplError) {
-      return point.record.stamp.difference(from: try stamp(of: point))
+      image = try storage.open(point.paths.image, .read)
     } catch  where error.kind == .notFound {
       return "its image is gone"
     } catch { throw error }
-  }
-
-  /// Whether the image is another file than the one that was sealed, and was not written since: as after a pool was copied
-  /// to another disk.
-  public func isMoved(_ point: RecoveryPoint) throws(ReplError) -> Bool {
-    try stamp(of: point).isCopy(of: point.record.stamp)
-  }
-
-  private func stamp(of point: RecoveryPoint) throws(ReplError) -> ImageStamp {
-    let image = try storage.open(point.paths.image, .read)
-    defer { try? image.close() }
-    return ImageStamp(try image.stamp())
+    let stamp = try image.stamp()
+    try image.close()
+    return point.record.stamp.difference(from: ImageStamp(stamp))
   }
 
   /// A writable clone of a point at `path`, durable on return. The point itself is not touched.

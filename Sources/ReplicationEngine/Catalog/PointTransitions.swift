@@ -54,7 +54,9 @@ extension CatalogPoint {
 
   /// Not trusted anywhere until it was read whole.
   static func suspect(_ database: Database, _ source: SourceVolume, _ id: PointID, because reason: String) throws {
-    try find(database, source, id)?.hold(database, "suspicion = COALESCE(suspicion, ?)", reason)
+    // A reading of before says nothing of what is held against it now: the next one is due at once.
+    try find(database, source, id)?.hold(
+      database, "readAt = IIF(suspicion IS NULL, NULL, readAt), suspicion = COALESCE(suspicion, ?)", reason)
   }
 
   /// Its source doubts what it sealed.

@@ -9,8 +9,8 @@ struct VolumeRecognition: Sendable {
   /// Segments that are looked at where nothing but the contents tells.
   private static let samples: UInt64 = 16
 
-  /// For the beginning. A file that replaced another one on the same file system is the volume with other contents, which
-  /// an event says; a volume that was taken in before identities were kept gets one if it holds what was sealed last.
+  /// For the beginning. A file that replaced another one on the same file system, or came with its pool to another disk, is
+  /// the volume with other contents, which an event says; a volume that was taken in before identities were kept gets one if it holds what was sealed last.
   ///
   /// - Throws: `refused` for another disk or file system, but that of a pool which was moved.
   func requireSame(_ volume: VolumeRecord, _ file: any StorageFile) throws(ReplError) {
@@ -25,11 +25,21 @@ struct VolumeRecognition: Sendable {
     case .unknown: try requireSealedContents(volume, file)
     case .replaced: try takeReplacement(volume, recorded, now)
     case .changed:
-      guard !now.isDevice, let pool = volume.pool, context.pools.layout(named: pool) != nil else {
-        throw refusal(volume, recorded, now)
-      }
+      guard try hasMovedWithPool(volume, now) else { throw refusal(volume, recorded, now) }
       try takeMoved(volume, file, recorded, now)
     }
+  }
+
+  /// Whether the volume lies in its pool, and the pool, which its superblock tells from any other, on that other file
+  /// system too: it was moved to another disk.
+  private func hasMovedWithPool(_ volume: VolumeRecord, _ now: DurableIdentity) throws(ReplError) -> Bool {
+    guard let entry = context.pools.entries.first(where: { $0.name == volume.pool }), !now.isDevice,
+      volume.path.hasPrefix(entry.layout.pool + "/"), let fileSystem = now[.fileSystem]
+    else { return false }
+    try entry.pool.requirePresent()
+    let superblock = try context.storage.open(entry.layout.superblock, .read)
+    defer { try? superblock.close() }
+    return try context.live.identity(of: superblock)?[.fileSystem] == fileSystem
   }
 
   /// For the end of a session that read the live volume: its path still leads to what was read, which is not to be sealed
@@ -64,8 +74,7 @@ struct VolumeRecognition: Sendable {
         + "the volume; if it is another volume, take this one out and import it")
   }
 
-  /// A pool is known by its superblock. A file of one that was copied to another disk is the volume if it holds what was
-  /// sealed last.
+  /// A file of a pool that was copied to another disk is the volume if it holds something of what was sealed last.
   private func takeMoved(
     _ volume: VolumeRecord, _ file: any StorageFile, _ recorded: DurableIdentity, _ now: DurableIdentity
   ) throws(ReplError) {

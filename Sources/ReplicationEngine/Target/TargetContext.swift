@@ -30,8 +30,6 @@ struct TargetContext: Sendable {
     _ = try WorkerThread(name: "work", work)
   }
   var logger = Logger(label: "target") { _ in SwiftLogNoOpLogHandler() }
-  /// Points that lie in other files since a pool was moved.
-  var moved = MovedPoints.Queue()
   /// Volumes whose doubtful segments could not be read just now.
   var doubtPauses = ScrubPauses()
 

@@ -35,11 +35,13 @@ extension TargetService {
     let source = try SourceVolume(cluster: peer, volume: begin.volume)
     try checkBegin(begin, peer)
     try rooms.requireStateRoom()
-    let moved = MovedPoints(context: context)
-    // To read a base takes as long as a proof, and is done where proofs are.
-    let kind: WorkDesk.Lane.Kind = try moved.base(for: begin, of: source) == nil ? .change : .proof
-    return try work(request, peer, try pool(of: begin.volume, peer), kind) { [self] work throws(ReplError) in
-      if kind == .proof { try moved.proveBase(for: begin, of: source, work) }
+    let touched = TouchedBase(context: context, begin: begin, source: source)
+    // To read a base takes as long as a proof, and is done where proofs are, without the turn: whoever promotes the volume
+    // meanwhile does not wait for it.
+    let isRead = try sessions[source]?.begin.session != begin.session && touched.next() != nil
+    return try work(request, peer, try pool(of: begin.volume, peer), isRead ? .proof : .change) {
+      [self] work throws(ReplError) in
+      if isRead { try touched.prove(work) }
       return try turns.take([source], within: context.budgets.turnTime) { () throws(ReplError) -> ControlReply in
         .beginSession(try self.begin(begin, source, agreement, work))
       }

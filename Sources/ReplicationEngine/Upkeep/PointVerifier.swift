@@ -24,6 +24,13 @@ struct PointVerifier: Sendable {
     let store = try context.store(pool: record.pool)
     let point = try files(of: record, source, store)
     let key = try store.keys(of: source).key(of: record.seal.lineage)
+    if let bytesRead = try renewTouched(point, key, store, pace) {
+      context.metrics.scrubbing(.target).increment(by: Int64(clamping: bytesRead))
+      try note(SegmentSet(), of: record, source, unreadable: nil, isRenewed: true)
+      return VerifyReply(
+        seal: record.seal, computed: record.seal.fingerprint, bytesRead: bytesRead, damagedSegments: [],
+        state: try state(of: record, source))
+    }
     let result = try store.verify(point, key: key, pace: pace)
     context.metrics.scrubbing(.target).increment(by: Int64(clamping: result.bytesRead))
     let damaged = segments(of: result, size: record.seal.size)
@@ -35,10 +42,13 @@ struct PointVerifier: Sendable {
     } else {
       try context.database.write { try CatalogPoint.setRead($0, record, at: context.clock.now()) }
     }
-    let now = try context.database.read { try CatalogPoint.find($0, source, id) }
     return VerifyReply(
       seal: record.seal, computed: result.actual.fingerprint, bytesRead: result.bytesRead,
-      damagedSegments: damaged.numbers(limit: PointSummary.damageLimit), state: now?.state ?? record.state)
+      damagedSegments: damaged.numbers(limit: PointSummary.damageLimit), state: try state(of: record, source))
+  }
+
+  private func state(of point: CatalogPoint, _ source: SourceVolume) throws(ReplError) -> PointState {
+    try context.database.read { try CatalogPoint.find($0, source, point.point) }?.state ?? point.state
   }
 
   /// What lies on the disk of a point. Files that are gone, or are not the point's, make it suspect.
@@ -70,6 +80,26 @@ struct PointVerifier: Sendable {
     guard context.repairs.claim(point.id) else { return false }
     defer { context.repairs.release(point.id) }
     return try RepairArea(of: point, in: store).finish(key: key, now: context.clock.now(), pace: pace) == nil
+  }
+
+  /// A point that is not the file that was sealed, as after its pool was moved: reading its new files proves them and it,
+  /// once instead of twice. Nil when nobody touched it, somebody else renews it, or it is not what was sealed: then the
+  /// reading that says where is still to come.
+  private func renewTouched(
+    _ point: RecoveryPoint, _ key: FingerprintKey, _ store: PointStore, _ pace: @escaping Pace
+  ) throws(ReplError) -> UInt64? {
+    guard try store.checkStamp(point) != nil, point.record.keyID == key.id else { return nil }
+    var bytesRead: UInt64 = 0
+    let counted: Pace = { (bytes) throws(ReplError) in
+      bytesRead += bytes
+      try pace(bytes)
+    }
+    do throws(ReplError) {
+      return try renew(point, key, store, counted) ? bytesRead : nil
+    } catch {
+      guard [.notFound, .damaged, .io].contains(error.kind) else { throw error }
+      return nil
+    }
   }
 
   /// Where it differs; everywhere if the walk could not tell.

@@ -10,14 +10,25 @@ extension ReplicationEngine {
       if isStopped() { throw ReplError(.cancelled, subject: "scrub", cause: "the agent is stopping") }
       limiter.spend(bytes)
     }
-    let moved = MovedPoints(context: target.context)
     var isDue = true
     while isDue, !isStopped() {
       // One slice of each side in turn.
       isDue = slice { () throws(ReplError) in try SourceScrub(context: source).slice(pace: pace) }
       isDue = slice { () throws(ReplError) in try TargetScrub(context: target.context).slice(pace: pace) } || isDue
       isDue = slice { () throws(ReplError) in try TargetScrub(context: target.context).suspect(pace: pace) } || isDue
-      isDue = slice { () throws(ReplError) in try moved.proveNext(target.context.moved, pace: pace) } || isDue
+    }
+  }
+
+  /// Tells which points are not the files that were sealed, so that they are read again from now on.
+  func lookAtStamps(isStopped: @escaping @Sendable () -> Bool) {
+    do throws(ReplError) {
+      let count = try StampLook(context: target.context).run(isStopped: isStopped)
+      guard count > 0 else { return }
+      logger.warning(
+        "points are other files than those that were sealed, as after a pool was moved: they are read again",
+        metadata: ["points": "\(count)"])
+    } catch {
+      logger.error("the files of points are not looked at", metadata: ["reason": "\(error)"])
     }
   }
 

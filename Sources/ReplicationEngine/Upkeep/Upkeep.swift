@@ -26,6 +26,7 @@ final class Upkeep: Sendable {
       every(Heartbeats.interval) { engine?.sendHeartbeats() }
     }
     let scrubs = try WorkerThread(name: "scrub") { [self, weak engine] in
+      engine?.lookAtStamps { self.isStopped }
       every(1) { engine?.scrubOnce { self.isStopped } }
     }
     let doubts = try WorkerThread(name: "doubts") { [self, weak engine] in

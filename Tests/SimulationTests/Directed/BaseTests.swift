@@ -61,6 +61,34 @@ import WireProtocol
     #expect(try world.points(world.volumes[0]).first?.seal.base == nil)
   }
 
+  @Test("a point that is another file and holds what was sealed, as in a moved pool, is read here and is the base")
+  func movedPool() throws {
+    let world = try World.written(1)
+    for _ in 0..<2 {
+      #expect(try world.migrate()?.state == .succeeded)
+      try world.live(steps: 1)
+    }
+    let points = try world.points(world.volumes[0])
+    let source = try SourceVolume(cluster: "source", volume: world.volumes[0].id)
+    for point in points {
+      let image = world.target.layout.point(source, point.point).image
+      let bytes = try #require(world.target.disk.contents(image)?.prefix(1))
+      #expect(world.target.disk.tamper(image, at: 0, Array(bytes)))
+    }
+    #expect(try StampLook(context: world.targetContext).run() == 2)
+    #expect(try world.points(world.volumes[0]).map(\.state) == [.suspect, .suspect])
+    #expect(try StampLook(context: world.targetContext).run() == 0, "what is known is not told again")
+
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(world.lastReport?.volumes.first?.changeSource == "reflink")
+    #expect(try world.points(world.volumes[0]).map(\.state) == [.sealed, .sealed, .suspect])
+    #expect(try world.points(world.volumes[0]).first?.seal.base == points[0].point)
+    // The others are read by the scrub, at once.
+    #expect(try TargetScrub(context: world.targetContext).suspect(pace: { (_) in }))
+    #expect(try world.points(world.volumes[0]).map(\.state) == [.sealed, .sealed, .sealed])
+    try world.check()
+  }
+
   @Test("when the newest point is no base, the one before it is")
   func olderBase() throws {
     let world = try World.written(1)

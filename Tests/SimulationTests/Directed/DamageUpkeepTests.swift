@@ -22,6 +22,11 @@ import WireProtocol
     #expect(try scrub.suspect(pace: { (_) in }))
     #expect(try Self.states(world) == [.sealed, .sealed])
     #expect(try !scrub.suspect(pace: { (_) in }))
+    // However lately it was read: what is held against it came after.
+    try DamageBook(context: world.targetContext).suspect(
+      points[1].point, of: Self.source(world), because: "it was touched again")
+    #expect(try scrub.suspect(pace: { (_) in }))
+    #expect(try Self.states(world) == [.sealed, .sealed])
   }
 
   @Test("a point whose bytes are wrong is read once in the period, and stays suspect")
