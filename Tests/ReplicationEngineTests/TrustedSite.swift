@@ -37,7 +37,7 @@ final class TrustedSite: Sendable {
   }
 
   func connection(
-    to cluster: String, port: UInt16, silence: Duration = PeerConnection.silence
+    to cluster: String, port: UInt16, silence: Duration = Liveness.clientSilence
   ) -> PeerConnection {
     PeerConnection(
       cluster: cluster, host: "127.0.0.1", port: port, configuration: configuration, trust: trust,

@@ -467,6 +467,18 @@ private func closeReason(_ connection: TLSConnection) throws -> ReasonCode? {
     let server = try FrameChannel(connection: ends.server, limits: limits, handler: echo)
     server.waitUntilClosed()
     #expect(server.closeError?.kind == .transient)
+    #expect(try closeReason(ends.client) == .timedOut, "the other end is told")
+  }
+
+  @Test func whatIsAskedOfASilentPeerFailsWithItsConnection() throws {
+    let ends = try Ends()
+    var limits = FrameLimits()
+    limits.idleTimeout = .milliseconds(30)
+    let client = try FrameChannel(connection: ends.client, limits: limits)
+    let asked = capture { () throws(ReplError) in try client.request(type: seal, body: [], timeout: .seconds(3600)) }
+    #expect(asked.failure?.kind == .transient)
+    #expect(asked.failure?.cause == "sent nothing for too long")
+    #expect(client.closeError != nil)
   }
 
   @Test func notificationIsHandledAndNotAnswered() throws {

@@ -41,11 +41,10 @@ struct DataStreamReceiver {
   /// Serves the stream to its end. What goes wrong is told to the peer before the connection closes.
   func run() {
     do throws(Failure) {
-      connection.setReadTimeout(.seconds(30))
       let stream = try attach()
       defer { stream.close() }
       connection.setDeadline(.never)
-      connection.setReadTimeout(.seconds(300))
+      connection.setReadTimeout(Liveness.streamSilence)
       try receive(stream)
     } catch {
       let message = AlignedBuffer(count: DataFrameCodec.bufferLength)

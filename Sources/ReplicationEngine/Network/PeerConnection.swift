@@ -15,31 +15,29 @@ final class PeerConnection: PeerLink {
     var heardAt: Double?
   }
 
-  /// Without any byte for so long a control connection is closed, and what was asked over it fails with `transient`.
-  static let silence = Duration.seconds(30)
-
   let cluster: String
   private let configuration: EngineConfiguration
   private let clock: any EngineClock
+  private let silence: Duration
   private let control: TLSSettings
   private let data: TLSSettings
   private let tickets = TLSSessionStore()
   private let connections = OpenConnections()
-  private let silence: Duration
   private let keepAlives = KeepAlives()
   private let address: Mutex<(host: String, port: UInt16)>
   private let state = Mutex(State())
   /// One attempt to connect at a time.
   private let connecting = Mutex(())
 
+  /// - Parameter silence: of the peer, after which a control connection is given up.
   init(
     cluster: String, host: String, port: UInt16, configuration: EngineConfiguration, trust: TrustStore,
-    clock: any EngineClock, silence: Duration = PeerConnection.silence
+    clock: any EngineClock, silence: Duration = Liveness.clientSilence
   ) {
-    self.silence = silence
     self.cluster = cluster
     self.configuration = configuration
     self.clock = clock
+    self.silence = silence
     address = Mutex((host, port))
     let pins: TLSTrust = .pinnedAuthorities { trust.pinnedAuthorities().filter { $0.clusterID == cluster } }
     control = TLSSettings(role: .client, alpn: [WireLimits.controlProtocol], trust: pins) { () throws(ReplError) in
@@ -132,7 +130,7 @@ final class PeerConnection: PeerLink {
   /// Measures the clock offset and finds out whether the peer lives. Returns whether it wants something repaired.
   func heartbeat() throws(ReplError) -> Bool {
     do throws(ReplError) {
-      let reply = try ask(.heartbeat(Heartbeat(sentAt: clock.now())), timeout: 10) {
+      let reply = try ask(.heartbeat(Heartbeat(sentAt: clock.now())), timeout: Liveness.heartbeatAnswer) {
         if case .heartbeat(let reply) = $0 { reply } else { nil }
       }
       let arrived = clock.now()
@@ -171,7 +169,6 @@ final class PeerConnection: PeerLink {
     let (host, port) = address.withLock { $0 }
     let connection = try TLSConnection.connect(host: host, port: port, settings: control, cancelSignal: signal)
     var limits = FrameLimits()
-    // Heartbeats are answered whatever else is asked: without a byte for so long the peer is gone, or hangs.
     limits.idleTimeout = silence
     let channel = try FrameChannel(connection: connection, limits: limits)
     do throws(ReplError) {

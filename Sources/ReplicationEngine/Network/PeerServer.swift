@@ -178,6 +178,7 @@ struct ControlResponder: Sendable {
     let conversation = Conversation(connection)
     var limits = FrameLimits(budget: budgets[peer.clusterID])
     limits.gate = conversation.gate
+    limits.idleTimeout = Liveness.serverSilence
     do throws(ReplError) {
       let channel = try FrameChannel(connection: connection, limits: limits) { (request) throws(ReplError) in
         answer(request, from: peer.clusterID, conversation)

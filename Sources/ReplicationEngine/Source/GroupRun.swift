@@ -201,7 +201,7 @@ final class GroupRun: Sendable {
       .filter { $0.state == .inDoubt && $0.point != own }
     for snapshot in doubtful {
       let query = QueryPoint(volume: volume.id, point: snapshot.point)
-      let reply = try askPatiently(.queryPoint(query), mayCancel: true) {
+      let reply = try askPatiently(.queryPoint(query)) {
         if case .queryPoint(let reply) = $0 { reply } else { nil }
       }
       switch reply {
@@ -316,31 +316,34 @@ final class GroupRun: Sendable {
     }
   }
 
-  /// Sends the commit until its outcome is known: while it is not, both the new snapshot and the base stay.
+  /// Sends the commit until its outcome is known: while it is not, both the new snapshot and the base stay. A run that is
+  /// cancelled meanwhile leaves the doubt to the next one, as a crash does.
   private func sendCommit(_ points: [PointID]) throws(ReplError) {
-    let reply = try askPatiently(
-      .commitGroup(CommitGroup(group: record.group)), mayCancel: false
-    ) { if case .commitGroup(let reply) = $0 { reply } else { nil } }
+    let reply = try askPatiently(.commitGroup(CommitGroup(group: record.group))) {
+      if case .commitGroup(let reply) = $0 { reply } else { nil }
+    }
     try PeerAnswers(peer: link.cluster).check(reply, points: points)
   }
 
-  /// Asks again while the peer cannot be reached, as long as a session would.
+  /// Asks again while the peer cannot be reached, as long as a session would, and until the run is cancelled.
   private func askPatiently<Reply>(
-    _ request: ControlRequest, timeout: Double = RequestTimeout.short, mayCancel: Bool,
-    _ pick: (ControlReply) -> Reply?
+    _ request: ControlRequest, _ pick: (ControlReply) -> Reply?
   ) throws(ReplError) -> Reply {
     var patience = Patience(clock: context.clock)
     while true {
       do throws(ReplError) {
-        return try link.ask(request, timeout: timeout, pick)
+        return try link.ask(request, underWay: { (_) throws(ReplError) in try requireWanted() }, pick)
       } catch {
         guard error.kind == .transient, !isStopped, patience.mayTryAgain(done: 0) else { throw error }
       }
-      if mayCancel, members.values.contains(where: \.ship.isCancelled) {
-        throw ReplError(.cancelled, subject: "migration \(record.uid)", cause: "the run was cancelled")
-      }
+      try requireWanted()
       context.clock.sleep(seconds: patience.nextPause())
     }
+  }
+
+  private func requireWanted() throws(ReplError) {
+    guard members.values.contains(where: \.ship.isCancelled) else { return }
+    throw ReplError(.cancelled, subject: "migration \(record.uid)", cause: "the run was cancelled")
   }
 
   // MARK: End

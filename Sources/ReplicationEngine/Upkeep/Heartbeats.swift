@@ -4,9 +4,6 @@ import Threads
 
 /// Asks every paired peer now and then, each on a thread of its own: one that is silent slows none of the others.
 final class Heartbeats: Sendable {
-  /// Seconds between two heartbeats.
-  static let interval = 5.0
-
   private let ask: @Sendable (String) -> Void
   /// Clusters that have not answered the last time yet.
   private let asked = Mutex<Set<String>>([])

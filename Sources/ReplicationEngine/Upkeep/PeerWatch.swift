@@ -10,6 +10,8 @@ final class PeerWatch: Sendable {
   private let logger: Logger
   /// Peers whose clock was told to differ.
   private let differing = Mutex<Set<String>>([])
+  /// Peers that notices are being sent to.
+  private let noticing = Mutex<Set<String>>([])
 
   init(source: SourceContext, links: PeerLinks, logger: Logger) {
     self.source = source
@@ -44,23 +46,37 @@ final class PeerWatch: Sendable {
       metadata: ["peer": "\(link.cluster)", "seconds": "\(seconds)"])
   }
 
-  /// What is not answered now is said again with the next heartbeat.
+  /// On a thread of their own: a peer that answers heartbeats and no notice lives. What is not answered now is said again
+  /// with the next heartbeat.
   private func sendNotices(_ link: PeerConnection) {
-    do throws(ReplError) {
-      try NoticeSender(context: source).send(over: link)
-    } catch {
-      logger.debug("notices wait", metadata: ["peer": "\(link.cluster)", "reason": "\(error)"])
+    guard noticing.withLock({ $0.insert(link.cluster).inserted }) else { return }
+    start("notices", of: link) { [self] in
+      do throws(ReplError) {
+        try NoticeSender(context: source).send(over: link)
+      } catch {
+        logger.debug("notices wait", metadata: ["peer": "\(link.cluster)", "reason": "\(error)"])
+      }
+      noticing.withLock { _ = $0.remove(link.cluster) }
+    } failed: { [self] in
+      noticing.withLock { _ = $0.remove(link.cluster) }
     }
   }
 
-  /// Repairs on a thread of their own, so that heartbeats go on; a run that is under way is not joined by another. The
-  /// thread holds nothing that is not durable: it need not be waited for at the end.
+  /// Repairs on a thread of their own, so that heartbeats go on; a run that is under way is not joined by another.
   private func startRepairs(_ link: PeerConnection) {
     let run = RepairRun(context: source, link: link)
+    start("repair", of: link) { run.run() }
+  }
+
+  /// The thread holds nothing that is not durable: it need not be waited for at the end.
+  private func start(
+    _ name: String, of link: PeerConnection, _ work: @escaping @Sendable () -> Void, failed: () -> Void = {}
+  ) {
     do throws(ReplError) {
-      _ = try WorkerThread(name: "repair") { run.run() }
+      _ = try WorkerThread(name: name, work)
     } catch {
-      logger.warning("no thread for repairs", metadata: ["reason": "\(error)"])
+      failed()
+      logger.warning("no thread for \(name)", metadata: ["peer": "\(link.cluster)", "reason": "\(error)"])
     }
   }
 }

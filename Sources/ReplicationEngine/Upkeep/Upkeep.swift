@@ -23,7 +23,7 @@ final class Upkeep: Sendable {
       }
     }
     let heartbeats = try WorkerThread(name: "heartbeat") { [self, weak engine] in
-      every(Heartbeats.interval) { engine?.sendHeartbeats() }
+      every(Liveness.heartbeat) { engine?.sendHeartbeats() }
     }
     let scrubs = try WorkerThread(name: "scrub") { [self, weak engine] in
       engine?.lookAtStamps { self.isStopped }

@@ -221,12 +221,27 @@ extension FrameChannel {
 
   /// Bytes read before the orderly end; nil when the connection failed.
   private func fill(_ bytes: inout [UInt8], until deadline: Deadline) -> Int? {
+    let silence = Deadline.after(optional: limits.idleTimeout)
     do throws(ReplError) {
       return try connection.readFully(into: &bytes, until: deadline)
     } catch {
-      _ = fail(error)
+      if error.kind == .transient, min(deadline, silence).isOver { giveUp() } else { _ = fail(error) }
       return nil
     }
+  }
+
+  /// Ends a connection on which nothing comes any more. The reason is sent if that needs no waiting: the other end may not
+  /// even read.
+  private func giveUp() {
+    let error = ReplError(
+      .transient, subject: subject, cause: "sent nothing for too long",
+      remedy: "look whether the agent there runs and the network carries what is sent")
+    guard fail(error) else { return }
+    let body = CloseNotice(reason: .timedOut, error: error).encode()
+    let header = ControlFrameHeader(
+      type: FrameType.close.rawValue, flags: [], length: UInt32(clamping: body.count), requestID: 0)
+    let frame = header.encode() + body
+    frame.withUnsafeBytes { bytes in _ = try? connection.writeAtOnce(bytes) }
   }
 
   /// False when the frame ends the connection.

@@ -52,6 +52,30 @@ import WireProtocol
     try world.check()
   }
 
+  @Test("a run whose commit is not answered ends when it is cancelled, and the next one learns what became of it")
+  func cancelledWhileInDoubt() throws {
+    let world = try World.written(1)
+    #expect(try world.migrate()?.state == .succeeded)
+    try world.live(steps: 3)
+    var commits = 0
+    world.cutAfter = Self.isCommit
+    world.onRequest = { [unowned world] request in
+      guard Self.isCommit(request) else { return }
+      commits += 1
+      world.currentRun?.cancel()
+    }
+    #expect(try world.migrate()?.state == .cancelled)
+    #expect(commits == 1, "it is not asked for again")
+    #expect(try world.twins().map(\.state) == [.inDoubt, .sealed])
+    try world.check()
+    world.cutAfter = { _ in false }
+    world.onRequest = { _ in }
+    try world.live(steps: 1)
+    #expect(try world.migrate()?.state == .succeeded)
+    #expect(try world.points(world.volumes[0]).count == 3, "what was in doubt was committed")
+    try world.check()
+  }
+
   @Test("a commit whose answer is lost once is asked for again and answered the same")
   func answerLostOnce() throws {
     let world = try World.written(2)
