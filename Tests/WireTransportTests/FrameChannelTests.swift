@@ -481,16 +481,38 @@ private func closeReason(_ connection: TLSConnection) throws -> ReasonCode? {
     #expect(client.closeError != nil)
   }
 
-  @Test func notificationIsHandledAndNotAnswered() throws {
-    let seen = BoundedQueue<[UInt8]>(capacity: 1)
-    let (client, _) = try Ends().channels { (request) throws(ReplError) in
-      if request.body == [1] { seen.put(request.body) }
-      return .reply(flags: [], body: [2])
+  @Test func requestWithoutAnIdCloses() throws {
+    let ends = try Ends()
+    _ = try FrameChannel(connection: ends.server, handler: echo)
+    try ends.client.write(ControlFrameHeader(type: heartbeat, flags: [], length: 0, requestID: 0).encode())
+    #expect(try closeReason(ends.client) == .malformedHeader)
+  }
+
+  @Test("A reply of another type than its request closes, and a refusal that cannot be read", arguments: [true, false])
+  func wrongReplyCloses(isRefusal: Bool) throws {
+    let ends = try Ends()
+    let client = try FrameChannel(connection: ends.client)
+    let asked = try onThread { () throws(ReplError) in
+      try client.request(type: heartbeat, body: [], timeout: patience).body
     }
-    defer { client.close() }
-    try client.notify(type: heartbeat, body: [1])
-    #expect(seen.take(deadline: .after(patience)) == [1])
-    #expect(try client.request(type: heartbeat, body: [], timeout: patience).body == [2])
+    ends.server.setReadTimeout(patience)
+    let request = try #require(try readFrame(ends.server)).header
+    let flags: ControlFrameHeader.Flags = isRefusal ? [.reply, .error] : .reply
+    try ends.server.write(
+      ControlFrameHeader(
+        type: isRefusal ? heartbeat : seal, flags: flags, length: 0, requestID: request.requestID
+      ).encode())
+    #expect(try closeReason(ends.server) == (isRefusal ? .malformedBody : .outOfOrder))
+    #expect(try #require(asked.take(deadline: .after(patience))).failure?.kind == .protocolViolation)
+  }
+
+  @Test func whoLeavesSaysWhy() throws {
+    let ends = try Ends()
+    let server = try FrameChannel(connection: ends.server, handler: echo)
+    server.abandon(
+      CloseNotice(reason: .shuttingDown, error: ReplError(.transient, subject: "agent", cause: "is stopping")))
+    #expect(try closeReason(ends.client) == .shuttingDown)
+    #expect(server.closeError?.kind == .transient)
   }
 
   @Test func bodyThatThePeerWouldRefuseIsNotSent() throws {

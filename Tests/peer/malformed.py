@@ -11,8 +11,8 @@ import wire_codec as wire
 TAKEN = vectors.TAKEN
 
 
-def control(kind, body, flags=0, length=None, magic=0x5246, reserved=0):
-    return struct.pack("<HHHHII", magic, kind, flags, reserved, len(body) if length is None else length, 7) + body
+def control(kind, body, flags=0, length=None, magic=0x5246, reserved=0, number=7):
+    return struct.pack("<HHHHII", magic, kind, flags, reserved, len(body) if length is None else length, number) + body
 
 
 def heartbeat(instant):
@@ -32,6 +32,7 @@ def control_frames():
     yield "unknown-flag malformedHeader", control(2, good, flags=8)
     yield "error-without-reply malformedHeader", control(2, good, flags=2)
     yield "plain-http malformedHeader", b"GET / HTTP/1.1\r\n"
+    yield "request-id-zero malformedHeader", control(2, good, number=0)
     yield "unknown-type unknownType", control(99, b"")
     yield "optional-too-long tooLong", control(99, b"", flags=4, length=65537)
     yield "request-too-long tooLong", control(2, b"", length=4097)
@@ -61,6 +62,10 @@ def control_frames():
     yield "name-that-is-a-path malformedBody", control(4, begin(name="../db"))
     yield "namespace-with-a-control-character malformedBody", control(4, begin(namespace="shop\x1b"))
     yield "no-streams malformedBody", control(4, begin(streams=0))
+    yield "begin-of-kind-three malformedBody", control(4, begin(kind=3))
+    one = vectors.BEGIN["members"][0]
+    yield "begin-with-a-member-twice malformedBody", control(4, begin(members=[one, one]))
+    yield "begin-with-members-out-of-order malformedBody", control(4, begin(members=vectors.SEAL["members"][::-1]))
 
     def seal(**changes):
         w = wire.Writer()

@@ -1,5 +1,6 @@
 import BlockDiff
 import ReplModel
+import Threads
 import WireProtocol
 import WireTransport
 
@@ -65,12 +66,14 @@ struct DataStreamReceiver {
   }
 
   private func next(_ reader: inout DataFrameReader) throws(Failure) -> DataFrameHead {
+    let silence = Deadline.after(Liveness.streamSilence)
     do throws(DataFrameReader.Failure) {
       return try reader.nextFrame()
     } catch {
       switch error {
       case .wire(let error): throw Failure(error, peer: peer)
-      case .other(let error): throw Failure(error)
+      case .other(let error):
+        throw Failure(error, reason: error.kind == .transient && silence.isOver ? .timedOut : nil)
       }
     }
   }

@@ -123,6 +123,7 @@ final class PeerConnection: PeerLink {
       if case .underWay = decoded { clock.sleep(seconds: max(0, asked + 1 - clock.ticks())) }
       return decoded
     } catch {
+      channel.close(CloseNotice(error, subject: "peer \(cluster)"))
       throw error.asReplError(subject: "peer \(cluster)")
     }
   }

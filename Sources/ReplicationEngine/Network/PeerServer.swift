@@ -12,6 +12,7 @@ final class PeerServer: Sendable {
   private let dataSettings: TLSSettings
   private let service: TargetService
   private let logs: ConnectionLogs
+  private let conversations = OpenChannels()
 
   /// For `storkctl create clusterpair`, which asks the storage for a token over plain HTTP, and for people.
   private static let plainHTTPAnswer =
@@ -44,7 +45,7 @@ final class PeerServer: Sendable {
     }
     let responder = ControlResponder(
       configuration: configuration, trust: trust, service: service, documents: documents, repairs: repairs,
-      heardClocks: heardClocks, clock: clock, logs: logs)
+      heardClocks: heardClocks, clock: clock, logs: logs, open: conversations)
     control = try TLSListener(
       address: configuration.listenAddress, port: configuration.controlPort, settings: controlSettings,
       limits: .control, plainHTTPAnswer: Self.plainHTTPAnswer, log: refusals, refuse: ControlResponder.refuse
@@ -77,9 +78,28 @@ final class PeerServer: Sendable {
   /// Tells what was left out of the log. Called about once a minute.
   func tend() { logs.flush() }
 
+  /// Peers are told that the agent stops, and ask again later.
   func stop() {
+    conversations.abandonAll(
+      CloseNotice(
+        reason: .shuttingDown,
+        error: ReplError(
+          .transient, subject: "agent", cause: "is stopping", remedy: "it is asked again when it runs again")))
     control.stop()
     data.stop()
+  }
+}
+
+/// The control connections that peers have here. Any thread may call.
+final class OpenChannels: Sendable {
+  private let channels = Mutex<[ObjectIdentifier: FrameChannel]>([:])
+
+  func add(_ channel: FrameChannel) { channels.withLock { $0[ObjectIdentifier(channel)] = channel } }
+  func remove(_ channel: FrameChannel) { channels.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(channel)) } }
+
+  /// Ends all of them with a reason, without waiting for anybody.
+  func abandonAll(_ notice: CloseNotice) {
+    for channel in channels.withLock({ Array($0.values) }) { channel.abandon(notice) }
   }
 }
 
@@ -119,12 +139,14 @@ struct ControlResponder: Sendable {
   let heardClocks: HeardClocks
   let clock: any EngineClock
   let logs: ConnectionLogs
+  let open: OpenChannels
   /// What each peer may have under way here.
   private let budgets = PerPeer { InboundBudget() }
 
   init(
     configuration: EngineConfiguration, trust: TrustStore, service: TargetService, documents: DocumentDesk,
-    repairs: RepairBoard, heardClocks: HeardClocks, clock: any EngineClock, logs: ConnectionLogs
+    repairs: RepairBoard, heardClocks: HeardClocks, clock: any EngineClock, logs: ConnectionLogs,
+    open: OpenChannels = OpenChannels()
   ) {
     self.configuration = configuration
     self.trust = trust
@@ -134,6 +156,7 @@ struct ControlResponder: Sendable {
     self.heardClocks = heardClocks
     self.clock = clock
     self.logs = logs
+    self.open = open
   }
 
   /// Says why a connection is not served.
@@ -183,6 +206,8 @@ struct ControlResponder: Sendable {
       let channel = try FrameChannel(connection: connection, limits: limits) { (request) throws(ReplError) in
         answer(request, from: peer.clusterID, conversation)
       }
+      open.add(channel)
+      defer { open.remove(channel) }
       channel.waitUntilClosed()
       conversation.documents.stop()
       channel.join()

@@ -279,11 +279,13 @@ struct VolumeSession {
     let candidates = held.prefix(BeginSession.candidateLimit).compactMap { record in
       record.seal.map { BaseCandidate(point: record.point, fingerprint: $0.fingerprint, sumsOnly: !record.hasImage) }
     }
+    // A size below that of a twin was accepted when its first snapshot was taken.
+    let isAccepted = acceptShrink || held.contains { $0.size > snapshot.size }
     let request = BeginSession(
       session: session, volume: volume.id, namespace: volume.namespace, name: volume.name, lineage: volume.lineage,
       key: sendKey ? key : nil, branch: volume.branch, snapshot: snapshot.point, generation: snapshot.generation,
       size: snapshot.size, takenAt: snapshot.takenAt, consistency: snapshot.consistency, kind: kind,
-      candidates: kind == .full ? [] : candidates, group: group, members: members, acceptShrink: acceptShrink,
+      candidates: kind == .full ? [] : candidates, group: group, members: members, acceptShrink: isAccepted,
       streams: UInt16(clamping: context.configuration.effectiveStreams))
     let reply = try askInPlace(.beginSession(request)) { if case .beginSession(let reply) = $0 { reply } else { nil } }
     try PeerAnswers(peer: link.cluster).check(reply, to: request)

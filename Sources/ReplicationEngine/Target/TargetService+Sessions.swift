@@ -38,7 +38,8 @@ extension TargetService {
     let touched = TouchedBase(context: context, begin: begin, source: source)
     // To read a base takes as long as a proof, and is done where proofs are, without the turn: whoever promotes the volume
     // meanwhile does not wait for it.
-    let isRead = try sessions[source]?.begin.session != begin.session && touched.next() != nil
+    let isNew = sessions[source]?.begin.session != begin.session
+    let isRead = isNew ? try touched.next() != nil : false
     return try work(request, peer, try pool(of: begin.volume, peer), isRead ? .proof : .change) {
       [self] work throws(ReplError) in
       if isRead { try touched.prove(work) }
@@ -65,6 +66,7 @@ extension TargetService {
     }
     try checkBudgets(begin, peer)
     let volume = try TargetVolumes(context: context).admit(begin, from: peer)
+    try requireAcceptedSize(begin, volume, source)
     let store = try context.store(pool: volume.pool)
     let key = try rooms.withRoom(in: volume.pool, for: source) { () throws(ReplError) in
       try self.key(begin, source, store)
@@ -115,6 +117,21 @@ extension TargetService {
       .refused, subject: volume.label,
       cause: "has \(unconfirmed) points here that its source never confirmed",
       remedy: "the source confirms by confirmGroup, or by naming a point among its candidates")
+  }
+
+  /// A volume that shrank is another one until somebody has said that it is not: what its points hold would be cut off.
+  private func requireAcceptedSize(
+    _ begin: BeginSession, _ volume: TargetVolumeRecord, _ source: SourceVolume
+  ) throws(ReplError) {
+    guard !begin.acceptShrink, begin.kind != .repair else { return }
+    let newest = try context.database.read {
+      try CatalogPoint.newestSealed($0, cluster: source.cluster, volume: source.volume)
+    }
+    guard let newest, newest.point != begin.snapshot, newest.seal.size > begin.size else { return }
+    throw ReplError(
+      .refused, subject: volume.label,
+      cause: "has \(begin.size) bytes, and its newest point here \(newest.seal.size)",
+      remedy: "if it was to shrink, accept that at the source with `replctl create migration --accept-shrink`")
   }
 
   private func checkBegin(_ begin: BeginSession, _ peer: String) throws(ReplError) {

@@ -47,6 +47,7 @@ extension BeginSession: WireCodable {
       group: try reader.readIdentifier(), members: try Self.readMembers(&reader),
       acceptShrink: try reader.readBool(), streams: try reader.read())
     guard streams >= 1 else { throw reader.failure("at least one data stream") }
+    guard kind != .compare else { throw reader.failure("a kind that a session begins with") }
   }
 
   private static func readKey(_ reader: inout ByteReader) throws(DecodingFailure) -> FingerprintKey? {
@@ -64,6 +65,9 @@ extension BeginSession: WireCodable {
     }
     guard members.allSatisfy({ $0.size <= WireLimits.volumeSize }) else {
       throw reader.failure("members of at most 2^63 - 1 bytes")
+    }
+    guard zip(members, members.dropFirst()).allSatisfy({ $0.volume < $1.volume }) else {
+      throw reader.failure("members ascending by volume id")
     }
     return members
   }

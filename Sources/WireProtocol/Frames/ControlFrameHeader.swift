@@ -90,6 +90,9 @@ public struct ControlFrameHeader: Hashable, Sendable {
     guard flags.isConsistent else {
       throw WireError(.malformedHeader, "flags \(flags.rawValue) have no meaning")
     }
+    guard requestID != 0 || type == FrameType.close.rawValue || !flags.isDisjoint(with: [.reply, .optional]) else {
+      throw WireError(.malformedHeader, "request id 0")
+    }
     guard isKnown || flags.contains(.optional) else {
       throw WireError(.unknownType, "frame type \(type) is not known and not optional")
     }

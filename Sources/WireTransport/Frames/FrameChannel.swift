@@ -64,15 +64,13 @@ public final class FrameChannel: Sendable {
       throw pending.closed ?? error
     }
     let reply = try pending.wait(for: id, until: deadline, subject: subject)
+    guard reply.type == type else {
+      let error = WireError(.outOfOrder, "answered frame type \(type) with \(reply.type)")
+      close(CloseNotice(error, subject: subject))
+      throw error.asReplError(subject: subject)
+    }
     guard reply.flags.contains(.error) else { return reply }
     throw refusal(in: reply)
-  }
-
-  /// Sends a frame that wants no answer. For tests: peers may, this agent does not.
-  ///
-  /// - Parameter optional: whether a peer that does not know the type skips it.
-  public func notify(type: UInt16, body: [UInt8], optional: Bool = false) throws(ReplError) {
-    try send(type: type, flags: optional ? .optional : [], id: 0, body: body)
   }
 
   /// Tells the peer why, and ends the connection. Requests in flight fail. From any thread, any number of times.
@@ -83,6 +81,17 @@ public final class FrameChannel: Sendable {
     connection.endSending()
     _ = readerEnded.wait(until: .after(.milliseconds(500))) { $0 ? true : nil }
     connection.close()
+  }
+
+  /// Ends the connection without waiting: the reason is sent if there is room for it. The other end may not even read.
+  public func abandon(_ notice: CloseNotice) {
+    guard fail(notice.error) else { return }
+    let body = notice.encode()
+    let header = ControlFrameHeader(
+      type: FrameType.close.rawValue, flags: [], length: UInt32(clamping: body.count), requestID: 0)
+    let frame = header.encode() + body
+    frame.withUnsafeBytes { bytes in _ = try? connection.writeAtOnce(bytes) }
+    connection.endSending()
   }
 
   /// Ends an unneeded connection in order.
@@ -125,7 +134,7 @@ extension FrameChannel {
   }
 
   private func reply(to header: ControlFrameHeader, flags: ControlFrameHeader.Flags, body: [UInt8]) {
-    // A request that wants no answer has id 0.
+    // An optional frame that wants no answer has id 0.
     guard header.requestID != 0 else { return }
     do throws(ReplError) {
       try send(type: header.type, flags: flags.union(.reply), id: header.requestID, body: body)
@@ -230,18 +239,12 @@ extension FrameChannel {
     }
   }
 
-  /// Ends a connection on which nothing comes any more. The reason is sent if that needs no waiting: the other end may not
-  /// even read.
+  /// Ends a connection on which nothing comes any more.
   private func giveUp() {
     let error = ReplError(
       .transient, subject: subject, cause: "sent nothing for too long",
       remedy: "look whether the agent there runs and the network carries what is sent")
-    guard fail(error) else { return }
-    let body = CloseNotice(reason: .timedOut, error: error).encode()
-    let header = ControlFrameHeader(
-      type: FrameType.close.rawValue, flags: [], length: UInt32(clamping: body.count), requestID: 0)
-    let frame = header.encode() + body
-    frame.withUnsafeBytes { bytes in _ = try? connection.writeAtOnce(bytes) }
+    abandon(CloseNotice(reason: .timedOut, error: error))
   }
 
   /// False when the frame ends the connection.
@@ -324,6 +327,7 @@ extension FrameChannel {
       }
       return ReplError(.protocolViolation, subject: subject, cause: "a refusal without an error")
     } catch {
+      close(CloseNotice(error, subject: subject))
       return error.asReplError(subject: subject)
     }
   }

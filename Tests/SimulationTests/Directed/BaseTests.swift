@@ -61,6 +61,30 @@ import WireProtocol
     #expect(try world.points(world.volumes[0]).first?.seal.base == nil)
   }
 
+  @Test("a size below that of the newest point is refused until the source says that it was accepted")
+  func smallerSize() throws {
+    let world = try World.written(1)
+    var begin = try Self.lastBegin(world)
+    let points = try world.points(world.volumes[0])
+    begin.session = .random(using: &world.generator)
+    begin.snapshot = .random(using: &world.generator)
+    begin.size -= 4096
+    begin.members = [GroupMember(volume: begin.volume, size: begin.size)]
+    begin.acceptShrink = false
+    guard case .refused(let error) = world.service.handle(.beginSession(begin), from: "source") else {
+      Issue.record("a volume that shrank was taken")
+      return
+    }
+    #expect(error.kind == .refused)
+    #expect(error.remedy?.contains("--accept-shrink") == true)
+    begin.acceptShrink = true
+    guard case .beginSession = world.service.handle(.beginSession(begin), from: "source") else {
+      Issue.record("an accepted size was refused")
+      return
+    }
+    #expect(try world.points(world.volumes[0]) == points)
+  }
+
   @Test("a point that is another file and holds what was sealed, as in a moved pool, is read here and is the base")
   func movedPool() throws {
     let world = try World.written(1)

@@ -85,7 +85,7 @@ struct RandomMessages {
     return BeginSession(
       session: id(), volume: id(), namespace: name(), name: name(), lineage: id(), key: optional(key),
       branch: branch(), snapshot: id(), generation: counter(), size: size(), takenAt: instant(),
-      consistency: element(Consistency.allCases, .volume), kind: element(SessionKind.allCases, .full),
+      consistency: element(Consistency.allCases, .volume), kind: element([.delta, .full, .repair], .full),
       candidates: candidates, group: id(), members: members(), acceptShrink: random.chance(50),
       streams: UInt16(1 + random.below(64)))
   }
