@@ -12,11 +12,14 @@ private struct Echo {
   let listener: TLSListener
   let refusals = BoundedQueue<ReplError>(capacity: 64)
 
-  init(_ settings: TLSSettings, address: String = "127.0.0.1", limits: ListenerLimits = ListenerLimits()) throws {
+  init(
+    _ settings: TLSSettings, address: String = "127.0.0.1", limits: ListenerLimits = ListenerLimits(),
+    plainAnswer: String? = nil
+  ) throws {
     let refusals = refusals
     listener = try TLSListener(
       address: address, port: 0, settings: settings, limits: limits,
-      log: { _, error in _ = refusals.tryPut(error) },
+      plainHTTPAnswer: plainAnswer, log: { _, error in _ = refusals.tryPut(error) },
       refuse: { connection, error in try? connection.write(Array(error.cause.utf8)) },
       handler: { connection in
         var byte: [UInt8] = [0]
@@ -307,6 +310,35 @@ private func echoes(_ connection: TLSConnection) throws -> Bool {
         host: "127.0.0.1", port: echo.listener.boundPort, settings: sites.client, cancelSignal: signal)
     }.failure
     #expect(error?.kind == .cancelled)
+  }
+
+  @Test(
+    "Who speaks HTTP without TLS is told what to do, if the port has something to say", arguments: [nil, "use TLS"])
+  func plainHTTPIsAnswered(text: String?) throws {
+    let sites = try TwoSites()
+    let echo = try Echo(sites.server, plainAnswer: text)
+    defer { echo.listener.stop() }
+    let plain = try connectedSocket(to: echo.listener.boundAddress)
+    // More than the answer waits for is not read: it costs a stranger's place and one small write.
+    plain.sendAll(Array("GET /v1/cluster/pairtoken HTTP/1.1\r\n\r\n".utf8))
+    let answer = String(decoding: plain.receiveAll(), as: UTF8.self)
+    #expect(answer.hasPrefix("HTTP/1.1 400 Bad Request\r\n") == (text != nil))
+    #expect(answer.hasSuffix("\r\n\r\nuse TLS\n") == (text != nil))
+    #expect(echo.refusal() != nil, "it is a connection that came to nothing")
+    #expect(try echoes(echo.connect(sites.client)), "others are served as ever")
+  }
+
+  @Test func whoSendsNothingKeepsAPlaceOfStrangersOnly() throws {
+    let sites = try TwoSites()
+    var limits = ListenerLimits()
+    limits.handshakes = 1
+    let echo = try Echo(sites.server, limits: limits, plainAnswer: "use TLS")
+    defer { echo.listener.stop() }
+    let silent = try connectedSocket(to: echo.listener.boundAddress)
+    let talker = try connectedSocket(to: echo.listener.boundAddress)
+    talker.sendAll(Array("GET / HTTP/1.1\r\n\r\n".utf8))
+    #expect(String(decoding: talker.receiveAll(), as: UTF8.self).hasSuffix("use TLS\n"))
+    #expect(silent.receiveAll().isEmpty, "it had to go for the next one")
   }
 }
 

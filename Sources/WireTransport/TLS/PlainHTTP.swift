@@ -25,9 +25,6 @@ enum PlainHTTP {
     let bytes = Array(response.utf8)
     let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
     _ = send(socket.descriptor, bytes, bytes.count, flags)
-    // What is unread would make the kernel reset the connection, and the answer be lost.
-    socket.shutDownWriting()
-    var rest = [UInt8](repeating: 0, count: 4096)
-    _ = recv(socket.descriptor, &rest, rest.count, Int32(MSG_DONTWAIT))
+    socket.letRead()
   }
 }

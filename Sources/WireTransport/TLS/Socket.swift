@@ -1,5 +1,6 @@
 import Glibc
 import ReplModel
+import Threads
 
 /// Owns a socket, closed when the last user is gone: a descriptor is never closed, and its number reused, under a
 /// thread that waits on it.
@@ -36,6 +37,19 @@ final class Socket: Sendable {
 
   /// Says that nothing more will be sent.
   func shutDownWriting() { shutdown(descriptor, Int32(SHUT_WR)) }
+
+  /// Before the socket is closed: waits, shortly, until the other end has read what was sent last. One that is closed with
+  /// bytes unread would be reset, and those words lost.
+  func letRead() {
+    shutDownWriting()
+    let deadline = Deadline.after(.milliseconds(500))
+    var scratch = [UInt8](repeating: 0, count: 4096)
+    for _ in 0..<64 {
+      var list = [pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)]
+      guard poll(&list, 1, deadline.pollMilliseconds) > 0 else { return }
+      guard recv(descriptor, &scratch, scratch.count, Int32(MSG_DONTWAIT)) > 0 else { return }
+    }
+  }
 
   /// An error that a connect in progress ended with, or 0.
   func pendingError() -> Int32 {

@@ -260,7 +260,7 @@ extension TLSConnection {
       return try judged(session, check, subject: subject)
     } catch {
       // Whose place was given to another is told nothing.
-      if error.kind != .cancelled { linger(socket) }
+      if error.kind != .cancelled { socket.letRead() }
       // Our own reason says more than libssl's report of it.
       if case .failure(let refusal)? = check.result, error.kind != .cancelled { throw refusal }
       throw error
@@ -290,17 +290,5 @@ extension TLSConnection {
       throw ReplError(.unauthenticated, subject: subject, cause: "pairing cannot be resumed")
     }
     return peer
-  }
-
-  /// After a failed handshake: waits, shortly, until the peer has read why, before the socket is closed under it.
-  private static func linger(_ socket: Socket) {
-    socket.shutDownWriting()
-    let deadline = Deadline.after(.milliseconds(500))
-    var scratch = [UInt8](repeating: 0, count: 4096)
-    for _ in 0..<64 {
-      var list = [pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0)]
-      guard poll(&list, 1, deadline.pollMilliseconds) > 0 else { return }
-      guard recv(socket.descriptor, &scratch, scratch.count, Int32(MSG_DONTWAIT)) > 0 else { return }
-    }
   }
 }
