@@ -120,6 +120,8 @@ final class GroupRun: Sendable {
     var values: [Value] = []
     for item in items {
       do throws(ReplError) {
+        // Each may wait for what the target does not answer.
+        try requireWanted()
         values.append(try body(item))
       } catch {
         if !isStopped { members[volume(item)]?.finish(.failed, reason: "\(error)") }
