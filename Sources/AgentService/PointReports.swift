@@ -53,16 +53,18 @@ public struct VerifySide: Hashable, Sendable, Codable {
   public var bytesRead: UInt64
   /// Fingerprint computed from what was read, or the stored one.
   public var fingerprint: String
-  /// Nil when it was not checked.
-  public var equal: Bool?
+  /// Whether it is what was sealed; false, too, when it was not checked.
+  public var equal: Bool
+  /// Whether it was compared with the seal.
+  public var checked: Bool
   public var damagedSegments: [UInt64]
   /// Why this side was not looked at; empty when it was.
   public var reason: String
   /// False when it was to be looked at and did not answer.
   public var reachable: Bool
   public init(
-    side: String, cluster: String, read: Bool, bytesRead: UInt64, fingerprint: String, equal: Bool?,
-    damagedSegments: [UInt64], reason: String, reachable: Bool = true
+    side: String, cluster: String, read: Bool, bytesRead: UInt64, fingerprint: String, equal: Bool,
+    checked: Bool = true, damagedSegments: [UInt64], reason: String, reachable: Bool = true
   ) {
     self.side = side
     self.cluster = cluster
@@ -70,6 +72,7 @@ public struct VerifySide: Hashable, Sendable, Codable {
     self.bytesRead = bytesRead
     self.fingerprint = fingerprint
     self.equal = equal
+    self.checked = checked
     self.damagedSegments = damagedSegments
     self.reason = reason
     self.reachable = reachable

@@ -73,7 +73,7 @@ struct DocumentConnectionTests {
   func exchange() async throws {
     let listener = try agent()
     defer { listener.stop() }
-    let link = east.connection(to: "west", port: listener.boundPort)
+    let link = try east.livingConnection(to: "west", port: listener.boundPort)
     defer { link.end(ReplError(.transient, subject: "peer", cause: "the test is over")) }
     let body = [UInt8](repeating: 0x61, count: WireLimits.documentPart * 2 + 9)
     let answer = try await runOnThread("test") { () throws(ReplError) in
@@ -93,7 +93,7 @@ struct DocumentConnectionTests {
     }
     let listener = try agent(storage: disk)
     defer { listener.stop() }
-    let link = east.connection(to: "west", port: listener.boundPort)
+    let link = try east.livingConnection(to: "west", port: listener.boundPort)
     defer { link.end(ReplError(.transient, subject: "peer", cause: "the test is over")) }
     let ask = { @Sendable () throws(ReplError) in
       try DocumentExchange(link: link).run(PeerDocument(topic: "resources", body: [1]))
@@ -109,7 +109,7 @@ struct DocumentConnectionTests {
     let worker = Worker()
     let listener = try agent(worker)
     defer { listener.stop() }
-    let link = east.connection(to: "west", port: listener.boundPort)
+    let link = try east.livingConnection(to: "west", port: listener.boundPort)
     let asking = Task { () throws(ReplError) -> [UInt8] in
       try await runOnThread("test") { () throws(ReplError) in
         try DocumentExchange(link: link).run(PeerDocument(topic: "resources", body: [1]))
@@ -141,7 +141,7 @@ struct DocumentConnectionTests {
       channel?.waitUntilClosed()
     }
     defer { listener.stop() }
-    let link = east.connection(to: "west", port: listener.boundPort)
+    let link = try east.livingConnection(to: "west", port: listener.boundPort)
     defer { link.end(ReplError(.transient, subject: "peer", cause: "the test is over")) }
     do throws(ReplError) {
       _ = try await runOnThread("test") { () throws(ReplError) in

@@ -1,6 +1,7 @@
 import BlockDiff
 import ReplModel
 import TestSupport
+import Threads
 import WireProtocol
 import WireTransport
 
@@ -42,5 +43,17 @@ final class TrustedSite: Sendable {
     PeerConnection(
       cluster: cluster, host: "127.0.0.1", port: port, configuration: configuration, trust: trust,
       clock: SystemClock(), silence: silence)
+  }
+
+  /// A connection that lives as an agent's does: heartbeats go over it while others wait for an answer.
+  func livingConnection(to cluster: String, port: UInt16) throws -> PeerConnection {
+    let link = connection(to: cluster, port: port)
+    _ = try WorkerThread(name: "heartbeat") { [weak link] in
+      while let link {
+        _ = try? link.heartbeat()
+        SystemClock().sleep(seconds: 1)
+      }
+    }
+    return link
   }
 }

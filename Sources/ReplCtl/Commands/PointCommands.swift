@@ -90,7 +90,7 @@ struct VerifyCommand: ParsableCommand {
   }
 
   private static func equal(_ side: JSONValue) -> String {
-    side["equal"]?.bool.map { $0 ? "true" : "false" } ?? "not checked"
+    side["checked"]?.bool == false ? "not checked" : Field.text(side, "equal")
   }
 
   private func text(_ report: JSONValue) -> String {

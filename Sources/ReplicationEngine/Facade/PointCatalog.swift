@@ -152,10 +152,10 @@ struct PointCatalog {
     if reply.state == .suspect { engine.repairs.want(from: point.cluster) }
     let side = targetSide(reply, cluster: engine.configuration.clusterID)
     let other = VerifySide(
-      side: "source", cluster: point.cluster, read: false, bytesRead: 0, fingerprint: "", equal: nil,
-      damagedSegments: [], reason: "verify at the source site reads the twin too")
+      side: "source", cluster: point.cluster, read: false, bytesRead: 0, fingerprint: "", equal: false,
+      checked: false, damagedSegments: [], reason: "verify at the source site reads the twin too")
     return VerifyReport(
-      point: point.point.description, sealFingerprint: reply.seal.fingerprint.description, equal: side.equal == true,
+      point: point.point.description, sealFingerprint: reply.seal.fingerprint.description, equal: side.equal,
       sides: [side, other])
   }
 
@@ -197,17 +197,17 @@ struct PointCatalog {
         if case .verifyPoint(let reply) = $0 { reply } else { nil }
       }
       other = targetSide(reply, cluster: twin.peer)
-      other.equal = other.equal == true && reply.seal == seal
+      other.equal = other.equal && reply.seal == seal
     } catch {
       guard error.kind == .transient else { throw error }
       other = VerifySide(
-        side: "target", cluster: twin.peer, read: false, bytesRead: 0, fingerprint: "", equal: nil,
-        damagedSegments: [], reason: "\(error)", reachable: false)
+        side: "target", cluster: twin.peer, read: false, bytesRead: 0, fingerprint: "", equal: false,
+        checked: false, damagedSegments: [], reason: "\(error)", reachable: false)
     }
-    let checked = [own, other].compactMap(\.equal)
+    let checked = [own, other].filter(\.checked)
     return VerifyReport(
       point: twin.point.description, sealFingerprint: seal.fingerprint.description,
-      equal: !checked.isEmpty && checked.allSatisfy(\.self), sides: [own, other])
+      equal: !checked.isEmpty && checked.allSatisfy(\.equal), sides: [own, other])
   }
 
   private func sourceSide(_ twin: SnapshotRecord, _ seal: Seal, _ quick: Bool) throws(ReplError) -> VerifySide {
@@ -218,7 +218,7 @@ struct PointCatalog {
     switch try TwinVerifier(context: engine.source).verify(twin, seal) {
     case .notRead(let reason, let isLost):
       side.reason = reason
-      side.equal = isLost ? nil : true
+      (side.equal, side.checked) = (!isLost, !isLost)
     case .read(let fingerprint, let bytes, let damaged):
       side.read = true
       side.reason = ""

@@ -10,7 +10,8 @@ struct VolumeRecognition: Sendable {
   private static let samples: UInt64 = 16
 
   /// For the beginning. A file that replaced another one on the same file system, or came with its pool to another disk, is
-  /// the volume with other contents, which an event says; a volume that was taken in before identities were kept gets one if it holds what was sealed last.
+  /// the volume with other contents, which an event says; a volume that was taken in before identities were kept gets one
+  /// if it holds what was sealed last.
   ///
   /// - Throws: `refused` for another disk or file system, but that of a pool which was moved.
   func requireSame(_ volume: VolumeRecord, _ file: any StorageFile) throws(ReplError) {
