@@ -20,7 +20,7 @@ struct APIRequest: Sendable {
   /// Largest body accepted, in bytes.
   static let maximumBody = 3_145_728
   /// Values of JSON in a body: one of two bytes takes many times as much memory once it is read.
-  static let maximumValues = 400_000
+  static let maximumValues = 200_000
 
   /// Reads the body within the limits.
   var parser: JSONParser { JSONParser(body, maximumValues: Self.maximumValues) }

@@ -12,9 +12,9 @@ enum PeerTopic {
   static let limit = 8 << 20
   /// Levels of nesting of a document: an object as deep as the API takes, and what is around it.
   private static let depth = JSONParser.defaultDepth + 16
-  /// Values of a document: objects have some twenty bytes a value, so that a full one stays below; one of eight million
-  /// zeros would take hundreds of megabytes.
-  static let values = 400_000
+  /// Values of a document. One carries about two mebibytes of objects, which have some twenty bytes a value; one of eight
+  /// million zeros would take hundreds of megabytes.
+  static let values = 200_000
 
   static func bytes(_ json: JSONValue) throws(ReplError) -> [UInt8] {
     let bytes = JSONWriter.bytes(json)
