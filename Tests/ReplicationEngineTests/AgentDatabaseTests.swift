@@ -13,7 +13,7 @@ import Testing
   func settings() throws {
     let directory = try TemporaryDirectory()
     for _ in 1...2 {
-      let database = try AgentDatabase.open(directory.path + "/agent.db")
+      let database = try AgentDatabase.open(directory.path + "/agent.db", cluster: "here")
       #expect(try database.read { try Int.fetchOne($0, sql: "PRAGMA synchronous") } == 2)
       #expect(try database.read { try String.fetchOne($0, sql: "PRAGMA journal_mode") } == "wal")
       #expect(try database.read { try Int.fetchOne($0, sql: "PRAGMA foreign_keys") } == 1)
@@ -27,11 +27,11 @@ import Testing
     let directory = try TemporaryDirectory()
     let path = directory.path + "/agent.db"
     let newer = AgentDatabase.schemaVersion + 1
-    try AgentDatabase.open(path).queue.close()
+    try AgentDatabase.open(path, cluster: "here").queue.close()
     let plain = try DatabaseQueue(path: path)
     try plain.write { try $0.execute(sql: "PRAGMA user_version = \(newer)") }
     try plain.close()
-    let error = #expect(throws: ReplError.self) { try AgentDatabase.open(path) }
+    let error = #expect(throws: ReplError.self) { try AgentDatabase.open(path, cluster: "here") }
     #expect(error?.kind == .refused)
     #expect(error?.subject == path)
     #expect(error?.cause.contains("schema version \(newer)") == true)
@@ -50,7 +50,7 @@ import Testing
         sql: "INSERT INTO peer (cluster, node, authority, host, port) VALUES ('west', 'w1', x'00', 'w', 9001)")
     }
     try old.close()
-    let database = try AgentDatabase.open(path)
+    let database = try AgentDatabase.open(path, cluster: "here")
     let peer = try #require(try database.read { try PeerRecord.find($0, "west") })
     #expect(peer.node == "w1")
     #expect(peer.invited, "version 1 did not keep who was")
@@ -79,7 +79,7 @@ import Testing
       }
     }
     try old.close()
-    let database = try AgentDatabase.open(path)
+    let database = try AgentDatabase.open(path, cluster: "here")
     let trust = try database.read { try PeerRecord.all($0) }.map(\.trust)
     guard trust.count == 3, trust[0] == .ended, case .ending(let seconds) = trust[1], trust[2] == .lasting else {
       Issue.record("\(trust)")
@@ -94,13 +94,15 @@ import Testing
     try database.write { database in
       for number in 1...3 {
         try VolumeRecord(
-          id: VolumeID(high: 0, low: UInt64(number)), namespace: "shop", name: "v\(number)", path: "/v", pool: nil,
-          isDevice: false, size: 1, allowFuzzy: false, lineage: .random(), branch: Branch(epoch: 1, id: .random()),
-          role: .source, nextGeneration: 1, distrustReason: nil, fullReason: nil
+          replica: Replica(
+            cluster: "here", volume: VolumeID(high: 0, low: UInt64(number)), namespace: "shop", name: "v\(number)",
+            authority: .new(), pool: ""),
+          path: "/v", isDevice: false, size: 1, allowFuzzy: false, nextGeneration: 1, distrustReason: nil,
+          fullReason: nil
         ).insert(database)
       }
-      try database.execute(sql: "UPDATE volume SET size = 'rubbish' WHERE name = 'v2'")
-      try database.execute(sql: "UPDATE volume SET namespace = x'FFFE' WHERE name = 'v3'")
+      try database.execute(sql: "UPDATE liveVolume SET size = 'rubbish' WHERE volume LIKE '%2'")
+      try database.execute(sql: "UPDATE replica SET namespace = x'FFFE' WHERE name = 'v3'")
       try database.execute(
         sql: "INSERT INTO peer (cluster, node, authority, host, port) VALUES ('west', 'w1', x'00', 'w', 'port')")
       try database.execute(
@@ -115,11 +117,11 @@ import Testing
           """)
     }
     let found = try database.write { try UnreadableRows.setAside($0, at: Timestamp(nanoseconds: 7)) }
-    #expect(found.count == 4)
+    #expect(found.count == 5, "a live volume without its replica is one, too")
     #expect(try database.read { try VolumeRecord.all($0) }.map(\.name) == ["v1"])
     #expect(try database.read { try PeerRecord.all($0) }.isEmpty)
     let kept = try database.read { try String.fetchAll($0, sql: "SELECT content FROM unreadable ORDER BY content") }
-    #expect(kept.count == 4 && kept.contains { $0.contains("rubbish") })
+    #expect(kept.count == 5 && kept.contains { $0.contains("rubbish") })
     #expect(try database.write { try UnreadableRows.setAside($0, at: Timestamp(nanoseconds: 8)) }.isEmpty)
   }
 
@@ -144,10 +146,63 @@ import Testing
           """, arguments: [PointID.random(), id])
     }
     try old.close()
-    let database = try AgentDatabase.open(path)
+    let database = try AgentDatabase.open(path, cluster: "here")
     let volume = try #require(try database.read { try VolumeRecord.find($0, id) })
     #expect(volume.nextGeneration == 42)
     #expect(volume.identity == nil)
+  }
+
+  @Test("own and held volumes of version 4 become replicas with their authority; a promotion goes on")
+  func replicasOfVersion4() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/agent.db"
+    let old = try DatabaseQueue(path: path)
+    let (own, held, promoted) = (VolumeID(high: 0, low: 1), VolumeID(high: 0, low: 2), VolumeID(high: 0, low: 3))
+    let (lineage, branch, next) = (LineageID.random(), BranchID.random(), BranchID.random())
+    let point = PointID.random()
+    try old.write { database in
+      try Schema.upgrade(database, from: 0, to: 4, cluster: "")
+      try database.execute(
+        sql: """
+          INSERT INTO volume (id, namespace, name, path, isDevice, size, allowFuzzy, lineage, branchEpoch, branchID, role,
+            nextGeneration) VALUES (?, 'shop', 'db', '/db', 0, 4096, 1, ?, 1, ?, 'source', 7)
+          """, arguments: [own, lineage, branch])
+      for (volume, role) in [(held, "target"), (promoted, "promoted")] {
+        try database.execute(
+          sql: """
+            INSERT INTO targetVolume (cluster, volume, namespace, name, lineage, branchEpoch, branchID, role, pool,
+              orphanedSeconds) VALUES ('east', ?, 'shop', 'db', ?, 3, ?, ?, 'main', 2.5)
+            """, arguments: [volume, lineage, branch, role])
+      }
+      try database.execute(
+        sql: """
+          INSERT INTO promotion (cluster, volume, point, path, site, promotedAt, branchEpoch, branchID, isLive)
+          VALUES ('east', ?, ?, '/live', 'here', 1, 4, ?, 0)
+          """, arguments: [promoted, point, next])
+    }
+    try old.close()
+    let database = try AgentDatabase.open(path, cluster: "here")
+    try database.read { database in
+      let volume = try #require(try VolumeRecord.find(database, own))
+      #expect(volume.replica.cluster == "here" && volume.pool == nil && volume.nextGeneration == 7 && volume.allowFuzzy)
+      #expect(
+        volume.replica.authority == Authority(lineage: lineage, branch: Branch(epoch: 1, id: branch), role: .source))
+      let replicas = try Replica.held(database)
+      #expect(replicas.map(\.volume) == [held, promoted])
+      #expect(replicas.map(\.orphanedSeconds) == [2.5, 2.5])
+      let before = Branch(epoch: 3, id: branch)
+      #expect(replicas[0].authority == .following(lineage: lineage, branch: before))
+      #expect(
+        replicas[1].authority
+          == Authority(
+            lineage: lineage, branch: Branch(epoch: 4, id: next),
+            ancestors: [BranchPoint(branch: before, point: point)], role: .promoted))
+      #expect(try IntentRecord.lacksPromotions(database))
+    }
+    try database.write { try IntentRecord.restorePromotions($0, at: Timestamp(nanoseconds: 5)) }
+    let intents = try database.read { try IntentRecord.all($0) }
+    #expect(intents.map(\.source.volume) == [promoted])
+    #expect(intents.map(\.step) == [PromotionStep.mark.rawValue])
   }
 
   @Test("the database and what SQLite keeps beside it are for the agent's user alone, also if they were not before")
@@ -155,7 +210,7 @@ import Testing
     let directory = try TemporaryDirectory()
     let path = directory.path + "/agent.db"
     for _ in 0..<2 {
-      let database = try AgentDatabase.open(path)
+      let database = try AgentDatabase.open(path, cluster: "here")
       try database.write { try $0.execute(sql: "CREATE TABLE IF NOT EXISTS probe (a)") }
       for name in ["", "-wal", "-shm"] {
         var status = stat()
@@ -178,7 +233,6 @@ import Testing
         branch: Branch(epoch: 2, id: BranchID(high: 5, low: 6)), isLive: false))
     try database.write { try record.save($0) }
     #expect(try database.read { try PromotionRecord.find($0, source) } == record)
-    #expect(try database.read { try PromotionRecord.unfinished($0) } == [record])
     #expect(record.inUse == "volume in use: promoted at west at 2023-11-14T22:13:20Z")
   }
 

@@ -50,10 +50,10 @@ import WireProtocol
       for (index, point) in states.enumerated() {
         let seal = seal(id, UInt64(index + 1), taken: point.seconds)
         if index == 0 {
-          try TargetVolumeRecord(
-            cluster: "west", volume: id, namespace: "shop", name: "db", lineage: seal.lineage, branch: branch,
-            role: role, pool: "main", deletedAt: nil
-          ).save(database)
+          try Replica(
+            cluster: "west", volume: id, namespace: "shop", name: "db",
+            authority: Authority(lineage: seal.lineage, branch: branch, role: role), pool: "main", deletedAt: nil
+          ).insert(database)
         }
         try CatalogPoint(
           cluster: "west", seal: seal, pool: "main", sealedAt: seal.takenAt,
@@ -73,8 +73,10 @@ import WireProtocol
     let id = VolumeID.random()
     try engine.database.write { database in
       try VolumeRecord(
-        id: id, namespace: "shop", name: "db", path: directory.path + "/db", pool: "main", isDevice: false,
-        size: 4_096, allowFuzzy: false, lineage: .random(), branch: branch, role: .source, nextGeneration: 9,
+        replica: Replica(
+          cluster: "here", volume: id, namespace: "shop", name: "db",
+          authority: Authority(lineage: .random(), branch: branch, role: .source), pool: "main"),
+        path: directory.path + "/db", isDevice: false, size: 4_096, allowFuzzy: false, nextGeneration: 9,
         distrustReason: nil, fullReason: nil
       ).insert(database)
       let kept: [(String, UInt64, SnapshotRecord.State, Double)] = [

@@ -39,14 +39,14 @@ import WireProtocol
   /// A volume `shop/db` that is held for a peer, with a point.
   private func hold(_ cluster: String, takenAt seconds: Int64) throws -> Seal {
     let seal = seal(.random(), takenAt: seconds)
-    let volume = TargetVolumeRecord(
-      cluster: cluster, volume: seal.volume, namespace: "shop", name: "db", lineage: seal.lineage, branch: branch,
-      role: .target, pool: "main", deletedAt: nil)
+    let volume = Replica(
+      cluster: cluster, volume: seal.volume, namespace: "shop", name: "db",
+      authority: .following(lineage: seal.lineage, branch: branch), pool: "main", deletedAt: nil)
     let point = CatalogPoint(
       cluster: cluster, seal: seal, pool: "main", sealedAt: seal.takenAt, provenAt: nil, state: .suspect,
       confirmed: true, damaged: [], doubt: nil)
     try engine.database.write {
-      try volume.save($0)
+      try volume.insert($0)
       try point.insert($0)
     }
     return seal
@@ -69,8 +69,10 @@ import WireProtocol
   private func own(takenAt seconds: Int64, state: SnapshotRecord.State = .sealed) throws -> Seal {
     let seal = seal(.random(), takenAt: seconds)
     let volume = VolumeRecord(
-      id: seal.volume, namespace: "shop", name: "db", path: directory.path + "/db", pool: "main", isDevice: false,
-      size: 4_096, allowFuzzy: false, lineage: seal.lineage, branch: branch, role: .source, nextGeneration: 2,
+      replica: Replica(
+        cluster: "here", volume: seal.volume, namespace: "shop", name: "db",
+        authority: Authority(lineage: seal.lineage, branch: branch, role: .source), pool: "main"),
+      path: directory.path + "/db", isDevice: false, size: 4_096, allowFuzzy: false, nextGeneration: 2,
       distrustReason: nil, fullReason: nil)
     let twin = SnapshotRecord(
       point: seal.point, volume: seal.volume, peer: "west", generation: 1, size: 4_096, takenAt: seal.takenAt,
@@ -87,7 +89,7 @@ import WireProtocol
     defer { engine.stop() }
     let old = try hold("west", takenAt: 5_000)
     try engine.database.write {
-      try TargetVolumeRecord.orphan($0, cluster: "west", volume: old.volume, at: old.takenAt)
+      try Replica.orphan($0, cluster: "west", volume: old.volume, at: old.takenAt)
     }
     let again = try hold("west", takenAt: 3_000)
     let other = try hold("east", takenAt: 2_000)

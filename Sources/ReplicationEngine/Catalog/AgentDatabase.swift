@@ -6,19 +6,20 @@ public import ReplModel
 /// an operator only after its commit.
 public struct AgentDatabase: Sendable {
   /// Version of the schema this program writes, kept in `PRAGMA user_version`.
-  public static let schemaVersion = 4
+  public static let schemaVersion = 5
   /// Serialised access; calls block and belong on dedicated threads.
   public let queue: DatabaseQueue
 
   /// Opens or makes the database at `path`. Before a schema change the file is copied to `<path>.v<old>.bak`.
   ///
+  /// - Parameter cluster: this agent's: versions before 5 did not record it with its own volumes.
   /// - Throws: `.refused` for a database of a newer program, `.io` for one that cannot be opened or is damaged.
-  public static func open(_ path: String) throws(ReplError) -> AgentDatabase {
+  public static func open(_ path: String, cluster: String) throws(ReplError) -> AgentDatabase {
     try wrap(path) {
       // Tokens and keys are in it; the files that SQLite puts beside it get the mode of this one.
       try makePrivate(path)
       let queue = try DatabaseQueue(path: path, configuration: configuration())
-      try upgrade(queue, path: path)
+      try upgrade(queue, path: path, cluster: cluster)
       return AgentDatabase(queue: queue)
     }
   }
@@ -54,7 +55,7 @@ public struct AgentDatabase: Sendable {
     return configuration
   }
 
-  private static func upgrade(_ queue: DatabaseQueue, path: String) throws {
+  private static func upgrade(_ queue: DatabaseQueue, path: String, cluster: String) throws {
     let found = try queue.read { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
     guard found <= schemaVersion else {
       throw ReplError(
@@ -62,7 +63,7 @@ public struct AgentDatabase: Sendable {
         remedy: "run the newer program, or restore the copy \(path).v\(schemaVersion).bak")
     }
     if found > 0, found < schemaVersion { try keepCopy(queue, to: "\(path).v\(found).bak") }
-    if found < schemaVersion { try queue.write { try Schema.upgrade($0, from: found) } }
+    if found < schemaVersion { try queue.write { try Schema.upgrade($0, from: found, cluster: cluster) } }
     try assertDurable(queue, path: path)
   }
 

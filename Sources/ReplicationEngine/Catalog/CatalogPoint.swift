@@ -134,8 +134,8 @@ extension CatalogPoint {
       sql: """
         DELETE FROM point WHERE cluster = ? AND volume = ? AND point = ? AND state = ? AND NOT EXISTS (
           SELECT 1 FROM promotion WHERE promotion.cluster = point.cluster AND promotion.volume = point.volume)
-          AND NOT EXISTS (SELECT 1 FROM targetVolume WHERE targetVolume.cluster = point.cluster
-            AND targetVolume.volume = point.volume AND targetVolume.role = ?)
+          AND NOT EXISTS (SELECT 1 FROM replica WHERE replica.cluster = point.cluster AND replica.volume = point.volume
+            AND replica.role = ?)
         """, arguments: [cluster, volume, point, state.name, VolumeRole.promoted.rawValue])
     return database.changesCount > 0
   }

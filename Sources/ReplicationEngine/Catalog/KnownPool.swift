@@ -11,7 +11,8 @@ enum KnownPool {
     // A database from before version 3 knows a pool only by what is in it.
     let isUsed = try Bool.fetchOne(
       database,
-      sql: "SELECT EXISTS (SELECT 1 FROM point WHERE pool = ?) OR EXISTS (SELECT 1 FROM volume WHERE pool = ?)",
+      sql:
+        "SELECT EXISTS (SELECT 1 FROM point WHERE pool = ?) OR EXISTS (SELECT 1 FROM replica WHERE pool = ? AND role = 'source')",
       arguments: [name, name])
     return isUsed == true ? Pool.Known(id: nil) : nil
   }

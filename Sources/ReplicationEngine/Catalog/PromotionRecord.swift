@@ -47,12 +47,6 @@ extension PromotionRecord {
     ).map(PromotionRecord.init(row:))
   }
 
-  /// Those whose live file is not known to be there.
-  static func unfinished(_ database: Database) throws -> [PromotionRecord] {
-    try Row.fetchAll(database, sql: "SELECT * FROM promotion WHERE isLive = 0 ORDER BY cluster, volume")
-      .map(PromotionRecord.init(row:))
-  }
-
   func delete(_ database: Database) throws {
     try database.execute(
       sql: "DELETE FROM promotion WHERE cluster = ? AND volume = ?", arguments: [source.cluster, source.volume])

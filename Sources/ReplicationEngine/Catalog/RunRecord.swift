@@ -103,7 +103,7 @@ extension RunMember {
   func save(_ database: Database) throws {
     try database.execute(
       sql: """
-        INSERT INTO runMember (uid, volume, session, point, kind, attempts) VALUES (?,?,?,?,?,0)
+        INSERT INTO runMember (uid, volume, session, point, kind) VALUES (?,?,?,?,?)
         ON CONFLICT (uid, volume) DO UPDATE SET session = excluded.session, point = excluded.point, kind = excluded.kind
         """, arguments: [uid, volume, session, point, Int(kind.rawValue)])
   }

@@ -2,17 +2,25 @@ import GRDB
 
 /// The tables of the agent's database, described in docs/on-disk-format.md.
 enum Schema {
-  static func create(_ database: Database) throws { try upgrade(database, from: 0) }
+  static func create(_ database: Database) throws { try upgrade(database, from: 0, cluster: "") }
 
-  /// Brings a database of version `found` (0: an empty one) to the current version, within the caller's transaction.
-  static func upgrade(_ database: Database, from found: Int) throws {
-    if found < 1 {
-      try database.execute(sql: version1)
+  /// Brings a database of version `found` (0: an empty one) to a later version, within the caller's transaction.
+  ///
+  /// - Parameters:
+  ///   - last: the version to end with.
+  ///   - cluster: the one whose own volumes are in it.
+  static func upgrade(
+    _ database: Database, from found: Int, to last: Int = AgentDatabase.schemaVersion, cluster: String
+  ) throws {
+    let steps = [
+      version1, promotion + notices, scrubs + pools, generationsForTimes + trustStates + identities + damage,
+      replicas,
+    ]
+    for (version, step) in zip(1..., steps) where found < version && version <= last {
+      try database.execute(sql: step)
+      if version == 5 { try joinReplicas(database, cluster: cluster) }
     }
-    if found < 2 { try database.execute(sql: promotion + notices) }
-    if found < 3 { try database.execute(sql: scrubs + pools) }
-    if found < 4 { try database.execute(sql: generationsForTimes + trustStates + identities + damage) }
-    try database.execute(sql: "PRAGMA user_version = \(AgentDatabase.schemaVersion)")
+    try database.execute(sql: "PRAGMA user_version = \(last)")
   }
 
   /// Notices about volumes, doubted and orphaned points, who was invited by a token of ours. Version 1 did not keep that:
@@ -98,6 +106,54 @@ enum Schema {
     INSERT INTO distrust (volume, peer, reason, findings)
       SELECT DISTINCT volume.id, snapshot.peer, volume.distrustReason, 1
       FROM volume JOIN snapshot ON snapshot.volume = volume.id WHERE volume.distrustReason IS NOT NULL;
+    """
+
+  /// Since version 5: one table of replicas with their authority, whoever writes them; what is written here beside it; and a
+  /// journal of intents.
+  /// A promoted volume is on the branch that its promotion began.
+  private static func joinReplicas(_ database: Database, cluster: String) throws {
+    try database.execute(
+      sql: """
+        INSERT INTO replica (cluster, volume, namespace, name, lineage, branchEpoch, branchID, role, pool)
+          SELECT :cluster, id, namespace, name, lineage, branchEpoch, branchID, 'source', COALESCE(pool, '')
+          FROM volume
+        """, arguments: ["cluster": cluster])
+    try database.execute(
+      sql: """
+        INSERT INTO liveVolume (cluster, volume, path, isDevice, size, allowFuzzy, nextGeneration, distrustReason,
+            fullReason, identity)
+          SELECT :cluster, id, path, isDevice, size, allowFuzzy, nextGeneration, distrustReason, fullReason, identity
+          FROM volume
+        """, arguments: ["cluster": cluster])
+    try database.execute(
+      sql: """
+        DROP TABLE volume; DROP TABLE targetVolume; DROP TABLE extraSegment;
+        ALTER TABLE runMember DROP COLUMN attempts;
+        """)
+  }
+
+  private static let replicas = """
+    CREATE TABLE replica (
+      cluster TEXT NOT NULL, volume TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, lineage TEXT NOT NULL,
+      branchEpoch INTEGER NOT NULL, branchID TEXT NOT NULL, ancestors TEXT, role TEXT NOT NULL, pool TEXT NOT NULL,
+      deletedAt INTEGER, orphanedSeconds REAL NOT NULL DEFAULT 0, PRIMARY KEY (cluster, volume));
+    CREATE INDEX replicaName ON replica (namespace, name);
+    CREATE UNIQUE INDEX replicaSource ON replica (namespace, name) WHERE role = 'source';
+    CREATE TABLE liveVolume (
+      cluster TEXT NOT NULL, volume TEXT NOT NULL, path TEXT NOT NULL, isDevice INTEGER NOT NULL, size INTEGER NOT NULL,
+      allowFuzzy INTEGER NOT NULL, nextGeneration INTEGER NOT NULL, distrustReason TEXT, fullReason TEXT, identity BLOB,
+      PRIMARY KEY (cluster, volume));
+    CREATE TABLE intent (
+      cluster TEXT NOT NULL, volume TEXT NOT NULL, verb TEXT NOT NULL, step TEXT NOT NULL, startedAt INTEGER NOT NULL,
+      PRIMARY KEY (cluster, volume));
+    INSERT INTO replica (cluster, volume, namespace, name, lineage, branchEpoch, branchID, ancestors, role, pool,
+        deletedAt, orphanedSeconds)
+      SELECT held.cluster, held.volume, namespace, name, lineage,
+        COALESCE(promotion.branchEpoch, held.branchEpoch), COALESCE(promotion.branchID, held.branchID),
+        CASE WHEN promotion.point IS NULL THEN NULL ELSE json_array(json_object(
+          'epoch', held.branchEpoch, 'branch', held.branchID, 'point', promotion.point)) END,
+        role, pool, deletedAt, orphanedSeconds
+      FROM targetVolume held LEFT JOIN promotion USING (cluster, volume) ORDER BY held.rowid;
     """
 
   static let version1 = source + target + trust

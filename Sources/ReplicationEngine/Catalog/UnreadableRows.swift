@@ -7,18 +7,22 @@ import ReplModel
 enum UnreadableRows {
   private struct Table: Sendable {
     var name: String
+    /// What is read; the table by itself where nothing is said.
+    var joined = ""
     var read: @Sendable (Row) throws -> Void
   }
 
   private static let tables = [
-    Table(name: "volume") { _ = try VolumeRecord(row: $0) },
+    Table(name: "replica") { _ = try Replica(row: $0) },
+    // A live volume without its replica is nothing: replicas go before them.
+    Table(name: "liveVolume", joined: "LEFT JOIN replica USING (cluster, volume)") { _ = try VolumeRecord(row: $0) },
     Table(name: "snapshot") { _ = try SnapshotRecord(row: $0) },
     Table(name: "run") { _ = try RunRecord(row: $0) },
     Table(name: "runMember") { _ = try RunMember(row: $0) },
-    Table(name: "targetVolume") { _ = try TargetVolumeRecord(row: $0) },
     Table(name: "point") { _ = try CatalogPoint(row: $0) },
     Table(name: "prepared") { _ = try PreparedRecord(row: $0) },
     Table(name: "promotion") { _ = try PromotionRecord(row: $0) },
+    Table(name: "intent") { _ = try IntentRecord(row: $0) },
     Table(name: "notice") { _ = try NoticeRecord(row: $0) },
     Table(name: "scrubPass") { _ = try ScrubPass(row: $0) },
     Table(name: "pairingToken") { _ = try TokenRecord(row: $0) },
@@ -31,7 +35,8 @@ enum UnreadableRows {
   static func setAside(_ database: Database, at now: Timestamp) throws -> [String] {
     var found: [String] = []
     for table in tables {
-      let rows = try Row.fetchCursor(database, sql: "SELECT rowid AS row_number, * FROM \(table.name)")
+      let rows = try Row.fetchCursor(
+        database, sql: "SELECT \(table.name).rowid AS row_number, * FROM \(table.name) \(table.joined)")
       var unreadable: [(row: Int64, content: String, cause: String)] = []
       while let row = try rows.next() {
         do { try table.read(row) } catch {
@@ -51,7 +56,9 @@ enum UnreadableRows {
   /// certain, and a sweep leaves those that seem to be. It ends when somebody has looked and deleted the rows.
   static func mayNameSnapshots(_ database: Database) throws -> Bool {
     try Bool.fetchOne(
-      database, sql: "SELECT EXISTS (SELECT 1 FROM unreadable WHERE tbl IN ('volume', 'snapshot'))") ?? true
+      database,
+      sql: "SELECT EXISTS (SELECT 1 FROM unreadable WHERE tbl IN ('volume', 'replica', 'liveVolume', 'snapshot'))")
+      ?? true
   }
 
   private static func move(

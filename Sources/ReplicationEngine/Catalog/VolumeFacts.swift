@@ -27,7 +27,7 @@ struct VolumeFacts {
   }
 
   var own: [VolumeRecord]
-  var held: [(key: Name, value: [TargetVolumeRecord])]
+  var held: [(key: Name, value: [Replica])]
   /// By volume and peer.
   var snapshots: [VolumeID: [String: Snapshots]] = [:]
   /// By volume and cluster.
@@ -35,7 +35,7 @@ struct VolumeFacts {
 
   init(_ database: Database) throws {
     own = try VolumeRecord.all(database)
-    let all = try TargetVolumeRecord.all(database)
+    let all = try Replica.held(database)
     held = Dictionary(grouping: all) { Name(namespace: $0.namespace, name: $0.name, cluster: $0.cluster) }
       .sorted { ($0.key.namespace, $0.key.name, $0.key.cluster) < ($1.key.namespace, $1.key.name, $1.key.cluster) }
     try readSnapshots(database)

@@ -4,22 +4,15 @@ import GRDB
 import ReplModel
 import WireProtocol
 
-/// A volume this agent owns.
+/// A volume that is written here: the replica, its live file or device, and what its snapshots need.
 struct VolumeRecord: Hashable, Sendable {
-  var id: VolumeID
-  var namespace: String
-  var name: String
+  var replica: Replica
   /// The live file or device as it was named: symbolic links are followed anew at each use.
   var path: String
-  /// Name of the pool that holds its snapshots; nil for the digest source.
-  var pool: String?
   var isDevice: Bool
   /// Bytes at the last look.
   var size: UInt64
   var allowFuzzy: Bool
-  var lineage: LineageID
-  var branch: Branch
-  var role: VolumeRole
   /// Generation the next snapshot gets.
   var nextGeneration: UInt64
   /// Why the change source is not trusted until a whole scrub is clean; nil when it is.
@@ -29,22 +22,24 @@ struct VolumeRecord: Hashable, Sendable {
   /// What the file or device is recognised by; nil for a volume taken in before version 4 and not used since.
   var identity: DurableIdentity?
 
+  var id: VolumeID { replica.volume }
+  var namespace: String { replica.namespace }
+  var name: String { replica.name }
+  /// Name of the pool that holds its snapshots; nil for the digest source.
+  var pool: String? { replica.pool.isEmpty ? nil : replica.pool }
+  var lineage: LineageID { replica.authority.lineage }
+  var branch: Branch { replica.branch }
+  var role: VolumeRole { replica.role }
   var label: String { "volume \(namespace)/\(name)" }
 }
 
 extension VolumeRecord {
   init(row: Row) throws {
-    id = try row.value("id")
-    namespace = try row.value("namespace")
-    name = try row.value("name")
+    replica = try Replica(row: row)
     path = try row.value("path")
-    pool = try row.optional("pool")
     isDevice = try row.value("isDevice")
     size = try row.count("size")
     allowFuzzy = try row.value("allowFuzzy")
-    lineage = try row.value("lineage")
-    branch = Branch(epoch: try row.count("branchEpoch"), id: try row.value("branchID"))
-    role = VolumeRole(rawValue: try row.value("role")) ?? .demoted
     nextGeneration = try row.count("nextGeneration")
     distrustReason = try row.optional("distrustReason")
     fullReason = try row.optional("fullReason")
@@ -54,22 +49,23 @@ extension VolumeRecord {
   }
 
   func insert(_ database: Database) throws {
+    try replica.insert(database)
     try database.execute(
       sql: """
-        INSERT INTO volume (id, namespace, name, path, pool, isDevice, size, allowFuzzy, lineage, branchEpoch, branchID,
-          role, nextGeneration, distrustReason, fullReason, identity)
-        VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+        INSERT INTO liveVolume (cluster, volume, path, isDevice, size, allowFuzzy, nextGeneration, distrustReason,
+          fullReason, identity)
+        VALUES (?,?,?,?,?,?,?,?,?,?)
         """,
       arguments: [
-        id, namespace, name, path, pool, isDevice, Int64(size), allowFuzzy, lineage, Int64(branch.epoch), branch.id,
-        role.rawValue, Int64(nextGeneration), distrustReason, fullReason, try identity.map(Self.stored),
+        replica.cluster, id, path, isDevice, Int64(size), allowFuzzy, Int64(nextGeneration), distrustReason, fullReason,
+        try identity.map(Self.stored),
       ])
   }
 
   /// Sets what the volume is recognised by from now on.
   static func setIdentity(_ database: Database, _ id: VolumeID, _ identity: DurableIdentity) throws {
     try database.execute(
-      sql: "UPDATE volume SET identity = ? WHERE id = ?", arguments: [try stored(identity), id])
+      sql: "UPDATE liveVolume SET identity = ? WHERE volume = ?", arguments: [try stored(identity), id])
   }
 
   private static func stored(_ identity: DurableIdentity) throws -> Data {
@@ -111,20 +107,21 @@ extension VolumeRecord {
   private static func settleDistrust(_ database: Database, _ id: VolumeID) throws {
     try database.execute(
       sql: """
-        UPDATE volume SET distrustReason = (SELECT reason FROM distrust WHERE volume = :id ORDER BY peer LIMIT 1)
-        WHERE id = :id
+        UPDATE liveVolume SET distrustReason = (SELECT reason FROM distrust WHERE volume = :id ORDER BY peer LIMIT 1)
+        WHERE volume = :id
         """, arguments: ["id": id])
   }
 
   /// Sets why the volume's next session copies everything; nil when it need not.
   static func setFullReason(_ database: Database, _ id: VolumeID, _ reason: String?) throws {
-    try database.execute(sql: "UPDATE volume SET fullReason = ? WHERE id = ?", arguments: [reason, id])
+    try database.execute(sql: "UPDATE liveVolume SET fullReason = ? WHERE volume = ?", arguments: [reason, id])
   }
 
   /// Takes the generation of the volume's next snapshot: nobody gets it again.
   static func countGeneration(_ database: Database, _ volume: VolumeRecord) throws -> UInt64 {
     let next = try Int64.fetchOne(
-      database, sql: "UPDATE volume SET nextGeneration = nextGeneration + 1 WHERE id = ? RETURNING nextGeneration - 1",
+      database,
+      sql: "UPDATE liveVolume SET nextGeneration = nextGeneration + 1 WHERE volume = ? RETURNING nextGeneration - 1",
       arguments: [volume.id])
     guard let next else { throw ReplError(.notFound, subject: volume.label, cause: "was taken out of the agent") }
     guard next < Int64(WireLimits.counter) else {
@@ -135,17 +132,19 @@ extension VolumeRecord {
     return UInt64(clamping: next)
   }
 
+  private static let select = "SELECT * FROM liveVolume JOIN replica USING (cluster, volume)"
+
   static func all(_ database: Database) throws -> [VolumeRecord] {
-    try Row.fetchAll(database, sql: "SELECT * FROM volume ORDER BY namespace, name").map(VolumeRecord.init(row:))
+    try Row.fetchAll(database, sql: select + " ORDER BY namespace, name").map(VolumeRecord.init(row:))
   }
 
   static func find(_ database: Database, _ id: VolumeID) throws -> VolumeRecord? {
-    try Row.fetchOne(database, sql: "SELECT * FROM volume WHERE id = ?", arguments: [id]).map(VolumeRecord.init(row:))
+    try Row.fetchOne(database, sql: select + " WHERE volume = ?", arguments: [id]).map(VolumeRecord.init(row:))
   }
 
   static func find(_ database: Database, namespace: String, name: String) throws -> VolumeRecord? {
     try Row.fetchOne(
-      database, sql: "SELECT * FROM volume WHERE namespace = ? AND name = ?", arguments: [namespace, name]
+      database, sql: select + " WHERE namespace = ? AND name = ?", arguments: [namespace, name]
     ).map(VolumeRecord.init(row:))
   }
 }
@@ -172,18 +171,22 @@ extension VolumeRecord {
   /// Generations up to `newest` were used by somebody: the next snapshot comes after them.
   static func skipGenerations(_ database: Database, _ id: VolumeID, upTo newest: UInt64) throws {
     try database.execute(
-      sql: "UPDATE volume SET nextGeneration = ? WHERE id = ? AND nextGeneration <= ?",
+      sql: "UPDATE liveVolume SET nextGeneration = ? WHERE volume = ? AND nextGeneration <= ?",
       arguments: [Int64(clamping: newest + 1), id, Int64(clamping: newest)])
   }
 
   /// Its size, in bytes, when it was last snapshotted.
   static func setSize(_ database: Database, _ id: VolumeID, _ size: UInt64) throws {
-    try database.execute(sql: "UPDATE volume SET size = ? WHERE id = ?", arguments: [Int64(clamping: size), id])
+    try database.execute(
+      sql: "UPDATE liveVolume SET size = ? WHERE volume = ?", arguments: [Int64(clamping: size), id])
   }
 
   /// The volume and what is known of its scrubs; its snapshots are deleted apart.
   static func delete(_ database: Database, _ id: VolumeID) throws {
-    try database.execute(sql: "DELETE FROM volume WHERE id = ?", arguments: [id])
+    try database.execute(
+      sql: "DELETE FROM replica WHERE (cluster, volume) IN (SELECT cluster, volume FROM liveVolume WHERE volume = ?)",
+      arguments: [id])
+    try database.execute(sql: "DELETE FROM liveVolume WHERE volume = ?", arguments: [id])
     try database.execute(sql: "DELETE FROM cleanScrub WHERE volume = ?", arguments: [id])
     try database.execute(sql: "DELETE FROM distrust WHERE volume = ?", arguments: [id])
     try ScrubPass.delete(database, .source, volume: id)

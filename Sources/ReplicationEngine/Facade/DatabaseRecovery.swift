@@ -22,7 +22,8 @@ public struct DatabaseRecovery: Sendable {
     let storage = LinuxStorage()
     let lock = try StateDirectory.claim(configuration.stateDirectory, storage: storage)
     defer { lock.release() }
-    let database = try AgentDatabase.open(configuration.stateDirectory + "/agent.db")
+    let database = try AgentDatabase.open(
+      configuration.stateDirectory + "/agent.db", cluster: configuration.clusterID)
     let pools = try PoolSet.open(configuration, database: database, storage: storage)
     defer { for entry in pools.entries { entry.pool.close() } }
     var found: [Found] = []
@@ -109,11 +110,12 @@ public struct DatabaseRecovery: Sendable {
       }
       guard let mark = found else { continue }
       let isKnown = try database.write { database in
-        guard try TargetVolumeRecord.find(database, cluster: source.cluster, volume: source.volume) != nil else {
+        guard try Replica.find(database, cluster: source.cluster, volume: source.volume) != nil else {
           return false
         }
-        try PromotionRecord(source: source, mark: mark).save(database)
-        try TargetVolumeRecord.setRole(database, source, .promoted)
+        if try PromotionRecord.find(database, source) == nil {
+          try Promotion.record(database, PromotionRecord(source: source, mark: mark), at: mark.promotedAt)
+        }
         if mark.isLive { try CatalogPoint.setPromoted(database, source, mark.point) }
         return true
       }
@@ -124,17 +126,22 @@ public struct DatabaseRecovery: Sendable {
 
   private func adopt(_ found: Found, _ database: AgentDatabase) throws(ReplError) {
     let record = found.record
-    let volume = TargetVolumeRecord(
+    let volume = Replica(
       cluster: record.source.cluster, volume: record.source.volume, namespace: record.origin.namespace,
-      name: record.origin.name, lineage: record.seal.lineage, branch: record.seal.branch, role: .target,
+      name: record.origin.name, authority: .following(lineage: record.seal.lineage, branch: record.seal.branch),
       pool: found.pool)
     try database.write { database in
       let source = record.source
       guard
         try CatalogPoint.find(database, cluster: source.cluster, volume: source.volume, point: record.seal.point) == nil
       else { return }
-      let known = try TargetVolumeRecord.find(database, cluster: source.cluster, volume: source.volume)
-      if known.map({ $0.branch.epoch <= volume.branch.epoch }) ?? true { try volume.save(database) }
+      let known = try Replica.find(database, cluster: source.cluster, volume: source.volume)
+      try volume.insert(database)
+      // The newest of its points says what it was called and on which branch it was.
+      if let known, known.role == .target, known.branch.epoch <= volume.branch.epoch {
+        try volume.setName(database)
+        try Replica.setAuthority(database, source, volume.authority)
+      }
       var point = CatalogPoint(
         cluster: source.cluster, seal: record.seal, pool: found.pool, sealedAt: record.sealedAt,
         provenAt: record.provenAt, state: .sealed, confirmed: false, damaged: [])

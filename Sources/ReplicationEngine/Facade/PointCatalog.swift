@@ -72,7 +72,7 @@ struct PointCatalog {
   /// that came last before the others: a volume made anew under an old name must not be mistaken for its forerunner.
   func points(_ namespace: String, _ name: String) throws(ReplError) -> [CatalogPoint] {
     try database.read { database in
-      let volumes = try TargetVolumeRecord.named(database, namespace: namespace, name: name)
+      let volumes = try Replica.held(database, namespace: namespace, name: name)
       let newestFirst = volumes.reversed()
       return try (newestFirst.filter { $0.deletedAt == nil } + newestFirst.filter { $0.deletedAt != nil })
         .flatMap { try CatalogPoint.all(database, cluster: $0.cluster, volume: $0.volume) }
@@ -257,7 +257,7 @@ struct PointCatalog {
   private func requireVolume(_ namespace: String, _ name: String) throws(ReplError) {
     let isKnown = try database.read { database in
       try VolumeRecord.find(database, namespace: namespace, name: name) != nil
-        || !TargetVolumeRecord.named(database, namespace: namespace, name: name).isEmpty
+        || !Replica.held(database, namespace: namespace, name: name).isEmpty
     }
     guard !isKnown else { return }
     throw ReplError(

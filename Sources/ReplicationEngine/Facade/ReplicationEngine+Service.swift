@@ -97,7 +97,7 @@ extension ReplicationEngine: ReplicationService {
       var reports: [VolumeReport] = []
       for volume in group.map(\.volume) {
         guard
-          let record = try database.read({ try TargetVolumeRecord.find($0, cluster: cluster, volume: volume) })
+          let record = try database.read({ try Replica.find($0, cluster: cluster, volume: volume) })
         else { throw ReplError(.notFound, subject: "volume \(volume) of \(cluster)", cause: "is not held here") }
         reports.append(try report(record))
       }

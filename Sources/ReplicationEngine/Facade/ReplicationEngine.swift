@@ -56,7 +56,8 @@ public final class ReplicationEngine: Sendable {
     self.clock = clock
     let storage = LinuxStorage()
     stateLock = try StateDirectory.claim(configuration.stateDirectory, storage: storage)
-    database = try AgentDatabase.open(configuration.stateDirectory + "/agent.db")
+    database = try AgentDatabase.open(
+      configuration.stateDirectory + "/agent.db", cluster: configuration.clusterID)
     for line in try database.write({ try UnreadableRows.setAside($0, at: clock.now()) }) {
       logger.error("agent database: a row that cannot be read", metadata: ["what": "\(line)"])
     }
@@ -95,8 +96,10 @@ public final class ReplicationEngine: Sendable {
     for directory in report.missing {
       logger.error("the files of a recovery point are gone", metadata: ["directory": "\(directory)"])
     }
-    for promotion in report.unfinished {
-      logger.error("a promotion could not be finished: promote it again", metadata: ["volume": "\(promotion)"])
+    for intent in report.unfinished {
+      logger.error(
+        "a promotion could not be finished: it is tried again",
+        metadata: ["volume": "\(intent.source)", "reason": "\(intent.error)"])
     }
     let left =
       report.skipped + (try SnapshotKeeper(context: source).sweep()) + pools.entries.flatMap { $0.pool.strays() }

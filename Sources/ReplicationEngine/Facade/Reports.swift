@@ -7,7 +7,7 @@ extension ReplicationEngine {
   func volumeReports() throws(ReplError) -> [VolumeReport] {
     var reports: [VolumeReport] = []
     for volume in try database.read({ try VolumeRecord.all($0) }) { reports.append(try report(volume)) }
-    for volume in try database.read({ try TargetVolumeRecord.all($0) }) { reports.append(try report(volume)) }
+    for volume in try database.read({ try Replica.held($0) }) { reports.append(try report(volume)) }
     return reports.sorted { ($0.namespace, $0.name, $0.role.rawValue) < ($1.namespace, $1.name, $1.role.rawValue) }
   }
 
@@ -54,7 +54,7 @@ extension ReplicationEngine {
       : "no pool with reflinks lies on its file system; it is read whole and must hold still"
   }
 
-  func report(_ volume: TargetVolumeRecord) throws(ReplError) -> VolumeReport {
+  func report(_ volume: Replica) throws(ReplError) -> VolumeReport {
     let source = try SourceVolume(cluster: volume.cluster, volume: volume.volume)
     let promotion = try database.read { try PromotionRecord.find($0, source) }
     if let promotion, promotion.mark.isLive { return try promoted(volume, promotion) }
@@ -79,7 +79,7 @@ extension ReplicationEngine {
   }
 
   private func promoted(
-    _ volume: TargetVolumeRecord, _ promotion: PromotionRecord
+    _ volume: Replica, _ promotion: PromotionRecord
   ) throws(ReplError) -> VolumeReport {
     let point = try database.read {
       try CatalogPoint.find($0, cluster: volume.cluster, volume: volume.volume, point: promotion.mark.point)

@@ -202,10 +202,11 @@ struct SourceVolumes: Sendable {
   ) throws(ReplError) -> VolumeRecord {
     var generator = SystemRandomNumberGenerator()
     let record = VolumeRecord(
-      id: .random(), namespace: namespace, name: name, path: path,
-      pool: pool.flatMap { $0.pool.supportsPoints ? $0.name : nil }, isDevice: identity.isDevice, size: size,
-      allowFuzzy: allowFuzzy, lineage: .random(), branch: Branch(epoch: 1, id: .random()), role: .source,
-      nextGeneration: 1, distrustReason: nil, fullReason: nil, identity: identity)
+      replica: Replica(
+        cluster: context.configuration.clusterID, volume: .random(), namespace: namespace, name: name,
+        authority: .new(), pool: pool.flatMap { $0.pool.supportsPoints ? $0.name : nil } ?? ""),
+      path: path, isDevice: identity.isDevice, size: size, allowFuzzy: allowFuzzy, nextGeneration: 1,
+      distrustReason: nil, fullReason: nil, identity: identity)
     let key = FingerprintKey.random(using: &generator)
     try context.database.write { database in
       try LineageKeys.save(database, record.lineage, key)

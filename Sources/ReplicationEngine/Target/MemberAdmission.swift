@@ -88,7 +88,7 @@ struct MemberAdmission: Sendable {
 
   private func refuse(_ source: SourceVolume, _ cause: String) throws(ReplError) -> ReplError {
     let found = try context.database.read {
-      try TargetVolumeRecord.find($0, cluster: source.cluster, volume: source.volume)
+      try Replica.find($0, cluster: source.cluster, volume: source.volume)
     }
     if let found { try context.store(pool: found.pool).discardStaging(of: source) }
     return ReplError(

@@ -17,7 +17,7 @@ struct NoticeKeeper: Sendable {
 
   private func orphan(_ volume: VolumeID, _ peer: String) throws(ReplError) {
     let now = context.clock.now()
-    try context.database.write { try TargetVolumeRecord.orphan($0, cluster: peer, volume: volume, at: now) }
+    try context.database.write { try Replica.orphan($0, cluster: peer, volume: volume, at: now) }
     try OrphanStaging(context: context).discard(try SourceVolume(cluster: peer, volume: volume))
   }
 

@@ -10,7 +10,7 @@ struct OrphanStaging: Sendable {
   /// by the next start. Does nothing for a volume that its source has.
   func discard(_ source: SourceVolume) throws(ReplError) {
     let found = try context.database.read {
-      try TargetVolumeRecord.find($0, cluster: source.cluster, volume: source.volume)
+      try Replica.find($0, cluster: source.cluster, volume: source.volume)
     }
     // A pool that is not in the configuration is not ours to write to.
     guard let volume = found, volume.deletedAt != nil, volume.role == .target,
@@ -25,7 +25,7 @@ struct OrphanStaging: Sendable {
   /// For start-up, before sealed staging is looked at. Returns what could not be discarded.
   func discardAll() throws(ReplError) -> [SkippedEntry] {
     var skipped: [SkippedEntry] = []
-    for volume in try context.database.read({ try TargetVolumeRecord.all($0) }) where volume.deletedAt != nil {
+    for volume in try context.database.read({ try Replica.held($0) }) where volume.deletedAt != nil {
       do throws(ReplError) {
         try discard(try SourceVolume(cluster: volume.cluster, volume: volume.volume))
       } catch {

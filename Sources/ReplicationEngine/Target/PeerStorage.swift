@@ -67,7 +67,7 @@ final class PeerStorage: Sendable {
     let began = context.clock.ticks()
     defer { counts.change { $0[key]?.isUnderWay = false } }
     let store = try context.store(pool: key.pool)
-    let held = try context.database.read { try TargetVolumeRecord.all($0, cluster: key.peer, pool: key.pool) }
+    let held = try context.database.read { try Replica.held($0, cluster: key.peer, pool: key.pool) }
     var volumes: [VolumeID: UInt64] = [:]
     for volume in held {
       let source = try SourceVolume(cluster: key.peer, volume: volume.volume)

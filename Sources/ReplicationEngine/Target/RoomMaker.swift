@@ -211,8 +211,8 @@ final class RoomMaker: Sendable {
     if let known = users.withLock({ $0[pool] }), now - known.lookedAt < Self.usersAge { return known }
     let found = try context.database.read { database in
       PoolUsers(
-        areLive: try TargetVolumeRecord.isLive(pool: pool, database),
-        clusters: try TargetVolumeRecord.clusters(database, pool: pool), lookedAt: now)
+        areLive: try Replica.isLive(pool: pool, database),
+        clusters: try Replica.clusters(database, pool: pool), lookedAt: now)
     }
     users.withLock { $0[pool] = found }
     return found
@@ -227,7 +227,7 @@ final class RoomMaker: Sendable {
     for other in try store.stagedSources() where other != asking && !isOpen(other) {
       let (volume, prepared) = try context.database.read { database in
         (
-          try TargetVolumeRecord.find(database, cluster: other.cluster, volume: other.volume),
+          try Replica.find(database, cluster: other.cluster, volume: other.volume),
           try PreparedRecord.find(database, cluster: other.cluster, volume: other.volume)
         )
       }
@@ -250,7 +250,7 @@ final class RoomMaker: Sendable {
     let retention = RetentionRun(context: context)
     if let dropped = retention.dropOldestAboveFloor(of: [asking], in: pool, because: reason) { return dropped }
     let volumes = try context.database.read {
-      try TargetVolumeRecord.all($0, cluster: asking.cluster, pool: pool)
+      try Replica.held($0, cluster: asking.cluster, pool: pool)
     }
     var others: [SourceVolume] = []
     for volume in volumes { others.append(try SourceVolume(cluster: volume.cluster, volume: volume.volume)) }

@@ -12,8 +12,7 @@ struct TargetRecovery: Sendable {
     var unrecorded: [String] = []
     /// Points whose files are gone.
     var missing: [String] = []
-    /// Promotions that could not be finished, as sentences.
-    var unfinished: [String] = []
+    var unfinished: [UnfinishedIntent] = []
     /// What could not be looked at or brought to an end, and is left alone.
     var skipped: [SkippedEntry] = []
   }
@@ -32,7 +31,7 @@ struct TargetRecovery: Sendable {
     report.skipped += try OrphanStaging(context: context).discardAll()
     try adoptSealedStaging(&report)
     try rollForward(&report)
-    report.unfinished = try Promotion(context: context).finishAll()
+    report.unfinished = try IntentRunner(context: context).finishAtStart()
     for entry in context.pools.entries where entry.pool.supportsPoints {
       let found = try entry.pool.sweep(keeping: try contents(of: entry))
       report.unrecorded += found.unrecorded.map(\.directory)
@@ -62,7 +61,7 @@ struct TargetRecovery: Sendable {
     let (known, volume, base) = try context.database.read { database in
       (
         try PreparedRecord.find(database, cluster: source.cluster, volume: source.volume),
-        try TargetVolumeRecord.find(database, cluster: source.cluster, volume: source.volume),
+        try Replica.find(database, cluster: source.cluster, volume: source.volume),
         try record.seal.base.flatMap { try CatalogPoint.find(database, source, $0) }
       )
     }
@@ -130,7 +129,7 @@ struct TargetRecovery: Sendable {
   private func contents(of entry: PoolSet.Entry) throws(ReplError) -> PoolContents {
     let (volumes, snapshots, mayBeMore) = try context.database.read { database in
       (
-        try TargetVolumeRecord.all(database).filter { $0.pool == entry.name },
+        try Replica.held(database).filter { $0.pool == entry.name },
         try VolumeRecord.all(database).flatMap { try SnapshotRecord.all(database, volume: $0.id) },
         try UnreadableRows.mayNameSnapshots(database)
       )

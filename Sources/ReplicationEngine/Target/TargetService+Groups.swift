@@ -41,7 +41,7 @@ extension TargetService {
   private func log(_ member: PreparedRecord, _ source: SourceVolume) {
     let session = sessions[source].flatMap { $0.begin.snapshot == member.seal.point ? $0 : nil }
     let volume = try? context.database.read {
-      try TargetVolumeRecord.find($0, cluster: source.cluster, volume: source.volume)
+      try Replica.find($0, cluster: source.cluster, volume: source.volume)
     }
     var metadata: Logger.Metadata = [
       "volume": "\(volume.map { "\($0.namespace)/\($0.name)" } ?? source.volume.description)",

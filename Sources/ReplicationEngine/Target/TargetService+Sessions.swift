@@ -107,7 +107,7 @@ extension TargetService {
   }
 
   /// A source confirms each point, or names it when it begins next. One that never does is not served for ever.
-  private func requireConfirmations(_ volume: TargetVolumeRecord, _ source: SourceVolume) throws(ReplError) {
+  private func requireConfirmations(_ volume: Replica, _ source: SourceVolume) throws(ReplError) {
     guard commits.count(of: source) >= context.budgets.unconfirmedPoints else { return }
     let unconfirmed = try context.database.read {
       try CatalogPoint.unconfirmed($0, cluster: source.cluster, volume: source.volume)
@@ -121,7 +121,7 @@ extension TargetService {
 
   /// A volume that shrank is another one until somebody has said that it is not: what its points hold would be cut off.
   private func requireAcceptedSize(
-    _ begin: BeginSession, _ volume: TargetVolumeRecord, _ source: SourceVolume
+    _ begin: BeginSession, _ volume: Replica, _ source: SourceVolume
   ) throws(ReplError) {
     guard !begin.acceptShrink, begin.kind != .repair else { return }
     let newest = try context.database.read {

@@ -20,7 +20,6 @@ final class TargetService: Sendable {
   let tickets = Mutex(StreamTicketBook())
   /// What ``tick()`` has begun and what has not ended yet.
   private let ticking = Mutex<Set<Chore>>([])
-  private let promotions = Mutex(())
 
   private struct Chore: Hashable {
     enum Purpose { case end, record }
@@ -164,7 +163,7 @@ final class TargetService: Sendable {
 
   /// The pool that holds a volume; empty for one that is not known here.
   func pool(of volume: VolumeID, _ peer: String) throws(ReplError) -> String {
-    try context.database.read { try TargetVolumeRecord.find($0, cluster: peer, volume: volume)?.pool } ?? ""
+    try context.database.read { try Replica.find($0, cluster: peer, volume: volume)?.pool } ?? ""
   }
 
   // MARK: Promotion
@@ -172,37 +171,31 @@ final class TargetService: Sendable {
   /// Makes points of volumes the live files, all or none, and refuses sessions of them from then on. Idempotent for the
   /// same points.
   ///
-  /// - Throws: `.transient` when some are live and the others will be: ``finishPromotions()`` goes on with them.
+  /// - Throws: `.transient` when some are live and the others will be: ``finishIntents()`` goes on with them.
   func promote(_ group: [WantedPromotion]) throws(ReplError) {
-    try promotions.withLock { _ throws(ReplError) in
-      for wanted in group { try requireNoProof(of: wanted.source, within: context.budgets.proofGrace) }
-      let volumes = Set(group.map(\.source))
-      try turns.take(volumes, within: context.budgets.turnTime) { () throws(ReplError) in
-        let promotion = Promotion(context: context)
-        let intents = try promotion.intend(group)
-        for volume in volumes {
-          if let running = sessions[volume] { try end(running) }
-        }
-        try promotion.complete(intents)
+    for wanted in group { try requireNoProof(of: wanted.source, within: context.budgets.proofGrace) }
+    let volumes = Set(group.map(\.source))
+    try turns.take(volumes, within: context.budgets.turnTime) { () throws(ReplError) in
+      let promotion = Promotion(context: context)
+      let intents = try promotion.intend(group)
+      for volume in volumes {
+        if let running = sessions[volume] { try end(running) }
       }
+      try promotion.complete(intents)
     }
   }
 
-  /// Goes on with promotions of which a part failed; what still cannot be finished, as sentences.
-  func finishPromotions() throws(ReplError) -> [String] {
-    try promotions.withLock { _ throws(ReplError) in
-      try Promotion(context: context).finishAll { [self] (source, finish) throws(ReplError) in
-        try turns.take([source], within: context.budgets.turnTime, finish)
-      }
+  /// Goes on with intents of which a part failed; what still cannot be finished.
+  func finishIntents() throws(ReplError) -> [UnfinishedIntent] {
+    try IntentRunner(context: context).finish { [self] (source, finish) throws(ReplError) in
+      try turns.take([source], within: context.budgets.turnTime, finish)
     }
   }
 
-  /// Throws what ``promote(_:point:)`` would refuse with as things are.
+  /// Throws what ``promote(_:)`` would refuse with as things are.
   func checkPromotion(_ source: SourceVolume, point: PointID) throws(ReplError) {
-    try promotions.withLock { _ throws(ReplError) in
-      try requireNoProof(of: source, within: context.budgets.proofGrace)
-      _ = try Promotion(context: context).plan(source, point: point)
-    }
+    try requireNoProof(of: source, within: context.budgets.proofGrace)
+    _ = try Promotion(context: context).plan(source, point: point)
   }
 
   /// - Parameter limit: seconds after which a proof is no reason to wait any more.

@@ -44,7 +44,7 @@ final class TargetSession: Sendable {
   let source: SourceVolume
   let begin: BeginSession
   let outcome: BeginOutcome
-  let volume: TargetVolumeRecord
+  let volume: Replica
   let key: FingerprintKey
   let store: PointStore
   let agreement: StreamAgreement
@@ -61,7 +61,7 @@ final class TargetSession: Sendable {
   let beganAt: Double
 
   init(
-    peer: String, source: SourceVolume, begin: BeginSession, outcome: BeginOutcome, volume: TargetVolumeRecord,
+    peer: String, source: SourceVolume, begin: BeginSession, outcome: BeginOutcome, volume: Replica,
     key: FingerprintKey, store: PointStore, context: TargetContext, rooms: RoomMaker,
     agreement: StreamAgreement = StreamAgreement()
   ) {

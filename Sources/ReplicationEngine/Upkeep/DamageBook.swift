@@ -128,7 +128,7 @@ struct DamageBook: Sendable {
   ) throws(ReplError) {
     let finding = Finding(content, reason: reason)
     let volume = try context.database.read {
-      try TargetVolumeRecord.find($0, cluster: source.cluster, volume: source.volume)
+      try Replica.find($0, cluster: source.cluster, volume: source.volume)
     }
     guard let volume else {
       throw ReplError(.notFound, subject: "\(source)", cause: "is not held here")

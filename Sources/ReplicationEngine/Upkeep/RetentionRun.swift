@@ -13,7 +13,7 @@ struct RetentionRun: Sendable {
   ///
   /// - Parameter elapsed: seconds since the last time, by a clock that never steps.
   func pruneAll(elapsed: Double) {
-    for volume in (try? context.database.read { try TargetVolumeRecord.all($0) }) ?? [] {
+    for volume in (try? context.database.read { try Replica.held($0) }) ?? [] {
       guard let source = try? SourceVolume(cluster: volume.cluster, volume: volume.volume) else { continue }
       if volume.deletedAt == nil { prune(source) } else { pruneOrphans(volume, source, elapsed) }
     }
@@ -40,10 +40,10 @@ struct RetentionRun: Sendable {
 
   /// The points of a volume that was deleted at its source go together, after their time. Quarantined and promoted ones
   /// stay, and the volume's record with them. No clock reading is asked: nothing else keeps some of them back.
-  private func pruneOrphans(_ volume: TargetVolumeRecord, _ source: SourceVolume, _ elapsed: Double) {
+  private func pruneOrphans(_ volume: Replica, _ source: SourceVolume, _ elapsed: Double) {
     guard volume.orphanedSeconds + elapsed >= Self.orphanLife else {
       _ = try? context.database.write {
-        try TargetVolumeRecord.ageOrphan($0, cluster: volume.cluster, volume: volume.volume, seconds: elapsed)
+        try Replica.ageOrphan($0, cluster: volume.cluster, volume: volume.volume, seconds: elapsed)
       }
       return
     }
@@ -80,7 +80,7 @@ struct RetentionRun: Sendable {
   /// told, they stay too. The role is asked as well: the record of the promotion may have been set aside as unreadable.
   private func isPinned(_ source: SourceVolume) -> Bool {
     let isPromoted = try? context.database.read { database in
-      let role = try TargetVolumeRecord.find(database, cluster: source.cluster, volume: source.volume)?.role
+      let role = try Replica.find(database, cluster: source.cluster, volume: source.volume)?.role
       return try role == .promoted || PromotionRecord.find(database, source) != nil
     }
     return isPromoted ?? true

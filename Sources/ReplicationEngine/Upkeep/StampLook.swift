@@ -9,7 +9,7 @@ struct StampLook: Sendable {
   /// Returns how many points became suspect. Opens files and reads none of the images.
   func run(isStopped: () -> Bool = { false }) throws(ReplError) -> Int {
     let points = try context.database.read { database in
-      try TargetVolumeRecord.all(database).flatMap {
+      try Replica.held(database).flatMap {
         try CatalogPoint.all(database, cluster: $0.cluster, volume: $0.volume)
       }
     }

@@ -54,7 +54,7 @@ struct TargetScrub: Sendable {
   private func newestPoints() throws(ReplError) -> [ScrubPass.Key: CatalogPoint] {
     try context.database.read { database in
       var newest: [ScrubPass.Key: CatalogPoint] = [:]
-      for volume in try TargetVolumeRecord.all(database) {
+      for volume in try Replica.held(database) {
         let points = try CatalogPoint.all(database, cluster: volume.cluster, volume: volume.volume)
         guard let point = points.first(where: { $0.state == .sealed }) else { continue }
         newest[ScrubPass.Key(side: .target, cluster: volume.cluster, volume: volume.volume)] = point

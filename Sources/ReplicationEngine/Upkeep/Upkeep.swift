@@ -3,12 +3,12 @@ import Synchronization
 import Threads
 
 /// The engine's timers, each on a thread of its own: ledger ticks, heartbeats, scrub, room in the pools, retention,
-/// promotions that a failure interrupted.
+/// intents that a failure interrupted.
 final class Upkeep: Sendable {
   /// Seconds between two looks at the ages of points.
   private static let retentionInterval = 600.0
-  /// Seconds between two tries to finish promotions.
-  private static let promotionInterval = 30.0
+  /// Seconds between two tries to finish intents.
+  private static let intentInterval = 30.0
   /// Seconds between two looks at whose trust is over.
   private static let trustInterval = 30.0
   private let stopSignal = Atomic<Bool>(false)
@@ -44,13 +44,13 @@ final class Upkeep: Sendable {
         if let engine { RetentionRun(context: engine.target.context).pruneAll(elapsed: Self.retentionInterval) }
       }
     }
-    let promotions = try WorkerThread(name: "promotion") { [self, weak engine] in
-      every(Self.promotionInterval) { engine?.finishPromotions() }
+    let intents = try WorkerThread(name: "intents") { [self, weak engine] in
+      every(Self.intentInterval) { engine?.finishIntents() }
     }
     let trust = try WorkerThread(name: "trust") { [self, weak engine] in
       every(Self.trustInterval) { engine?.tendTrust() }
     }
-    threads.withLock { $0 = [ticks, heartbeats, scrubs, doubts, space, retention, promotions, trust] }
+    threads.withLock { $0 = [ticks, heartbeats, scrubs, doubts, space, retention, intents, trust] }
     for entry in engine.pools.entries {
       // Not waited for at the end: a file system that hangs would hold up the stop.
       _ = try WorkerThread(name: "probe") { [self, weak engine] in
@@ -89,13 +89,15 @@ extension ReplicationEngine {
   }
 
   /// A group of which some volumes are live goes on until all of them are.
-  func finishPromotions() {
+  func finishIntents() {
     do throws(ReplError) {
-      for sentence in try target.finishPromotions() {
-        logger.warning("a promotion is not finished", metadata: ["reason": "\(sentence)"])
+      for intent in try target.finishIntents() {
+        logger.warning(
+          "a promotion is not finished: it is tried again",
+          metadata: ["volume": "\(intent.source)", "reason": "\(intent.error)"])
       }
     } catch {
-      logger.warning("promotions are not looked after", metadata: ["reason": "\(error)"])
+      logger.warning("intents are not looked after", metadata: ["reason": "\(error)"])
     }
   }
 }

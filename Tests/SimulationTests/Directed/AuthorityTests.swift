@@ -220,13 +220,12 @@ import WireProtocol
     world.cutBefore = { if case .confirmGroup = $0 { true } else { false } }
     #expect(try world.migrate()?.state == .succeeded)
     world.cutBefore = { _ in false }
-    let source = try SourceVolume(cluster: "source", volume: world.volumes[0].id)
     // The base is confirmed after the volume was admitted and before the session is in the table.
     try world.target.database.write {
       try $0.execute(
         sql: """
           CREATE TRIGGER promoted AFTER UPDATE OF confirmed ON point
-          BEGIN UPDATE targetVolume SET role = 'promoted'; END
+          BEGIN UPDATE replica SET role = 'promoted'; END
           """)
     }
     let report = try #require(try world.migrate())
@@ -234,7 +233,7 @@ import WireProtocol
     #expect(report.reason.contains("volume in use"))
     try world.target.database.write {
       try $0.execute(sql: "DROP TRIGGER promoted")
-      try TargetVolumeRecord.setRole($0, source, .target)
+      try $0.execute(sql: "UPDATE replica SET role = 'target'")
     }
     #expect(try world.migrate()?.state == .succeeded)
     try world.check()

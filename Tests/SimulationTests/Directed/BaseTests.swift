@@ -242,7 +242,7 @@ import WireProtocol
     }
     try world.source.database.write { database in
       try database.execute(sql: "DELETE FROM snapshot")
-      try database.execute(sql: "UPDATE volume SET nextGeneration = 1")
+      try database.execute(sql: "UPDATE liveVolume SET nextGeneration = 1")
     }
     try world.live(steps: 1)
     #expect(try world.migrate()?.state == .succeeded)

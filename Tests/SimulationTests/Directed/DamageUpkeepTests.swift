@@ -96,8 +96,8 @@ import WireProtocol
       _ = try PointVerifier(context: world.targetContext).verify(source, point.point, quick: false)
     }
     try world.target.database.write {
-      try TargetVolumeRecord.setRole(
-        $0, SourceVolume(cluster: "source", volume: world.volumes[0].id), .promoted)
+      try $0.execute(
+        sql: "UPDATE replica SET role = 'promoted' WHERE volume = ?", arguments: [world.volumes[0].id])
     }
     Self.repair(world)
     #expect(try world.volumes.map { try world.points($0)[0].state } == [.suspect, .sealed, .sealed])

@@ -169,7 +169,8 @@ import WireProtocol
     #expect(reads <= 1, "the point alone")
   }
 
-  @Test("rows that cannot be read let no snapshot go, at this start or a later one", arguments: ["volume", "snapshot"])
+  @Test(
+    "rows that cannot be read let no snapshot go, at this start or a later one", arguments: ["liveVolume", "snapshot"])
   func unreadableRows(table: String) throws {
     let world = try Self.world(points: 2)
     let twins = try world.twins()

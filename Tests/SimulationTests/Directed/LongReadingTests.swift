@@ -24,7 +24,7 @@ import WireProtocol
       try book.doubtSealed([first.point], of: source, because: "the source missed a change")
       try world.target.database.write { database in
         _ = try CatalogPoint.confirm(database, cluster: "source", point: first.point)
-        try TargetVolumeRecord.orphan(
+        try Replica.orphan(
           database, cluster: "source", volume: source.volume, at: Timestamp(nanoseconds: 1))
       }
     }
@@ -34,7 +34,7 @@ import WireProtocol
     #expect(now.doubt == "the source missed a change")
     #expect(now.confirmed)
     let volume = try world.target.database.read {
-      try TargetVolumeRecord.find($0, cluster: "source", volume: source.volume)
+      try Replica.find($0, cluster: "source", volume: source.volume)
     }
     #expect(volume?.deletedAt != nil)
     #expect(now.state == .suspect)

@@ -131,7 +131,7 @@ import WireProtocol
   func lastGeneration() throws {
     let world = try World.written(1)
     try world.source.database.write {
-      try $0.execute(sql: "UPDATE volume SET nextGeneration = ?", arguments: [Int64(WireLimits.counter)])
+      try $0.execute(sql: "UPDATE liveVolume SET nextGeneration = ?", arguments: [Int64(WireLimits.counter)])
     }
     #expect(try world.migrate()?.state == .failed)
     #expect(world.lastReport?.reason.contains("no generation left") == true)

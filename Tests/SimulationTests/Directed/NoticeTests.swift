@@ -129,7 +129,7 @@ import WireProtocol
     #expect(try world.points(world.volumes[0]).count == 1)
     retention.pruneAll(elapsed: 86400)
     #expect(try world.points(world.volumes[0]).isEmpty)
-    #expect(try world.target.database.read { try TargetVolumeRecord.all($0) }.isEmpty)
+    #expect(try world.target.database.read { try Replica.held($0) }.isEmpty)
   }
 
   /// Whether anything is staged of the first volume.
@@ -182,7 +182,7 @@ import WireProtocol
       }
       #expect(try world.migrate()?.state == .failed)
       try world.target.database.write {
-        try TargetVolumeRecord.orphan(
+        try Replica.orphan(
           $0, cluster: "source", volume: world.volumes[0].id, at: Timestamp(nanoseconds: 1))
       }
       #expect(try Self.isStaged(world))

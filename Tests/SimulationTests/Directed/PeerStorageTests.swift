@@ -10,11 +10,12 @@ import WireProtocol
 @Suite struct PeerStorageTests {
   /// Another cluster has a volume in the pool.
   private func addNeighbour(_ world: World) throws {
-    let neighbour = TargetVolumeRecord(
+    let neighbour = Replica(
       cluster: "neighbour", volume: .random(using: &world.generator), namespace: "app", name: "other",
-      lineage: .random(using: &world.generator), branch: Branch(epoch: 1, id: .random(using: &world.generator)),
-      role: .target, pool: "main")
-    try world.target.database.write { try neighbour.save($0) }
+      authority: .following(
+        lineage: .random(using: &world.generator), branch: Branch(epoch: 1, id: .random(using: &world.generator))),
+      pool: "main")
+    try world.target.database.write { try neighbour.insert($0) }
     world.clock.advance(seconds: 10)
   }
 

@@ -30,7 +30,7 @@ extension TargetService {
 
   private static func role(_ world: World, _ source: SourceVolume) throws -> VolumeRole? {
     try world.target.database.read {
-      try TargetVolumeRecord.find($0, cluster: source.cluster, volume: source.volume)
+      try Replica.find($0, cluster: source.cluster, volume: source.volume)
     }?.role
   }
 
@@ -295,9 +295,9 @@ extension TargetService {
     #expect(error?.cause.contains("is full") == true)
     // Asked again by the sender, and tried again by itself: it stays as it is while the disk is full.
     #expect(throws: ReplError.self) { try world.service.promote(group) }
-    #expect(try world.service.finishPromotions().count == 1)
+    #expect(try world.service.finishIntents().count == 1)
     world.target.disk.gate.reset()
-    #expect(try world.service.finishPromotions().isEmpty)
+    #expect(try world.service.finishIntents().isEmpty)
     #expect(try Self.count(world, group) == (3, 0))
   }
 

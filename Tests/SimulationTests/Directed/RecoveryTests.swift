@@ -114,7 +114,7 @@ import WireProtocol
   @Test("sealed staging of a volume that the database does not know is left for recover")
   func sealedStagingOfAnUnknownVolume() throws {
     let world = try Self.sealedWithoutRecord()
-    try world.target.database.write { try $0.execute(sql: "DELETE FROM targetVolume") }
+    try world.target.database.write { try $0.execute(sql: "DELETE FROM replica") }
     let report = try world.rebootTarget()
     #expect(report.rolledForward.isEmpty)
     #expect(report.unrecorded.count == 1)

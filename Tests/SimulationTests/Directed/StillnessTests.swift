@@ -11,7 +11,7 @@ import WireProtocol
   /// A world whose volume cannot be cloned.
   private static func world() throws -> World {
     let world = try World.written(1)
-    try world.source.database.write { try $0.execute(sql: "UPDATE volume SET pool = NULL") }
+    try world.source.database.write { try $0.execute(sql: "UPDATE replica SET pool = ''") }
     return world
   }
 
@@ -111,7 +111,7 @@ import WireProtocol
   @Test("a volume that may change while it is read must not become shorter all the same")
   func fuzzy() throws {
     let world = try Self.world()
-    try world.source.database.write { try $0.execute(sql: "UPDATE volume SET allowFuzzy = 1") }
+    try world.source.database.write { try $0.execute(sql: "UPDATE liveVolume SET allowFuzzy = 1") }
     #expect(try world.migrate()?.state == .succeeded)
     #expect(try world.points(world.volumes[0]).map(\.seal.consistency) == [.fuzzy])
     world.onRequest = { [unowned world] request in
@@ -128,7 +128,7 @@ import WireProtocol
   @Test("a volume that becomes shorter behind what is read last is not sealed either")
   func fuzzyAndShort() throws {
     let world = try Self.world()
-    try world.source.database.write { try $0.execute(sql: "UPDATE volume SET allowFuzzy = 1") }
+    try world.source.database.write { try $0.execute(sql: "UPDATE liveVolume SET allowFuzzy = 1") }
     world.onRequest = { [unowned world] request in
       guard case .startSession = request else { return }
       try? world.edit(world.volumes[0]) { (file) throws(ReplError) in try file.truncate(to: 1 << 20) }

@@ -89,9 +89,12 @@ final class World: @unchecked Sendable {
     try file.close()
     try source.disk.synchronizeDirectory("/pool/volumes")
     let volume = VolumeRecord(
-      id: .random(using: &generator), namespace: "app", name: name, path: path, pool: "main", isDevice: false,
-      size: size, allowFuzzy: false, lineage: .random(using: &generator),
-      branch: Branch(epoch: 1, id: .random(using: &generator)), role: .source, nextGeneration: 1, distrustReason: nil,
+      replica: Replica(
+        cluster: "source", volume: .random(using: &generator), namespace: "app", name: name,
+        authority: Authority(
+          lineage: .random(using: &generator), branch: Branch(epoch: 1, id: .random(using: &generator)), role: .source),
+        pool: "main"),
+      path: path, isDevice: false, size: size, allowFuzzy: false, nextGeneration: 1, distrustReason: nil,
       fullReason: nil)
     try source.database.write { [key] database in
       try LineageKeys.save(database, volume.lineage, key)
