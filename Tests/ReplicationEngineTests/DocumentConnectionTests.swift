@@ -62,9 +62,11 @@ struct DocumentConnectionTests {
       pools: PoolSet(entries: [], storage: storage), clock: SystemClock(), elapsed: .system,
       events: EventHub(), clockOffset: { _ in 0 }, background: { $0() },
       clockSteps: ClockStepWatch(clock: SystemClock()), streams: StreamBudget(capacity: 1))
+    let requests = InboundRequests(
+      service: TargetService(context: context), documents: documents, repairs: RepairBoard(),
+      heardClocks: HeardClocks(), clock: SystemClock())
     let responder = ControlResponder(
-      configuration: west.configuration, trust: west.trust, service: TargetService(context: context),
-      documents: documents, repairs: RepairBoard(), heardClocks: HeardClocks(), clock: SystemClock(),
+      configuration: west.configuration, trust: west.trust, requests: requests,
       logs: ConnectionLogs(Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, ticks: { 0 }))
     return try listen { responder.serve($0) }
   }

@@ -14,7 +14,9 @@ struct HeartbeatTests {
   func silentPeer() throws {
     let asked = BoundedQueue<String>(capacity: 16)
     let release = BoundedQueue<Void>(capacity: 1)
-    let heartbeats = Heartbeats { cluster in
+    let threads = try SystemThreads()
+    defer { threads.stop() }
+    let heartbeats = Heartbeats(threads: threads) { cluster in
       _ = asked.tryPut(cluster)
       if cluster == "silent" { _ = release.take(deadline: .after(patience)) }
     }

@@ -11,7 +11,7 @@ import WireTransport
 struct LivenessTests {
   /// A target that answers hello, heartbeats if it is told to, and nothing else, and the source's link to it.
   private struct MuteTarget {
-    let link: PeerConnection
+    let link: PeerAgent
     /// One for each connection that was made.
     let hellos = BoundedQueue<Void>(capacity: 64)
     private let listener: TLSListener

@@ -10,7 +10,7 @@ import Testing
 /// How long a peer is trusted after pair objects with it are deleted.
 @Suite("The end of pairs") struct PairServiceTests {
   private let directory: TemporaryDirectory
-  private let clock = TestClock()
+  private let clock = TestClock(sleep: .isReal)
   private let engine: ReplicationEngine
 
   init() throws {

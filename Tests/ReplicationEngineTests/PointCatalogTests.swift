@@ -104,7 +104,7 @@ import WireProtocol
   func defaultPoint() throws {
     defer { engine.stop() }
     let first = try hold("west", takenAt: 1_000)
-    let catalog = PointCatalog(engine: engine)
+    let catalog = PointCatalog(core: engine.core)
     let none = #expect(throws: ReplError.self) {
       try catalog.defaultPoint(catalog.points("shop", "db"), "shop", "db")
     }
@@ -124,7 +124,7 @@ import WireProtocol
     defer { engine.stop() }
     let west = try hold("west", takenAt: 1_000)
     _ = try hold("east", takenAt: 2_000)
-    let catalog = PointCatalog(engine: engine)
+    let catalog = PointCatalog(core: engine.core)
     for quick in [true, false] {
       let error = #expect(throws: ReplError.self) { try catalog.verify("shop", "db", nil, quick: quick) }
       #expect(error?.kind == .refused && error?.cause.contains("east and west") == true)
@@ -139,7 +139,7 @@ import WireProtocol
     let twin = try own(takenAt: 4_000, state: state)
     #expect(try await engine.recoveryPoints(namespace: "shop", name: "db").isEmpty)
     let error = #expect(throws: ReplError.self) {
-      try PointCatalog(engine: engine).clone("shop", "db", twin.point, to: directory.path + "/clone")
+      try PointCatalog(core: engine.core).clone("shop", "db", twin.point, to: directory.path + "/clone")
     }
     #expect(error?.kind == .notFound)
   }
@@ -153,7 +153,7 @@ import WireProtocol
     try [UInt8](repeating: 7, count: 9).withUnsafeBytes { try file.write($0, at: 0) }
     try file.close()
     let error = #expect(throws: ReplError.self) {
-      try PointCatalog(engine: engine).clone("shop", "db", nil, to: path)
+      try PointCatalog(core: engine.core).clone("shop", "db", nil, to: path)
     }
     #expect(error?.kind == .exists)
     #expect(try LinuxStorage().readFile(path, limit: 100) == [UInt8](repeating: 7, count: 9))

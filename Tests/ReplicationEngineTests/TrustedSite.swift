@@ -39,14 +39,15 @@ final class TrustedSite: Sendable {
 
   func connection(
     to cluster: String, port: UInt16, silence: Duration = Liveness.clientSilence
-  ) -> PeerConnection {
-    PeerConnection(
+  ) -> PeerAgent {
+    let connection = PeerConnection(
       cluster: cluster, host: "127.0.0.1", port: port, configuration: configuration, trust: trust,
       clock: SystemClock(), silence: silence)
+    return PeerAgent(connection, clock: SystemClock())
   }
 
   /// A connection that lives as an agent's does: heartbeats go over it while others wait for an answer.
-  func livingConnection(to cluster: String, port: UInt16) throws -> PeerConnection {
+  func livingConnection(to cluster: String, port: UInt16) throws -> PeerAgent {
     let link = connection(to: cluster, port: port)
     _ = try WorkerThread(name: "heartbeat") { [weak link] in
       while let link {

@@ -77,7 +77,7 @@ struct Promotion: IntentWork {
       throw ReplError(.notFound, subject: "\(source)", cause: "is not held here")
     }
     if let known { return Intent(record: try again(known, point, volume), isNew: false) }
-    _ = try Self.promoted(volume.authority, to: .random(), from: point, volume.label)
+    _ = try Self.promoted(volume.authority, to: context.random.identifier(), from: point, volume.label)
     try requirePromotable(held, point, source)
     return Intent(record: PromotionRecord(source: source, mark: try mark(volume, source, point)), isNew: true)
   }
@@ -207,7 +207,7 @@ struct Promotion: IntentWork {
     }
     return PromotionMark(
       point: point, path: path, site: context.configuration.clusterID, promotedAt: context.clock.now(),
-      branch: Branch(epoch: volume.branch.epoch + 1, id: .random()), isLive: false)
+      branch: Branch(epoch: volume.branch.epoch + 1, id: context.random.identifier()), isLive: false)
   }
 
   /// Only while none of the group has a live file: what was made may be in use already. False if one has.

@@ -14,7 +14,7 @@ public struct EngineCollector: MetricsCollector {
 
   public func collect() async -> [MetricFamily]? {
     try? await runOnThread("metrics") { [engine] () throws(ReplError) in
-      var figures = EngineFigures(engine: engine)
+      var figures = EngineFigures(core: engine.core)
       try figures.read()
       return figures.set.families
     }
@@ -23,20 +23,20 @@ public struct EngineCollector: MetricsCollector {
 
 /// Puts the figures of one moment together. Blocks.
 struct EngineFigures {
-  private let engine: ReplicationEngine
+  private let core: AgentCore
   private let now: Timestamp
   var set = MetricSet()
 
-  init(engine: ReplicationEngine) {
-    self.engine = engine
-    now = engine.clock.now()
+  init(core: AgentCore) {
+    self.core = core
+    now = core.clock.now()
   }
 
   mutating func read() throws(ReplError) {
     addAgent()
     addPools()
     try addPeers()
-    let facts = try engine.database.read { try VolumeFacts($0) }
+    let facts = try core.database.read { try VolumeFacts($0) }
     addSourceVolumes(facts)
     addTargetVolumes(facts)
     addLastSessions(facts)
@@ -46,15 +46,15 @@ struct EngineFigures {
   // MARK: The agent
 
   private mutating func addAgent() {
-    let configuration = engine.configuration
+    let configuration = core.configuration
     set.add(
       EngineDefinitions.buildInfo,
       [("version", configuration.version), ("cluster_id", configuration.clusterID), ("node", configuration.node)], 1)
-    let runs = engine.runs.counts
+    let runs = core.runs.counts
     set.add(EngineDefinitions.runs, [("state", "running")], Double(runs.running))
     set.add(EngineDefinitions.runs, [("state", "waiting")], Double(runs.waiting))
-    set.add(EngineDefinitions.targetSessions, [], Double(engine.target.openSessions))
-    let second = configuration.timeZone.secondOfDay(at: engine.clock.now())
+    set.add(EngineDefinitions.targetSessions, [], Double(core.target.openSessions))
+    let second = configuration.timeZone.secondOfDay(at: core.clock.now())
     if let limit = configuration.bandwidth.limit(at: second) {
       set.add(EngineDefinitions.bandwidthLimit, [], Double(limit))
     }
@@ -62,15 +62,15 @@ struct EngineFigures {
 
   /// A pool whose file system cannot be asked is left out: the others are still of interest.
   private mutating func addPools() {
-    for entry in engine.pools.entries {
-      let isFaulty = !engine.probes.fault(of: entry.name).isEmpty
+    for entry in core.pools.entries {
+      let isFaulty = !core.probes.fault(of: entry.name).isEmpty
       set.add(EngineDefinitions.poolFault, [("pool", entry.name)], isFaulty ? 1 : 0)
-      guard let space = try? engine.pools.storage.space(at: entry.layout.pool) else { continue }
+      guard let space = try? core.pools.storage.space(at: entry.layout.pool) else { continue }
       let label: MetricLabels = [("pool", entry.name)]
       set.add(EngineDefinitions.poolSize, label, Double(space.total))
       set.add(EngineDefinitions.poolFree, label, Double(space.available))
       let level: Double =
-        switch engine.pools.watermarks.level(of: space) {
+        switch core.pools.watermarks.level(of: space) {
         case .ok: 0
         case .low: 1
         case .floor: 2
@@ -80,9 +80,9 @@ struct EngineFigures {
   }
 
   private mutating func addPeers() throws(ReplError) {
-    let clusters = Set(try engine.database.read { try PairRecord.all($0) }.map(\.peer)).sorted()
+    let clusters = Set(try core.database.read { try PairRecord.all($0) }.map(\.peer)).sorted()
     for cluster in clusters {
-      let link = engine.links.existing(cluster)
+      let link = core.links.existing(cluster)
       let answers = link.map { $0.lastError == nil && $0.clockOffset != nil } ?? false
       set.add(EngineDefinitions.peerConnected, [("cluster", cluster)], answers ? 1 : 0)
       if let offset = link?.clockOffset {
@@ -138,7 +138,7 @@ struct EngineFigures {
       }
       let replicated = volumes.filter { $0.role == .target && $0.deletedAt == nil }
         .compactMap { facts.points[VolumeFacts.key($0.volume, $0.cluster)] }
-      let offset = engine.links.clockOffset(name.cluster)
+      let offset = core.links.clockOffset(name.cluster)
       let ages = replicated.compactMap(\.newestSealed).compactMap { Lag(since: $0, now: now, offset: offset).seconds }
       if let youngest = ages.min() { set.add(EngineDefinitions.pointAge, labels, youngest) }
       if let proven = replicated.compactMap(\.proven).max() {
@@ -150,7 +150,7 @@ struct EngineFigures {
   // MARK: Sessions
 
   private mutating func addLastSessions(_ facts: VolumeFacts) {
-    for (peer, last) in engine.source.lastSessions.all(of: Set(facts.own.map(\.id.description))) {
+    for (peer, last) in core.source.lastSessions.all(of: Set(facts.own.map(\.id.description))) {
       let labels = labels(last.namespace, last.name, peer)
       set.add(EngineDefinitions.lastSuccess, labels, last.state == .succeeded ? 1 : 0)
       set.add(EngineDefinitions.lastSeconds, labels, last.seconds)
@@ -163,7 +163,7 @@ struct EngineFigures {
   }
 
   private mutating func addSessionsUnderWay() {
-    for (peer, report) in engine.runs.sessions where !report.state.isFinal {
+    for (peer, report) in core.runs.sessions where !report.state.isFinal {
       let labels = labels(report.namespace, report.name, peer)
       set.add(EngineDefinitions.planned, labels, Double(report.bytesTotal))
       set.add(EngineDefinitions.done, labels, Double(report.bytesDone))

@@ -3,16 +3,13 @@ import Synchronization
 import WireProtocol
 import WireTransport
 
-/// The control connection to one peer as a client: made when it is needed, made anew when it broke, kept alive by
-/// heartbeats. Any thread may call.
-final class PeerConnection: PeerLink {
+/// The control connection to one peer as a client: made when it is needed, made anew when it broke. Any thread may call.
+final class PeerConnection: PeerTransport {
   private struct State {
     var channel: FrameChannel?
     var negotiation: HelloNegotiation?
-    var offset = ClockOffset()
-    var lastError: ReplError?
-    /// When the peer last answered a heartbeat or a hello, by the clock that never goes back.
-    var heardAt: Double?
+    var failure: ReplError?
+    var greetedAt: Double?
   }
 
   let cluster: String
@@ -51,20 +48,9 @@ final class PeerConnection: PeerLink {
   }
 
   var maxChunk: UInt32 { state.withLock { $0.negotiation?.maxChunk ?? 1 << 20 } }
-  /// Peer's clock minus ours in nanoseconds; nil before the first heartbeat.
-  var clockOffset: Int64? { state.withLock { $0.offset.nanoseconds } }
-  /// Whether the clocks differ so much, and so certainly, that people are to know.
-  var clockDiffers: Bool { state.withLock { $0.offset.needsWarning } }
-  /// Why the last attempt to reach the peer failed; nil when it answered.
-  var lastError: ReplError? { state.withLock { $0.lastError } }
+  var failure: ReplError? { state.withLock { $0.failure } }
+  var greetedAt: Double? { state.withLock { $0.greetedAt } }
 
-  /// Seconds since the peer last answered; nil when it never did.
-  var secondsSinceHeard: Double? {
-    let now = clock.ticks()
-    return state.withLock { $0.heardAt.map { now - $0 } }
-  }
-
-  /// A pair gave the peer's address anew.
   func move(host: String, port: UInt16) {
     let isNew = address.withLock { address in
       defer { address = (host, port) }
@@ -73,9 +59,6 @@ final class PeerConnection: PeerLink {
     if isNew { drop() }
   }
 
-  /// Ends every connection to the peer, control and data, those that are only being made too, and makes none any more.
-  ///
-  /// - Parameter reason: what whoever asks from now on is told.
   func end(_ reason: ReplError) {
     connections.refuse(reason)
     drop()
@@ -128,24 +111,6 @@ final class PeerConnection: PeerLink {
     }
   }
 
-  /// Measures the clock offset and finds out whether the peer lives. Returns whether it wants something repaired.
-  func heartbeat() throws(ReplError) -> Bool {
-    do throws(ReplError) {
-      let reply = try ask(.heartbeat(Heartbeat(sentAt: clock.now())), timeout: Liveness.heartbeatAnswer) {
-        if case .heartbeat(let reply) = $0 { reply } else { nil }
-      }
-      let arrived = clock.now()
-      state.withLock { state in
-        state.offset.record(reply, arrivedAt: arrived)
-        (state.lastError, state.heardAt) = (nil, clock.ticks())
-      }
-      return reply.repairWanted
-    } catch {
-      state.withLock { $0.lastError = error }
-      throw error
-    }
-  }
-
   // MARK: Connecting
 
   private func channel() throws(ReplError) -> FrameChannel {
@@ -155,7 +120,7 @@ final class PeerConnection: PeerLink {
       do throws(ReplError) {
         return try connect()
       } catch {
-        state.withLock { $0.lastError = error }
+        state.withLock { $0.failure = error }
         throw error
       }
     }
@@ -185,7 +150,7 @@ final class PeerConnection: PeerLink {
         if let ended = connections.ended { throw ended }
         state.channel = channel
         state.negotiation = negotiation
-        (state.lastError, state.heardAt) = (nil, clock.ticks())
+        (state.failure, state.greetedAt) = (nil, clock.ticks())
       }
       return channel
     } catch {

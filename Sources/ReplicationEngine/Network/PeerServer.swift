@@ -21,10 +21,10 @@ final class PeerServer: Sendable {
     + "`storkctl create clusterpair` as --src-token or --dest-token, or to a ClusterPair as spec.options.token."
 
   init(
-    configuration: EngineConfiguration, trust: TrustStore, service: TargetService, pairing: PairingResponder,
-    documents: DocumentDesk, repairs: RepairBoard, heardClocks: HeardClocks, clock: any EngineClock,
+    configuration: EngineConfiguration, trust: TrustStore, requests: InboundRequests, pairing: PairingResponder,
     logs: ConnectionLogs
   ) throws(ReplError) {
+    let service = requests.service
     (self.service, self.logs) = (service, logs)
     let pins: TLSTrust = .pinnedAuthorities { trust.pinnedAuthorities() }
     let identity: TLSSettings.IdentityProvider = { () throws(ReplError) in try trust.identity() }
@@ -44,8 +44,7 @@ final class PeerServer: Sendable {
       logs.connections.log(["remote": "\(remote)", "reason": "\(error)"])
     }
     let responder = ControlResponder(
-      configuration: configuration, trust: trust, service: service, documents: documents, repairs: repairs,
-      heardClocks: heardClocks, clock: clock, logs: logs, open: conversations)
+      configuration: configuration, trust: trust, requests: requests, logs: logs, open: conversations)
     control = try TLSListener(
       address: configuration.listenAddress, port: configuration.controlPort, settings: controlSettings,
       limits: .control, plainHTTPAnswer: Self.plainHTTPAnswer, log: refusals, refuse: ControlResponder.refuse
@@ -133,31 +132,24 @@ struct ConnectionLogs: Sendable {
 struct ControlResponder: Sendable {
   let configuration: EngineConfiguration
   let trust: TrustStore
-  let service: TargetService
-  let documents: DocumentDesk
-  let repairs: RepairBoard
-  let heardClocks: HeardClocks
-  let clock: any EngineClock
+  let requests: InboundRequests
   let logs: ConnectionLogs
   let open: OpenChannels
   /// What each peer may have under way here.
   private let budgets = PerPeer { InboundBudget() }
 
   init(
-    configuration: EngineConfiguration, trust: TrustStore, service: TargetService, documents: DocumentDesk,
-    repairs: RepairBoard, heardClocks: HeardClocks, clock: any EngineClock, logs: ConnectionLogs,
+    configuration: EngineConfiguration, trust: TrustStore, requests: InboundRequests, logs: ConnectionLogs,
     open: OpenChannels = OpenChannels()
   ) {
     self.configuration = configuration
     self.trust = trust
-    self.service = service
-    self.documents = documents
-    self.repairs = repairs
-    self.heardClocks = heardClocks
-    self.clock = clock
+    self.requests = requests
     self.logs = logs
     self.open = open
   }
+
+  private var service: TargetService { requests.service }
 
   /// Says why a connection is not served.
   static func refuse(_ connection: TLSConnection, _ error: ReplError) {
@@ -230,18 +222,11 @@ struct ControlResponder: Sendable {
   private func reply(
     to request: ControlRequest, from peer: String, _ conversation: Conversation
   ) throws(WireError) -> ControlReply {
-    let arrived = clock.now()
     if case .hello(let hello) = request { return try greet(hello, peer, conversation) }
     guard let agreement = conversation.agreement else {
       throw WireError(.outOfOrder, "sent a request before hello")
     }
     switch request {
-    case .heartbeat(let heartbeat):
-      heardClocks.heard(heartbeat.sentAt, from: peer, clock: clock)
-      return .heartbeat(
-        HeartbeatReply(
-          sentAt: heartbeat.sentAt, receivedAt: arrived, repliedAt: clock.now(),
-          repairWanted: repairs.isWanted(from: peer)))
     case .unpair:
       do throws(ReplError) {
         if try trust.takeBackInvitation(of: peer) { events.takenBack(peer) }
@@ -251,28 +236,14 @@ struct ControlResponder: Sendable {
       guard conversation.has(Hello.documents) else {
         throw WireError(.outOfOrder, "sent a document without having announced that it does")
       }
-      return logged(exchange(request, peer, conversation), peer)
     case .volumeNotice:
       guard conversation.has(Hello.notices) else {
         throw WireError(.outOfOrder, "sent a notice without having announced that it does")
       }
-      return logged(service.handle(request, from: peer, agreement: agreement), peer)
-    default: return logged(service.handle(request, from: peer, agreement: agreement), peer)
+    default: break
     }
-  }
-
-  private func exchange(_ request: ControlRequest, _ peer: String, _ conversation: Conversation) -> ControlReply {
-    do throws(ReplError) {
-      switch request {
-      case .sendDocument(let part):
-        try service.rooms.requireStateRoom()
-        return .sendDocument(try documents.take(part, from: peer, over: conversation.documents))
-      case .fetchAnswer(let part): return .fetchAnswer(try documents.fetch(part, from: peer))
-      default: throw ReplError(.bug, subject: "peer \(peer)", cause: "not a document")
-      }
-    } catch {
-      return .refused(error)
-    }
+    return logged(
+      requests.answer(request, from: peer, agreement: agreement, documents: conversation.documents), peer)
   }
 
   private func logged(_ reply: ControlReply, _ peer: String) -> ControlReply {

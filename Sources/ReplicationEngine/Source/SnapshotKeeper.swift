@@ -18,7 +18,7 @@ struct SnapshotKeeper: Sendable {
   /// Its generation is counted first: whoever reads the volume's next generation knows that the snapshots with this or a
   /// later one are taken after that moment. A failure leaves a gap.
   func take(_ volume: VolumeRecord, peer: String, acceptShrink: Bool) throws(ReplError) -> SnapshotRecord {
-    let point = PointID.random()
+    let point: PointID = context.random.identifier()
     let generation = try context.database.write { try VolumeRecord.countGeneration($0, volume) }
     guard let entry = volume.pool.flatMap({ context.pools.entry(named: $0) }) else {
       return try record(

@@ -11,6 +11,7 @@ struct SourceContext: Sendable {
   var snapshotter: ReflinkSnapshotter
   var pools: PoolSet
   var clock: any EngineClock
+  var random = Randomness.system
   var events: EventHub
   /// Waits as long as the bandwidth limit asks for so many bytes.
   var pace: @Sendable (UInt64) -> Void

@@ -203,7 +203,7 @@ struct SourceVolumes: Sendable {
     var generator = SystemRandomNumberGenerator()
     let record = VolumeRecord(
       replica: Replica(
-        cluster: context.configuration.clusterID, volume: .random(), namespace: namespace, name: name,
+        cluster: context.configuration.clusterID, volume: context.random.identifier(), namespace: namespace, name: name,
         authority: .new(), pool: pool.flatMap { $0.pool.supportsPoints ? $0.name : nil } ?? ""),
       path: path, isDevice: identity.isDevice, size: size, allowFuzzy: allowFuzzy, nextGeneration: 1,
       distrustReason: nil, fullReason: nil, identity: identity)

@@ -10,6 +10,7 @@ struct TargetContext: Sendable {
   var storage: any Storage
   var pools: PoolSet
   var clock: any EngineClock
+  var random = Randomness.system
   var elapsed: ElapsedClock
   var events: EventHub
   /// Peer's clock minus ours in nanoseconds, as measured; 0 when not known.

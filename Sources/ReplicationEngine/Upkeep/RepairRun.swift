@@ -70,8 +70,8 @@ struct RepairSession: Sendable {
   let volume: VolumeRecord
   let twin: SnapshotRecord
   let seal: Seal
-  private let session = SessionID.random()
-  private let group = GroupID.random()
+  private let session: SessionID
+  private let group: GroupID
 
   init(context: SourceContext, link: any PeerLink, volume: VolumeRecord, twin: SnapshotRecord, seal: Seal) {
     self.context = context
@@ -79,6 +79,8 @@ struct RepairSession: Sendable {
     self.volume = volume
     self.twin = twin
     self.seal = seal
+    session = context.random.identifier()
+    group = context.random.identifier()
   }
 
   /// - Parameter damaged: ascending. A full list may have left some out: then everything after its first goes.

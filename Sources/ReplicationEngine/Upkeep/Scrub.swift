@@ -1,7 +1,7 @@
 import BlockDiff
 import ReplModel
 
-extension ReplicationEngine {
+extension AgentCore {
   /// Scrubs what is due, as long as something is: every allocated segment of the volumes held for peers and of the
   /// pinned twins of our own, once in `scrub.period`.
   func scrubOnce(isStopped: @escaping @Sendable () -> Bool) {

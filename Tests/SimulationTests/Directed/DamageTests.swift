@@ -136,7 +136,7 @@ import WireProtocol
     #expect(try world.migrate() == nil)
     world.cutBefore = { _ in false }
     world.onRequest = { _ in }
-    world.restartService()
+    try world.restartService()
     try Self.rot(world, first, segment: 1)
     try Self.verify(world, first)
     Self.repair(world)

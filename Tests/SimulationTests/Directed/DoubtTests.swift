@@ -119,9 +119,8 @@ import WireProtocol
     let world = try Self.rottenMember()
     let first = try #require(try Self.points(world).first)
     try world.target.database.write { try $0.execute(sql: "DELETE FROM prepared") }
-    try world.target.reboot(using: &world.generator)
     Self.fail(world.target.disk, world.target.layout.point(try Self.source(world), first.point).seal)
-    _ = try TargetRecovery(context: world.targetContext).run()
+    try world.rebootTarget()
     #expect(try world.target.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM prepared") } == 0)
   }
 

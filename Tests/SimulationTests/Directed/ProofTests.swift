@@ -12,7 +12,7 @@ import WireProtocol
   /// An agent with a session of a volume of zeros, begun and started.
   private struct Started {
     let world: World
-    var threads: LongWorkThreads { world.target.threads }
+    var threads: SimulatedThreads { world.target.threads }
     let service: TargetService
     let begin: BeginSession
 

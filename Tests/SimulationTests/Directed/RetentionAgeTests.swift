@@ -21,6 +21,7 @@ import Testing
     }
     world.clock.advance(seconds: 90 * 86400)
     world.retention = RetentionPolicy(keepLast: 1, newerThan: 600, floor: 1)
+    try world.restartService()
     let context = world.targetContext
     #expect(try Self.prune(context, world) == 4)
     world.clock.advance(seconds: 599)

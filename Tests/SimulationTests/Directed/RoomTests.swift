@@ -80,7 +80,7 @@ import WireProtocol
     world.cutBefore = { if case .sealSession = $0 { true } else { false } }
     #expect(world.run(try world.ask([world.volumes[0]]))?.state == .failed)
     world.cutBefore = { _ in false }
-    world.restartService()
+    try world.restartService()
     let staging = world.target.layout.staging(try SourceVolume(cluster: "source", volume: world.volumes[0].id))
     #expect(try world.target.disk.exists(staging.image))
     let before = try world.volumes.map { try world.points($0).map(\.point) }

@@ -207,7 +207,7 @@ import WireProtocol
     #expect(try world.migrate() == nil)
     world.cutBefore = { _ in false }
     world.onRequest = { _ in }
-    world.restartService()
+    try world.restartService()
     let source = try SourceVolume(cluster: "source", volume: world.volumes[0].id)
     let path = world.target.layout.staging(source).directory + "/" + name
     #expect(try world.target.disk.exists(path))

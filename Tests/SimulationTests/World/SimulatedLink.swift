@@ -1,30 +1,49 @@
 import BlockDiff
 import ReplModel
+import Threads
 import WireProtocol
 
 @testable import ReplicationEngine
 
 /// The network between the two agents: every message and chunk is encoded and decoded, and what ``Faults`` say happens
 /// to it on the way. Used by one thread.
-final class SimulatedLink: PeerLink, @unchecked Sendable {
+final class SimulatedLink: PeerTransport, @unchecked Sendable {
   // Unchecked: the simulation runs on one thread.
 
-  let cluster = "target"
   let maxChunk: UInt32 = 64 << 10
   private unowned let world: World
+  private unowned let sender: Machine
+  private unowned let receiver: Machine
+  private let documents = AsyncBridge()
+  private(set) var failure: ReplError?
+  private(set) var greetedAt: Double?
 
-  init(_ world: World) { self.world = world }
+  /// - Parameter machine: the one whose agent asks; the source unless said.
+  init(_ world: World, from machine: Machine? = nil) {
+    self.world = world
+    sender = machine ?? world.source
+    receiver = world.other(sender)
+  }
+
+  deinit { documents.stop() }
+
+  var cluster: String { receiver.cluster }
+
+  func move(host: String, port: UInt16) {}
+  func end(_ reason: ReplError) { failure = reason }
 
   func request(_ request: ControlRequest, timeout: Double) throws(ReplError) -> ControlReply {
-    try world.requireSourceIsUp()
+    if let failure { throw failure }
+    try sender.requireIsUp()
     world.clock.advance(seconds: 0.01)
-    try world.sourceSends(request)
+    try world.sends(request, from: sender)
     let fault = world.faults.request(mayRepeat: request.mayRepeat)
     if fault == .cutBefore || world.cutsBefore(request) { throw Self.cut("before \(request.frameType)") }
     var reply = try deliver(request)
     if fault == .twice { reply = try deliver(request) }
     if fault == .cutAfter || world.cutsAfter(request) { throw Self.cut("after \(request.frameType)") }
-    try world.requireSourceIsUp()
+    try sender.requireIsUp()
+    greetedAt = world.clock.ticks()
     reply = world.answer(request, reply)
     if case .refused(let error) = reply { throw error }
     return reply
@@ -35,9 +54,10 @@ final class SimulatedLink: PeerLink, @unchecked Sendable {
     do throws(WireError) {
       let arrived = try ControlRequest(type: type, body: body)
       guard arrived == request else { throw WireError(.malformedBody, "\(request) became \(arrived)") }
-      let answer = world.service.handle(arrived, from: "source")
-      if world.target.power.isDown {
-        _ = try? world.rebootTarget()
+      let answer = receiver.core.requests.answer(
+        arrived, from: sender.cluster, agreement: StreamAgreement(), documents: documents)
+      if receiver.power.isDown {
+        try? world.reboot(receiver)
         throw WireError(.outOfOrder, "down")
       }
       let (flags, bytes) = answer.encode()
@@ -45,7 +65,7 @@ final class SimulatedLink: PeerLink, @unchecked Sendable {
       guard reply == answer else { throw WireError(.malformedBody, "\(answer) became \(reply)") }
       return reply
     } catch {
-      if error.reason == .outOfOrder { throw Self.cut("the target lost its power") }
+      if error.reason == .outOfOrder { throw Self.cut("the other side lost its power") }
       throw ReplError(.bug, subject: "codec", cause: "\(error)")
     }
   }
@@ -53,8 +73,9 @@ final class SimulatedLink: PeerLink, @unchecked Sendable {
   func openStream(
     _ begin: BeginReply, session: SessionID, ticket: StreamTicket
   ) throws(ReplError) -> any ChunkLink {
-    try world.requireSourceIsUp()
-    return SimulatedStream(world, try world.service.attach(session: session, ticket: ticket, from: "source"))
+    try sender.requireIsUp()
+    let stream = try receiver.core.target.attach(session: session, ticket: ticket, from: sender.cluster)
+    return SimulatedStream(world, stream, from: sender)
   }
 
   static func cut(_ cause: String) -> ReplError { ReplError(.transient, subject: "link", cause: cause) }
@@ -75,14 +96,18 @@ final class SimulatedStream: ChunkLink, @unchecked Sendable {
   // Unchecked: the simulation runs on one thread.
 
   private unowned let world: World
+  private unowned let sender: Machine
+  private unowned let receiver: Machine
   private var stream: TargetStream?
   private let encoder = ChunkEncoder(maxChunk: 64 << 10)
   private let raw = AlignedBuffer(count: Int(segmentSize))
   private let head = AlignedBuffer(count: DataFrameCodec.bufferLength)
   private(set) var bytesOnWire: UInt64 = 0
 
-  init(_ world: World, _ stream: TargetStream) {
+  init(_ world: World, _ stream: TargetStream, from sender: Machine) {
     self.world = world
+    self.sender = sender
+    receiver = world.other(sender)
     self.stream = stream
   }
 
@@ -147,16 +172,16 @@ final class SimulatedStream: ChunkLink, @unchecked Sendable {
   }
 
   private func guarding(_ body: (TargetStream) throws(ReplError) -> Void) throws(ReplError) {
-    try world.requireSourceIsUp()
+    try sender.requireIsUp()
     guard let stream else { throw SimulatedLink.cut("the stream is closed") }
     do throws(ReplError) {
       try body(stream)
-      if world.target.power.isDown { throw SimulatedLink.cut("the target lost its power") }
+      if receiver.power.isDown { throw SimulatedLink.cut("the other side lost its power") }
     } catch {
       cancel()
-      guard world.target.power.isDown else { throw error }
-      try world.rebootTarget()
-      throw SimulatedLink.cut("the target lost its power")
+      guard receiver.power.isDown else { throw error }
+      try world.reboot(receiver)
+      throw SimulatedLink.cut("the other side lost its power")
     }
   }
 }

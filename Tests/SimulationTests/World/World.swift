@@ -13,22 +13,16 @@ struct Violation: Error, CustomStringConvertible {
   init(_ description: String) { self.description = description }
 }
 
-/// Two agents in one process, on one thread: a source with live volumes and a target that holds their points.
+/// Two agents in one process, on one thread, each made of a simulated machine as the daemon makes it of a real one. The
+/// source has live volumes, of which the target holds points; the other way round as well, where a test wants it.
 ///
-/// Remembers the bytes of every snapshot from the first message that names it, and judges the target by them.
+/// Remembers the bytes of every snapshot from the first message that names it, and judges who holds points by them.
 final class World: @unchecked Sendable {
   // Unchecked: the simulation runs on one thread.
 
   let clock = VirtualClock()
-  /// What both agents record, each for its own.
-  let sourceMetrics = MetricsRegistry(EngineDefinitions.recorded)
-  let targetMetrics = MetricsRegistry(EngineDefinitions.recorded)
-  let sourceEvents = EventHub()
-  let targetEvents = EventHub()
   let source: Machine
   let target: Machine
-  private(set) var service: TargetService
-  private(set) var volumes: [VolumeRecord] = []
   let key: FingerprintKey
   var faults: Faults
   var generator: SeededGenerator
@@ -40,15 +34,10 @@ final class World: @unchecked Sendable {
   var answer: (ControlRequest, ControlReply) -> ControlReply = { $1 }
   /// Called for each request the source sends.
   var onRequest: (ControlRequest) -> Void = { _ in }
-  /// Called when a snapshot has begun, before its volume is cloned.
-  var onFlush: () -> Void = {}
   /// Called for each chunk the source sends.
   var onChunk: () -> Void = {}
-  /// Whether volumes without snapshots hold still.
-  let stillness = Stillness()
   /// Chunks after which the stream is cut once.
   var chunksUntilCut: Int?
-  var retention = RetentionPolicy(keepLast: 1000)
   var mode = PairMode.disasterRecovery
   /// Whether Migrations accept that a volume became smaller.
   var acceptsShrinking = false
@@ -56,8 +45,6 @@ final class World: @unchecked Sendable {
   private(set) var sealsSent = 0
   /// Bytes of every snapshot, by its id.
   private(set) var model: [PointID: [UInt8]] = [:]
-  /// Live contents whenever a run began.
-  private var versions: [VolumeID: [[UInt8]]] = [:]
   private var runs = 0
   /// Whether a disk said that it is full: then the target deletes points above the floor.
   var hadNoSpace = false
@@ -65,99 +52,88 @@ final class World: @unchecked Sendable {
   private var seen: [VolumeID: [CatalogPoint]] = [:]
   var lastReport: MigrationReport?
   /// The run under way.
-  private(set) var currentRun: GroupRun?
+  var currentRun: GroupRun? { source.core.runs.active(uid: "run-\(runs)") }
 
   init(seed: UInt64, volumeCount: Int = 1, size: UInt64 = 2 << 20) throws(ReplError) {
     generator = SeededGenerator(seed: seed)
     faults = Faults(generator.fork())
     key = FingerprintKey.random(using: &generator)
-    source = try Machine("source")
-    target = try Machine("target")
-    service = TargetService(context: Self.targetContext(target, clock, retention, targetMetrics, targetEvents))
-    try source.disk.makeDirectory("/state")
-    try source.disk.makeDirectory("/pool/volumes")
-    try source.disk.synchronizeDirectory("/")
-    try source.disk.synchronizeDirectory("/pool")
-    for index in 0..<volumeCount { try addVolume("v\(index)", size: size) }
+    source = try Machine("source", clock: clock, random: generator.fork())
+    target = try Machine("target", clock: clock, random: generator.fork())
+    try source.pair(with: target)
+    try target.pair(with: source)
+    try source.start(in: self)
+    try target.start(in: self)
+    for index in 0..<volumeCount { try addVolume("v\(index)", size: size, on: source) }
   }
 
-  private func addVolume(_ name: String, size: UInt64) throws(ReplError) {
+  /// Makes a volume that a machine writes.
+  func addVolume(_ name: String, size: UInt64, on machine: Machine) throws(ReplError) {
     let path = "/pool/volumes/\(name).img"
-    let file = try source.disk.open(path, .createNew)
+    let file = try machine.disk.open(path, .createNew)
     try file.truncate(to: size)
     try file.synchronize()
     try file.close()
-    try source.disk.synchronizeDirectory("/pool/volumes")
+    try machine.disk.synchronizeDirectory("/pool/volumes")
     let volume = VolumeRecord(
       replica: Replica(
-        cluster: "source", volume: .random(using: &generator), namespace: "app", name: name,
+        cluster: machine.cluster, volume: .random(using: &generator), namespace: "app", name: name,
         authority: Authority(
           lineage: .random(using: &generator), branch: Branch(epoch: 1, id: .random(using: &generator)), role: .source),
         pool: "main"),
       path: path, isDevice: false, size: size, allowFuzzy: false, nextGeneration: 1, distrustReason: nil,
       fullReason: nil)
-    try source.database.write { [key] database in
+    try machine.database.write { [key] database in
       try LineageKeys.save(database, volume.lineage, key)
       try volume.insert(database)
     }
-    volumes.append(volume)
+    machine.volumes.append(volume)
   }
 
   // MARK: The agents
 
-  var sourceContext: SourceContext {
-    var configuration = source.configuration
-    configuration.streams = 1
-    return SourceContext(
-      configuration: configuration, database: source.database, storage: source.disk,
-      live: SimulatedVolumes(disk: source.disk, stillness: stillness),
-      snapshotter: ReflinkSnapshotter(storage: source.disk, flusher: SimulatedFlusher(world: self), clock: { 0 }),
-      pools: source.pools,
-      clock: clock, events: sourceEvents, pace: { _ in }, threads: InlineThreads(),
-      metrics: EngineMetrics(sourceMetrics))
+  /// Volumes that the source writes.
+  var volumes: [VolumeRecord] { source.volumes }
+  var service: TargetService { target.core.target }
+  var stillness: Stillness { source.stillness }
+  var sourceMetrics: MetricsRegistry { source.metrics }
+  var targetMetrics: MetricsRegistry { target.metrics }
+  var sourceEvents: EventHub { source.events }
+  var targetEvents: EventHub { target.events }
+  var sourceContext: SourceContext { source.core.source }
+
+  var onFlush: () -> Void {
+    get { source.onFlush }
+    set { source.onFlush = newValue }
   }
 
-  static func targetContext(
-    _ machine: Machine, _ clock: VirtualClock, _ retention: RetentionPolicy, _ metrics: MetricsRegistry,
-    _ events: EventHub
-  ) -> TargetContext {
-    var configuration = machine.configuration
-    configuration.retention = retention
-    var budgets = TargetBudgets()
-    budgets.replyTime = .zero
-    budgets.turnTime = .zero
-    return TargetContext(
-      configuration: configuration, database: machine.database, storage: machine.disk, pools: machine.pools,
-      clock: clock, elapsed: clock.elapsedClock, events: events, clockOffset: { _ in 0 }, background: { $0() },
-      clockSteps: ClockStepWatch(clock: clock), metrics: EngineMetrics(metrics), budgets: budgets,
-      streams: StreamBudget(capacity: configuration.streamsInMemory),
-      spawn: { [threads = machine.threads] (work) throws(ReplError) in threads.spawn(work) })
+  var retention: RetentionPolicy {
+    get { target.retention }
+    set { target.retention = newValue }
   }
 
-  var targetContext: TargetContext { Self.targetContext(target, clock, retention, targetMetrics, targetEvents) }
+  /// What the target works with, as its next start will be configured.
+  var targetContext: TargetContext {
+    var context = service.context
+    context.configuration = target.configuration
+    return context
+  }
 
-  /// The target starts after a power cut, as the daemon does.
+  func other(_ machine: Machine) -> Machine { machine === source ? target : source }
+
+  /// A machine starts after a power cut, as the daemon does.
+  func reboot(_ machine: Machine) throws(ReplError) { try machine.reboot(in: self, using: &generator) }
+
   @discardableResult
   func rebootTarget() throws(ReplError) -> TargetRecovery.Report {
-    try target.reboot(using: &generator)
-    let context = targetContext
-    let report = try TargetRecovery(context: context).run()
-    service = TargetService(context: context)
-    return report
+    try reboot(target)
+    return target.core.recovery
   }
 
   /// The target's process ends in good order and starts again.
-  func restartService() {
-    service.stop()
-    service = TargetService(context: targetContext)
-  }
+  func restartService() throws(ReplError) { try target.restart(in: self) }
 
-  func rebootSource() throws(ReplError) {
-    try source.reboot(using: &generator)
-    try SnapshotKeeper(context: sourceContext).sweep()
-  }
-
-  func requireSourceIsUp() throws(ReplError) { if source.power.isDown { throw OperationGate.powerCut } }
+  func rebootSource() throws(ReplError) { try reboot(source) }
 
   func cutsBefore(_ request: ControlRequest) -> Bool { cutBefore(request) }
   func cutsAfter(_ request: ControlRequest) -> Bool { cutAfter(request) }
@@ -198,32 +174,35 @@ final class World: @unchecked Sendable {
     for record in try source.database.read({ try RunRecord.unfinished($0) }) { _ = run(record) }
   }
 
+  /// Runs what was asked for; nil when the source lost its power, or was stopped.
   @discardableResult
-  func run(_ record: RunRecord) -> MigrationReport? {
+  func run(_ record: RunRecord, on machine: Machine? = nil) -> MigrationReport? {
+    let machine = machine ?? source
     clock.advance(seconds: 1)
-    for volume in volumes { versions[volume.id, default: []].append(live(volume)) }
-    let group = GroupRun(record: record, context: sourceContext, link: SimulatedLink(self))
-    currentRun = group
-    let report = group.run()
-    currentRun = nil
-    lastReport = report
-    return source.power.isDown ? nil : report
+    for volume in machine.volumes {
+      machine.versions[volume.id, default: []].append(machine.disk.contents(volume.path) ?? [])
+    }
+    machine.core.runs.submit(record)
+    let ended = (try? machine.database.read { try RunRecord.find($0, uid: record.uid) }) ?? nil
+    lastReport = ended.flatMap { $0.state.isFinal ? $0.report : nil }
+    return machine.power.isDown ? nil : lastReport
   }
 
   // MARK: The model
 
   func live(_ volume: VolumeRecord) -> [UInt8] { source.disk.contents(volume.path) ?? [] }
 
-  /// Remembers a snapshot when it is first named to the target.
-  func sourceSends(_ request: ControlRequest) throws(ReplError) {
+  /// Remembers a snapshot when it is first named to the other side.
+  func sends(_ request: ControlRequest, from machine: Machine) throws(ReplError) {
     onRequest(request)
     if case .sealSession = request { sealsSent += 1 }
     guard case .beginSession(let begin) = request, model[begin.snapshot] == nil else { return }
-    let image = source.layout.snapshot(begin.volume, begin.snapshot).image
-    guard let bytes = source.disk.contents(image) ?? volumes.first(where: { $0.id == begin.volume }).map(live) else {
+    let image = machine.layout.snapshot(begin.volume, begin.snapshot).image
+    let live = machine.volumes.first { $0.id == begin.volume }.flatMap { machine.disk.contents($0.path) }
+    guard let bytes = machine.disk.contents(image) ?? live else {
       throw ReplError(.bug, subject: image, cause: "there is no image of a snapshot that is being shipped")
     }
-    guard versions[begin.volume]?.contains(where: { BytePattern.areEqual($0[...], bytes[...]) }) == true else {
+    guard machine.versions[begin.volume]?.contains(where: { BytePattern.areEqual($0[...], bytes[...]) }) == true else {
       throw ReplError(.bug, subject: image, cause: "the snapshot is no point in time of its volume")
     }
     model[begin.snapshot] = bytes

@@ -1,15 +1,18 @@
 import ReplModel
 import Synchronization
-import Threads
 
 /// Asks every paired peer now and then, each on a thread of its own: one that is silent slows none of the others.
 final class Heartbeats: Sendable {
+  private let threads: any AgentThreads
   private let ask: @Sendable (String) -> Void
   /// Clusters that have not answered the last time yet.
   private let asked = Mutex<Set<String>>([])
 
   /// - Parameter ask: asks one cluster and returns when it has answered, or has not in time.
-  init(ask: @escaping @Sendable (String) -> Void) { self.ask = ask }
+  init(threads: any AgentThreads, ask: @escaping @Sendable (String) -> Void) {
+    self.threads = threads
+    self.ask = ask
+  }
 
   /// Asks all but those that are being asked still; does not wait for the answers.
   ///
@@ -17,8 +20,8 @@ final class Heartbeats: Sendable {
   func send(to clusters: Set<String>) throws(ReplError) {
     for cluster in clusters where asked.withLock({ $0.insert(cluster).inserted }) {
       do throws(ReplError) {
-        // Nothing of it must be durable, and its requests end with the link: it need not be waited for at the end.
-        _ = try WorkerThread(name: "heartbeat") { [self] in
+        // Its requests end with the link.
+        try threads.start("heartbeat") { [self] in
           ask(cluster)
           asked.withLock { _ = $0.remove(cluster) }
         }

@@ -1,7 +1,10 @@
+import ReplModel
 import Synchronization
 
-/// A target's threads for long work: they run at once, but for one that is held until the test lets it go.
-final class LongWorkThreads: Sendable {
+@testable import ReplicationEngine
+
+/// An agent's threads: their work is done at once, but for one that is held until the test lets it go.
+final class SimulatedThreads: AgentThreads {
   private struct State {
     var holdsNext = false
     var held: (@Sendable () -> Void)?
@@ -10,7 +13,15 @@ final class LongWorkThreads: Sendable {
 
   func holdNext() { state.withLock { $0.holdsNext = true } }
 
-  func spawn(_ work: @escaping @Sendable () -> Void) {
+  func later(_ work: @escaping @Sendable () -> Void) { work() }
+
+  func runAll(
+    _ count: Int, limit: Int, _ job: @escaping @Sendable (Int) throws(ReplError) -> Void
+  ) throws(ReplError) {
+    try InlineThreads().runAll(count, limit: limit, job)
+  }
+
+  func start(_ name: String, _ work: @escaping @Sendable () -> Void) {
     let isHeld = state.withLock { state in
       guard state.holdsNext else { return false }
       (state.holdsNext, state.held) = (false, work)

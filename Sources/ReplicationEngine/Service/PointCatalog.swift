@@ -6,9 +6,9 @@ import WireProtocol
 /// Recovery points as people ask for them: by the volume's namespace and name, at the target or by their twins at the
 /// source. Calls block.
 struct PointCatalog {
-  let engine: ReplicationEngine
+  let core: AgentCore
 
-  private var database: AgentDatabase { engine.database }
+  private var database: AgentDatabase { core.database }
 
   /// Newest first.
   func reports(_ namespace: String, _ name: String) throws(ReplError) -> [RecoveryPointReport] {
@@ -26,9 +26,9 @@ struct PointCatalog {
     guard path.hasPrefix("/") else {
       throw ReplError(.invalid, subject: path, cause: "is not an absolute path", remedy: "give the path from / on")
     }
-    try engine.source.privateDirectories.requireOutside(
+    try core.source.privateDirectories.requireOutside(
       path, remedy: "name a path outside of it, on the same file system for a reflink")
-    guard try !engine.pools.storage.exists(path) else {
+    guard try !core.pools.storage.exists(path) else {
       throw ReplError(.exists, subject: path, cause: "exists already", remedy: "name a file that does not")
     }
     try requireVolume(namespace, name)
@@ -119,7 +119,7 @@ struct PointCatalog {
 
   private func report(_ point: CatalogPoint) throws(ReplError) -> RecoveryPointReport {
     let source = try SourceVolume(cluster: point.cluster, volume: point.volume)
-    let store = try engine.target.context.store(pool: point.pool)
+    let store = try core.target.context.store(pool: point.pool)
     return RecoveryPointReport(
       id: point.point.description, volumeID: point.volume.description, sourceCluster: point.cluster,
       generation: point.seal.generation, takenAt: point.seal.takenAt.rfc3339, sealedAt: point.sealedAt.rfc3339,
@@ -142,15 +142,15 @@ struct PointCatalog {
       difference = error.cause
     }
     guard let difference else { return point.state.name }
-    try DamageBook(context: engine.target.context).suspect(point.point, of: source, because: difference)
+    try DamageBook(context: core.target.context).suspect(point.point, of: source, because: difference)
     return PointState.suspect.name
   }
 
   private func verifyHeld(_ point: CatalogPoint, _ quick: Bool) throws(ReplError) -> VerifyReport {
     let source = try SourceVolume(cluster: point.cluster, volume: point.volume)
-    let reply = try PointVerifier(context: engine.target.context).verify(source, point.point, quick: quick)
-    if reply.state == .suspect { engine.repairs.want(from: point.cluster) }
-    let side = targetSide(reply, cluster: engine.configuration.clusterID)
+    let reply = try PointVerifier(context: core.target.context).verify(source, point.point, quick: quick)
+    if reply.state == .suspect { core.repairs.want(from: point.cluster) }
+    let side = targetSide(reply, cluster: core.configuration.clusterID)
     let other = VerifySide(
       side: "source", cluster: point.cluster, read: false, bytesRead: 0, fingerprint: "", equal: false,
       checked: false, damagedSegments: [], reason: "verify at the source site reads the twin too")
@@ -189,7 +189,7 @@ struct PointCatalog {
 
   private func verifyTwin(_ twin: SnapshotRecord, _ seal: Seal, _ quick: Bool) throws(ReplError) -> VerifyReport {
     let own = try sourceSide(twin, seal, quick)
-    let link = try engine.links.link(to: twin.peer)
+    let link = try core.links.link(to: twin.peer)
     let request = VerifyPoint(volume: twin.volume, point: twin.point, quick: quick)
     var other: VerifySide
     do throws(ReplError) {
@@ -212,10 +212,10 @@ struct PointCatalog {
 
   private func sourceSide(_ twin: SnapshotRecord, _ seal: Seal, _ quick: Bool) throws(ReplError) -> VerifySide {
     var side = VerifySide(
-      side: "source", cluster: engine.configuration.clusterID, read: false, bytesRead: 0,
+      side: "source", cluster: core.configuration.clusterID, read: false, bytesRead: 0,
       fingerprint: seal.fingerprint.description, equal: true, damagedSegments: [], reason: "nothing was read")
     guard !quick else { return side }
-    switch try TwinVerifier(context: engine.source).verify(twin, seal) {
+    switch try TwinVerifier(context: core.source).verify(twin, seal) {
     case .notRead(let reason, let isLost):
       side.reason = reason
       (side.equal, side.checked) = (!isLost, !isLost)
@@ -234,7 +234,7 @@ struct PointCatalog {
 
   /// A reflink on the point's own file system, else a sparse copy. Durable on return; nothing is left of a failure.
   private func copy(_ image: String, to path: String) throws(ReplError) {
-    let storage = engine.pools.storage
+    let storage = core.pools.storage
     let file = try storage.open(image, .read)
     defer { try? file.close() }
     let copy: any StorageFile

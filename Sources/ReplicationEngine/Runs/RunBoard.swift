@@ -18,12 +18,14 @@ final class RunBoard: Sendable {
   }
 
   private let context: SourceContext
+  private let threads: any AgentThreads
   private let links: PeerLinks
   private let logger: Logger
   private let state = Monitor(State())
 
-  init(context: SourceContext, links: PeerLinks, logger: Logger) {
+  init(context: SourceContext, threads: any AgentThreads, links: PeerLinks, logger: Logger) {
     self.context = context
+    self.threads = threads
     self.links = links
     self.logger = logger
   }
@@ -82,6 +84,9 @@ final class RunBoard: Sendable {
     try? context.database.write { [record] in try record.save($0) }
   }
 
+  /// A run that is under way. For simulations: they cancel and stop it in the middle.
+  func active(uid: String) -> GroupRun? { state.look { $0.active[uid] } }
+
   /// Whether a run that is under way or waiting has a volume.
   func isBusy(_ volume: VolumeID) -> Bool {
     state.look { state in
@@ -116,7 +121,7 @@ final class RunBoard: Sendable {
         }
         // The stop that came meanwhile did not see it.
         if isStopped { run.stop() }
-        _ = try WorkerThread(name: "run") { [self] in work(run) }
+        try threads.start("run") { [self] in work(run) }
       } catch {
         finish(record, failedWith: error)
       }

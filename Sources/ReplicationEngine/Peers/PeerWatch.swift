@@ -1,11 +1,11 @@
 import Logging
 import ReplModel
 import Synchronization
-import Threads
 
 /// Finds out whether a peer lives and tells when that changes. With the answer notices go out and repairs begin. Blocks.
 final class PeerWatch: Sendable {
   private let source: SourceContext
+  private let threads: any AgentThreads
   private let links: PeerLinks
   private let logger: Logger
   /// Peers whose clock was told to differ.
@@ -13,8 +13,9 @@ final class PeerWatch: Sendable {
   /// Peers that notices are being sent to.
   private let noticing = Mutex<Set<String>>([])
 
-  init(source: SourceContext, links: PeerLinks, logger: Logger) {
+  init(source: SourceContext, threads: any AgentThreads, links: PeerLinks, logger: Logger) {
     self.source = source
+    self.threads = threads
     self.links = links
     self.logger = logger
   }
@@ -34,7 +35,7 @@ final class PeerWatch: Sendable {
   }
 
   /// Once when the clocks begin to differ, once when they do no more.
-  private func tellClock(of link: PeerConnection) {
+  private func tellClock(of link: PeerAgent) {
     let differs = link.clockDiffers
     let isNews = differing.withLock { differing in
       differs ? differing.insert(link.cluster).inserted : differing.remove(link.cluster) != nil
@@ -48,7 +49,7 @@ final class PeerWatch: Sendable {
 
   /// On a thread of their own: a peer that answers heartbeats and no notice lives. What is not answered now is said again
   /// with the next heartbeat.
-  private func sendNotices(_ link: PeerConnection) {
+  private func sendNotices(_ link: PeerAgent) {
     guard noticing.withLock({ $0.insert(link.cluster).inserted }) else { return }
     start("notices", of: link) { [self] in
       do throws(ReplError) {
@@ -63,17 +64,16 @@ final class PeerWatch: Sendable {
   }
 
   /// Repairs on a thread of their own, so that heartbeats go on; a run that is under way is not joined by another.
-  private func startRepairs(_ link: PeerConnection) {
+  private func startRepairs(_ link: PeerAgent) {
     let run = RepairRun(context: source, link: link)
     start("repair", of: link) { run.run() }
   }
 
-  /// The thread holds nothing that is not durable: it need not be waited for at the end.
   private func start(
-    _ name: String, of link: PeerConnection, _ work: @escaping @Sendable () -> Void, failed: () -> Void = {}
+    _ name: String, of link: PeerAgent, _ work: @escaping @Sendable () -> Void, failed: () -> Void = {}
   ) {
     do throws(ReplError) {
-      _ = try WorkerThread(name: name, work)
+      try threads.start(name, work)
     } catch {
       failed()
       logger.warning("no thread for \(name)", metadata: ["peer": "\(link.cluster)", "reason": "\(error)"])

@@ -4,23 +4,21 @@ import Synchronization
 
 /// The connections to all peers we are the source for. Any thread may call.
 final class PeerLinks: Sendable {
-  private let configuration: EngineConfiguration
   private let database: AgentDatabase
-  private let trust: TrustStore
+  private let network: any PeerNetwork
   private let clock: any EngineClock
   /// What is known of the clocks of peers that send heartbeats and get none.
   let heardClocks = HeardClocks()
-  private let links = Mutex<[String: PeerConnection]>([:])
+  private let links = Mutex<[String: PeerAgent]>([:])
 
-  init(configuration: EngineConfiguration, database: AgentDatabase, trust: TrustStore, clock: any EngineClock) {
-    self.configuration = configuration
+  init(database: AgentDatabase, network: any PeerNetwork, clock: any EngineClock) {
     self.database = database
-    self.trust = trust
+    self.network = network
     self.clock = clock
   }
 
   /// The connection to a peer, made when it is first used.
-  func link(to cluster: String) throws(ReplError) -> PeerConnection {
+  func link(to cluster: String) throws(ReplError) -> PeerAgent {
     if let known = existing(cluster) { return known }
     guard let peer = try database.read({ try PeerRecord.find($0, cluster) }), !peer.host.isEmpty else {
       throw ReplError(
@@ -28,15 +26,14 @@ final class PeerLinks: Sendable {
     }
     return links.withLock { links in
       if let known = links[cluster] { return known }
-      let made = PeerConnection(
-        cluster: cluster, host: peer.host, port: peer.port, configuration: configuration, trust: trust, clock: clock)
+      let made = PeerAgent(network.transport(to: peer), clock: clock)
       links[cluster] = made
       return made
     }
   }
 
   /// The connection if there is one.
-  func existing(_ cluster: String) -> PeerConnection? { links.withLock { $0[cluster] } }
+  func existing(_ cluster: String) -> PeerAgent? { links.withLock { $0[cluster] } }
 
   /// Ends the connections to a peer that no pair is with any more: control and data, also those being made.
   func drop(_ cluster: String) {

@@ -172,7 +172,7 @@ final class GroupRun: Sendable {
         try keeper.take(volume, peer: link.cluster, acceptShrink: record.request.acceptShrink)
       }
     let kind = ready.member?.kind ?? (ready.fullReason == nil ? .delta : .full)
-    let session = ready.member?.session ?? SessionID.random()
+    let session = ready.member?.session ?? context.random.identifier()
     let saved = RunMember(uid: record.uid, volume: volume.id, session: session, point: snapshot.point, kind: kind)
     try context.database.write { try saved.save($0) }
     ready.progress.update { $0.stallMilliseconds = Double(snapshot.stallNanoseconds) / 1e6 }

@@ -64,3 +64,26 @@ struct PoolSet: Sendable {
     }
   }
 }
+
+extension PoolSet {
+  /// Opens and locks every pool of the configuration. One that was used before must be there already.
+  static func open(
+    _ configuration: EngineConfiguration, database: AgentDatabase, storage: any Storage,
+    lock: any PoolLocking = FileLocking()
+  ) throws(ReplError) -> PoolSet {
+    let owner = PoolOwner(cluster: configuration.clusterID, node: configuration.node)
+    var entries: [Entry] = []
+    do throws(ReplError) {
+      for wanted in configuration.pools {
+        let known = try database.read { try KnownPool.find($0, wanted.name) }
+        let pool = try Pool.open(wanted.path, owner: owner, known: known, storage: storage, lock: lock)
+        entries.append(Entry(name: wanted.name, pool: pool))
+        try database.write { try KnownPool.save($0, wanted.name, pool.id) }
+      }
+    } catch {
+      for entry in entries { entry.pool.close() }
+      throw error
+    }
+    return PoolSet(entries: entries, storage: storage)
+  }
+}

@@ -3,7 +3,7 @@ import BlockDiff
 import Foundation
 import ReplModel
 
-extension ReplicationEngine {
+extension AgentCore {
   func volumeReports() throws(ReplError) -> [VolumeReport] {
     var reports: [VolumeReport] = []
     for volume in try database.read({ try VolumeRecord.all($0) }) { reports.append(try report(volume)) }
