@@ -2,6 +2,7 @@ import CStorageShims
 import Glibc
 public import ReplModel
 import Synchronization
+import Threads
 
 /// Evidence that a live volume does not change from the first byte read to the last (design section 5). Without it
 /// nothing that was read from a live volume is sealed.
@@ -22,7 +23,7 @@ public final class StillnessEvidence: Sendable {
   private let stamp: FileStamp
   private let counters: DeviceCounters?
   private let realPath: String
-  private let hasLease: Mutex<Bool>
+  private let hasLease: Locked<Bool>
   private let lostLease = Atomic<Bool>(false)
   private let findHolders: FindHolders
 
@@ -58,7 +59,7 @@ public final class StillnessEvidence: Sendable {
     guard case .device(let packed) = identity else {
       counters = nil
       let lease = css_take_read_lease(file.descriptor)
-      hasLease = Mutex(lease == 0)
+      hasLease = Locked(lease == 0)
       // Taken under the lease: nothing can change them from here on.
       stamp = try file.stamp()
       if lease == -EAGAIN || lease == -EBUSY { throw Self.notStill(path, try findHolders(identity)) }
@@ -66,7 +67,7 @@ public final class StillnessEvidence: Sendable {
       if lease != 0 { try requireNoWriter(seesAll: true) }
       return
     }
-    hasLease = Mutex(false)
+    hasLease = Locked(false)
     stamp = try file.stamp()
     // What earlier writers left in the cache is counted now, not later.
     try file.synchronizeData()

@@ -1,5 +1,5 @@
 public import ReplModel
-import Synchronization
+import Threads
 
 /// A part of a plan within one segment.
 public struct PlannedPiece: Hashable, Sendable {
@@ -43,7 +43,7 @@ public final class WorkItemCursor: Sendable {
     var covered: Extent?
   }
 
-  private let state: Mutex<State>
+  private let state: Turn<State>
   /// What the plan says of itself.
   public let summary: PlanSummary
 
@@ -54,12 +54,12 @@ public final class WorkItemCursor: Sendable {
     _ reader: sending PlanReader, settled: sending (any ExtentStream)? = nil, recorded: sending RecordedSums? = nil
   ) {
     summary = reader.summary
-    state = Mutex(State(reader: reader, settled: settled, recorded: recorded))
+    state = Turn(State(reader: reader, settled: settled, recorded: recorded))
   }
 
   /// The next segment's work, or nil when all has been handed out.
   public func next() throws(ReplError) -> WorkItem? {
-    try state.withLock { (state) throws(ReplError) in
+    try state.take { (state) throws(ReplError) in
       guard let first = try state.current() else { return nil }
       let segment = first.extent.offset / segmentSize
       let limit = Extent(offset: segment * segmentSize, length: segmentSize)
@@ -74,7 +74,7 @@ public final class WorkItemCursor: Sendable {
 
   /// Closes the plan; no call may come afterwards.
   public func close() throws(ReplError) {
-    try state.withLock { (state) throws(ReplError) in try state.reader.close() }
+    try state.take { (state) throws(ReplError) in try state.reader.close() }
   }
 }
 

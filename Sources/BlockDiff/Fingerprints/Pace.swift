@@ -1,6 +1,6 @@
 import Glibc
 public import ReplModel
-import Synchronization
+import Threads
 
 /// Called before `bytes` are read in the background: waits as long as the rate limit asks, and throws `cancelled` when
 /// the work is to stop.
@@ -38,12 +38,12 @@ public final class RateLimiter: Sendable {
   }
 
   private let clock: ElapsedClock
-  private let state: Mutex<State>
+  private let state: Locked<State>
 
   /// - Parameter bytesPerSecond: 0 means no limit.
   public init(bytesPerSecond: UInt64, clock: ElapsedClock = .system) {
     self.clock = clock
-    state = Mutex(State(bytesPerSecond: bytesPerSecond, paidAt: clock.now()))
+    state = Locked(State(bytesPerSecond: bytesPerSecond, paidAt: clock.now()))
   }
 
   /// Books `bytes` and waits until earlier ones are paid for. Idle time is not saved up.

@@ -1,5 +1,5 @@
 public import ReplModel
-import Synchronization
+import Threads
 
 /// What reading a snapshot has shown so far: the sums of its segments, and which of its blocks need not travel. What was
 /// read is not read again, whatever became of the connection or the process meanwhile.
@@ -65,8 +65,8 @@ public final class SnapshotSums: Sendable {
   private let identity: Identity
   private let storage: any Storage
   private let seconds: @Sendable () -> Double
-  private let state: Mutex<State>
-  private let ledgers: Mutex<SumLedgers?>
+  private let state: Turn<State>
+  private let ledgers: Turn<SumLedgers?>
 
   /// Takes up what is there of the same identity, or begins anew.
   ///
@@ -108,8 +108,8 @@ public final class SnapshotSums: Sendable {
     self.identity = identity
     self.storage = storage
     self.seconds = seconds
-    self.ledgers = Mutex(ledgers)
-    state = Mutex(State(editor: SegmentTableEditor(table), recordedAt: seconds(), isKept: isKept))
+    self.ledgers = Turn(ledgers)
+    state = Turn(State(editor: SegmentTableEditor(table), recordedAt: seconds(), isKept: isKept))
   }
 
   /// Notes the sum of a segment of which everything was read.
@@ -119,7 +119,7 @@ public final class SnapshotSums: Sendable {
     let start = segment * segmentSize
     let extent = Extent(from: start, to: min(start + segmentSize, identity.size))
     let now = seconds()
-    let batch = try state.withLock { (state) throws(ReplError) -> Batch? in
+    let batch = try state.take { (state) throws(ReplError) -> Batch? in
       try state.editor.set(segment: segment, sum)
       guard state.isKept else { return nil }
       state.pending.summed.insert(extent)
@@ -135,20 +135,20 @@ public final class SnapshotSums: Sendable {
   }
 
   /// Writes what is in memory of the table; not durable before ``SegmentTable/synchronize()``.
-  public func flush() throws(ReplError) { try state.withLock { (state) throws(ReplError) in try state.editor.flush() } }
+  public func flush() throws(ReplError) { try state.take { (state) throws(ReplError) in try state.editor.flush() } }
 
   /// What was recorded until now; nil when there is nothing.
   public func recorded() -> RecordedSums? {
-    ledgers.withLock { $0.map { RecordedSums(table: table, size: identity.size, summed: $0.summed.merged()) } }
+    ledgers.take { $0.map { RecordedSums(table: table, size: identity.size, summed: $0.summed.merged()) } }
   }
 
   /// Blocks that need not travel, as far as that was recorded until now.
-  public func recordedEqual() -> LedgerMerge? { ledgers.withLock { $0?.equal.merged() } }
+  public func recordedEqual() -> LedgerMerge? { ledgers.take { $0?.equal.merged() } }
 
   /// There is nothing to take up again: the snapshot is proven, or what was recorded cannot be relied on.
   public func forget() {
-    state.withLock { $0.isKept = false }
-    ledgers.withLock { $0 = nil }
+    state.take { $0.isKept = false }
+    ledgers.take { $0 = nil }
     Self.forget(in: directory, storage)
   }
 
@@ -160,13 +160,13 @@ public final class SnapshotSums: Sendable {
 
   /// Records the rest, if it is of use, and closes the table. The ledgers close with those who still read them.
   public func close() {
-    let batch = try? state.withLock { (state) throws(ReplError) in try state.takeBatch(at: state.recordedAt) }
+    let batch = try? state.take { (state) throws(ReplError) in try state.takeBatch(at: state.recordedAt) }
     if let batch { try? record(batch) }
     try? table.close()
   }
 
   private func record(_ batch: Batch) throws(ReplError) {
-    defer { state.withLock { $0.isRecording = false } }
+    defer { state.take { $0.isRecording = false } }
     do throws(ReplError) {
       try table.synchronize()
     } catch {
@@ -174,7 +174,7 @@ public final class SnapshotSums: Sendable {
       throw error
     }
     do throws(ReplError) {
-      try ledgers.withLock { (ledgers) throws(ReplError) in
+      try ledgers.take { (ledgers) throws(ReplError) in
         if ledgers == nil { ledgers = try SumLedgers.create(in: directory, of: identity, storage) }
         try ledgers?.append(summed: batch.summed, equal: batch.equal)
       }

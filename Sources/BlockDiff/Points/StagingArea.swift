@@ -1,5 +1,5 @@
 public import ReplModel
-import Synchronization
+import Threads
 
 /// Where the next point of a volume grows: a clone of the base into which chunks are written, and the ledger of what is
 /// durable of them.
@@ -43,12 +43,12 @@ public final class StagingArea: Sendable {
   let paths: PointPaths
   let image: any StorageFile
   private let clock: ElapsedClock
-  private let state: Mutex<State>
+  private let state: Locked<State>
   private let gate = WriterGate()
-  /// Held while progress is recorded, the sync of the image included: who takes it waits for the record under way.
-  private let recording = Mutex(())
-  /// What was recorded last; never held while anything is synced. Changed by whoever holds ``recording``.
-  private let ledger: Mutex<Ledger>
+  /// Of whoever records progress, the sync of the image included.
+  private let recording = Turn(())
+  /// What was recorded last. Changed by whoever has the turn ``recording``.
+  private let ledger: Turn<Ledger>
   /// Keeps everybody else from these files, as long as anybody may still write through this area.
   private let lock: any StorageLock
 
@@ -90,8 +90,8 @@ public final class StagingArea: Sendable {
     self.image = image
     self.clock = clock
     paths = store.layout.staging(source)
-    state = Mutex(State())
-    self.ledger = Mutex(ledger)
+    state = Locked(State())
+    self.ledger = Turn(ledger)
   }
 
   /// The error that made the area useless, if there was one.
@@ -142,11 +142,11 @@ public final class StagingArea: Sendable {
 
   /// Makes everything written so far durable, then says so in the ledger: in that order.
   public func recordProgress() throws(ReplError) {
-    try recording.withLock { (_) throws(ReplError) in try record() }
+    try recording.take { (_) throws(ReplError) in try record() }
   }
 
   /// What is durable, for resuming. Ascending and coalesced.
-  public func durableExtents() -> LedgerMerge { ledger.withLock { $0.merged() } }
+  public func durableExtents() -> LedgerMerge { ledger.take { $0.merged() } }
 
   /// Bytes that ``durableExtents()`` adds up to; reads the ledger.
   public func durableByteCount() throws(ReplError) -> UInt64 {
@@ -162,7 +162,7 @@ public final class StagingArea: Sendable {
     defer { lock.release() }
     guard markClosed() else { return }
     do throws(ReplError) {
-      try recording.withLock { (_) throws(ReplError) in
+      try recording.take { (_) throws(ReplError) in
         try image.close()
         try closeLedger()
       }
@@ -173,7 +173,7 @@ public final class StagingArea: Sendable {
   public func discard() throws(ReplError) {
     let isQuiet = gate.shut(drainedWithin: Self.drainTime)
     // What a write in flight changes then has no name any more; its descriptor closes with the last of its users.
-    if markClosed(), isQuiet { recording.withLockIfAvailable { _ in try? image.close() } }
+    if markClosed(), isQuiet { _ = recording.take(until: .after(.zero)) { _ in try? image.close() } }
     defer { if isQuiet { lock.release() } }
     try store.discard(paths.directory)
   }
@@ -216,7 +216,7 @@ public final class StagingArea: Sendable {
   }
 
   func closeLedger() throws(ReplError) {
-    try ledger.withLock { (ledger) throws(ReplError) in try ledger.close() }
+    try ledger.take { (ledger) throws(ReplError) in try ledger.close() }
   }
 
   // MARK: -
@@ -259,7 +259,7 @@ public final class StagingArea: Sendable {
     }
     guard isRecordDue else { return }
     // If another thread records already, this one goes on writing.
-    _ = try recording.withLockIfAvailable { (_) throws(ReplError) in try record() }
+    _ = try recording.take(until: .after(.zero)) { (_) throws(ReplError) in try record() }
   }
 
   /// Waits until a write of that many bytes does not make too much unrecorded.
@@ -286,7 +286,7 @@ public final class StagingArea: Sendable {
       return state.pending
     }
     guard !batch.extents.isEmpty else { return }
-    var ledger = self.ledger.withLock { $0 }
+    var ledger = self.ledger.take { $0 }
     var isSynced = false
     do throws(ReplError) {
       try image.synchronizeData()
@@ -301,7 +301,7 @@ public final class StagingArea: Sendable {
       }
       throw error
     }
-    self.ledger.withLock { [ledger] in $0 = ledger }
+    self.ledger.take { [ledger] in $0 = ledger }
     state.withLock { $0.syncing = 0 }
   }
 

@@ -1,5 +1,5 @@
 public import ReplModel
-import Synchronization
+import Threads
 
 /// Remembers the first failure of something that work is built on: the image of a base, or its sums. Who catches an error
 /// learns from the witness whether it was this very thing that failed. Any thread may call.
@@ -10,7 +10,7 @@ public final class ReadWitness: Sendable {
     public var extent: Extent?
   }
 
-  private let first = Mutex<Failure?>(nil)
+  private let first = Locked<Failure?>(nil)
 
   public init() {}
 

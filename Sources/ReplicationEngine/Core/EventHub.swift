@@ -1,5 +1,5 @@
 import AgentService
-import Synchronization
+import Threads
 
 /// Hands what happened to everybody who listens. A subscriber that does not read loses the oldest, never blocks us.
 final class EventHub: Sendable {
@@ -8,7 +8,7 @@ final class EventHub: Sendable {
     var subscribers: [Int: AsyncStream<EngineEvent>.Continuation] = [:]
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
   private static let backlog = 1024
 
   func subscribe() -> AsyncStream<EngineEvent> {

@@ -3,7 +3,7 @@ import BlockDiff
 public import CoreMetrics
 public import Logging
 public import ReplModel
-import Synchronization
+import Threads
 
 /// The agent as the daemon runs it: an ``AgentCore`` of the real storage, clocks, threads and network, with its trust, its
 /// ports and the threads of its upkeep.
@@ -18,7 +18,7 @@ public final class ReplicationEngine: Sendable {
   private let trustEvents: TrustEvents
   private let server: PeerServer
   private let stateLock: any PoolLockHandle
-  private let upkeep = Mutex<Upkeep?>(nil)
+  private let upkeep = Locked<Upkeep?>(nil)
   private let threads: SystemThreads
 
   var database: AgentDatabase { core.database }

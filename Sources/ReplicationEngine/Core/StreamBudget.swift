@@ -1,13 +1,13 @@
 import ReplModel
-import Synchronization
+import Threads
 
 /// The data streams that the memory for buffers is enough for. Both directions share it: who ships takes what receivers
 /// leave, and the other way round, and every session gets at least one. Any thread may call.
 final class StreamBudget: Sendable {
   private let capacity: Int
   /// Streams of the source side. Held while the other side's are counted and given out.
-  private let shipping = Mutex(0)
-  private let received = Mutex<@Sendable () -> Int>({ 0 })
+  private let shipping = Locked(0)
+  private let received = Locked<@Sendable () -> Int>({ 0 })
 
   /// - Parameter capacity: streams in all, at least 1.
   init(capacity: Int) { self.capacity = capacity }

@@ -1,6 +1,6 @@
 import AgentService
 import ReplModel
-import Synchronization
+import Threads
 
 /// How the last session of every volume with every peer ended, since this process began. Any thread may call.
 final class LastSessions: Sendable {
@@ -15,7 +15,7 @@ final class LastSessions: Sendable {
     var failures = 0
   }
 
-  private let entries = Mutex<[Key: Entry]>([:])
+  private let entries = Locked<[Key: Entry]>([:])
 
   func record(_ report: VolumeRunReport, peer: String) {
     entries.withLock { entries in

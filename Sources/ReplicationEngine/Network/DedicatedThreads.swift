@@ -1,5 +1,4 @@
 import ReplModel
-import Synchronization
 import Threads
 
 /// Runs jobs on threads of their own.
@@ -26,7 +25,7 @@ struct DedicatedThreads: ThreadRunner {
   private final class SharedWork: Sendable {
     private let count: Int
     private let job: @Sendable (Int) throws(ReplError) -> Void
-    private let state = Mutex<(next: Int, error: ReplError?)>((0, nil))
+    private let state = Locked<(next: Int, error: ReplError?)>((0, nil))
 
     init(count: Int, job: @escaping @Sendable (Int) throws(ReplError) -> Void) {
       self.count = count

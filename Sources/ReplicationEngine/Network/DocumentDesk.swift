@@ -1,7 +1,6 @@
 import AgentService
 import BlockDiff
 import ReplModel
-import Synchronization
 import WireProtocol
 import Threads
 
@@ -23,8 +22,8 @@ final class DocumentDesk: Sendable {
     var working = 0
   }
 
-  private let peers = Mutex<[String: Peer]>([:])
-  private let responder = Mutex<(any PeerDocumentResponder)?>(nil)
+  private let peers = Locked<[String: Peer]>([:])
+  private let responder = Locked<(any PeerDocumentResponder)?>(nil)
   private let elapsed: ElapsedClock
   private let limit: Duration
 

@@ -1,5 +1,5 @@
 import ReplModel
-import Synchronization
+import Threads
 
 /// Lets as many documents at once go to a peer as it answers; the others wait their turn, in order.
 ///
@@ -24,7 +24,7 @@ final class DocumentGate: Sendable {
     var number: UInt64 = 0
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   /// Runs `body` when it is this document's turn.
   ///

@@ -1,5 +1,4 @@
 import BlockDiff
-import Synchronization
 import Threads
 
 /// Keeps the data streams to one peer alive while nothing is sent on them. Any thread may call.
@@ -16,7 +15,7 @@ final class KeepAlives: Sendable {
     var isRunning = false
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   /// Has a stream kept alive as long as somebody refers to it.
   func add(_ sender: DataStreamSender) {

@@ -1,6 +1,6 @@
 import ReplModel
-import Synchronization
 import WireTransport
+import Threads
 
 /// The connections to one peer that are open or being made, control and data, so that they end with the trust in it, or
 /// with the agent. Any thread may call.
@@ -10,7 +10,7 @@ final class OpenConnections: Sendable {
     weak var signal: CancelSignal?
   }
 
-  private let state = Mutex<(entries: [Entry], ended: ReplError?)>(([], nil))
+  private let state = Locked<(entries: [Entry], ended: ReplError?)>(([], nil))
 
   /// Why there are no connections any more; nil while there may be.
   var ended: ReplError? { state.withLock { $0.ended } }

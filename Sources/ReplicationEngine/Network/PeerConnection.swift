@@ -1,7 +1,7 @@
 import ReplModel
-import Synchronization
 import WireProtocol
 import WireTransport
+import Threads
 
 /// The control connection to one peer as a client: made when it is needed, made anew when it broke. Any thread may call.
 final class PeerConnection: PeerTransport {
@@ -21,10 +21,10 @@ final class PeerConnection: PeerTransport {
   private let tickets = TLSSessionStore()
   private let connections = OpenConnections()
   private let keepAlives = KeepAlives()
-  private let address: Mutex<(host: String, port: UInt16)>
-  private let state = Mutex(State())
+  private let address: Locked<(host: String, port: UInt16)>
+  private let state = Locked(State())
   /// One attempt to connect at a time.
-  private let connecting = Mutex(())
+  private let connecting = Turn(())
 
   /// - Parameter silence: of the peer, after which a control connection is given up.
   init(
@@ -35,7 +35,7 @@ final class PeerConnection: PeerTransport {
     self.configuration = configuration
     self.clock = clock
     self.silence = silence
-    address = Mutex((host, port))
+    address = Locked((host, port))
     let pins: TLSTrust = .pinnedAuthorities { trust.pinnedAuthorities().filter { $0.clusterID == cluster } }
     control = TLSSettings(role: .client, alpn: [WireLimits.controlProtocol], trust: pins) { () throws(ReplError) in
       try trust.identity()
@@ -76,7 +76,7 @@ final class PeerConnection: PeerTransport {
   // MARK: Requests
 
   func request(_ request: ControlRequest, timeout: Double) throws(ReplError) -> ControlReply {
-    let channel = try channel()
+    let channel = try channel(within: timeout)
     switch request {
     case .sendDocument, .fetchAnswer: try require(Hello.documents, "documents of a control plane")
     case .volumeNotice: try require(Hello.notices, "notices about volumes")
@@ -113,9 +113,10 @@ final class PeerConnection: PeerTransport {
 
   // MARK: Connecting
 
-  private func channel() throws(ReplError) -> FrameChannel {
+  /// - Parameter timeout: seconds that another attempt to connect is waited for.
+  private func channel(within timeout: Double) throws(ReplError) -> FrameChannel {
     if let open = openChannel { return open }
-    return try connecting.withLock { _ throws(ReplError) in
+    let channel = try connecting.take(until: .after(.seconds(timeout))) { (_) throws(ReplError) in
       if let open = openChannel { return open }
       do throws(ReplError) {
         return try connect()
@@ -124,6 +125,8 @@ final class PeerConnection: PeerTransport {
         throw error
       }
     }
+    if let channel { return channel }
+    throw ReplError(.transient, subject: "peer \(cluster)", cause: "is still being connected to")
   }
 
   private var openChannel: FrameChannel? {

@@ -1,6 +1,5 @@
 import Logging
 import ReplModel
-import Synchronization
 import Threads
 import WireProtocol
 import WireTransport
@@ -91,7 +90,7 @@ final class PeerServer: Sendable {
 
 /// The control connections that peers have here. Any thread may call.
 final class OpenChannels: Sendable {
-  private let channels = Mutex<[ObjectIdentifier: FrameChannel]>([:])
+  private let channels = Locked<[ObjectIdentifier: FrameChannel]>([:])
 
   func add(_ channel: FrameChannel) { channels.withLock { $0[ObjectIdentifier(channel)] = channel } }
   func remove(_ channel: FrameChannel) { channels.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(channel)) } }
@@ -165,7 +164,7 @@ struct ControlResponder: Sendable {
     /// Where its documents are worked on, for as long as it lasts.
     let documents = AsyncBridge()
     private let connection: TLSConnection
-    private let agreed = Mutex<HelloNegotiation?>(nil)
+    private let agreed = Locked<HelloNegotiation?>(nil)
 
     init(_ connection: TLSConnection) { self.connection = connection }
 

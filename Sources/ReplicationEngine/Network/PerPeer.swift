@@ -1,8 +1,8 @@
-import Synchronization
+import Threads
 
 /// A value for each peer, by cluster, made when it is first asked for. Peers are as many as are paired.
 final class PerPeer<Value: Sendable>: Sendable {
-  private let values = Mutex<[String: Value]>([:])
+  private let values = Locked<[String: Value]>([:])
   private let make: @Sendable () -> Value
 
   init(_ make: @escaping @Sendable () -> Value) { self.make = make }

@@ -1,5 +1,5 @@
 import Logging
-import Synchronization
+import Threads
 
 /// Logs what others cause without letting them fill the log: the first lines of a minute as they are, then one line with the
 /// number of those that were left out. Any thread may call.
@@ -18,7 +18,7 @@ final class ThrottledLog: Sendable {
   private let logger: Logger
   private let message: String
   private let ticks: @Sendable () -> Double
-  private let window = Mutex(Window())
+  private let window = Locked(Window())
 
   /// - Parameter ticks: monotonic seconds.
   init(_ message: String, logger: Logger, ticks: @escaping @Sendable () -> Double) {

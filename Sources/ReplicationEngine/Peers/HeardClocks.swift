@@ -1,5 +1,5 @@
 import ReplModel
-import Synchronization
+import Threads
 
 /// What heartbeats of peers tell, for peers that this agent does not ask itself: when the last one came, and how far their
 /// clocks are ahead of ours. Any thread may call.
@@ -16,7 +16,7 @@ final class HeardClocks: Sendable {
     var heardAt = 0.0
   }
 
-  private let peers = Mutex<[String: Peer]>([:])
+  private let peers = Locked<[String: Peer]>([:])
 
   /// Notes a heartbeat of a peer that TLS has authenticated.
   func heard(_ sentAt: Timestamp, from cluster: String, clock: any EngineClock) {

@@ -1,12 +1,12 @@
 import ReplModel
-import Synchronization
+import Threads
 
 /// Asks every paired peer now and then, each on a thread of its own: one that is silent slows none of the others.
 final class Heartbeats: Sendable {
   private let threads: any AgentThreads
   private let ask: @Sendable (String) -> Void
   /// Clusters that have not answered the last time yet.
-  private let asked = Mutex<Set<String>>([])
+  private let asked = Locked<Set<String>>([])
 
   /// - Parameter ask: asks one cluster and returns when it has answered, or has not in time.
   init(threads: any AgentThreads, ask: @escaping @Sendable (String) -> Void) {

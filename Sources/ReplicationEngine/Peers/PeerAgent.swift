@@ -1,5 +1,5 @@
 import ReplModel
-import Synchronization
+import Threads
 import WireProtocol
 
 /// The agent of a peer as this one knows it: the way to it, whether it lives, how far its clock is off. Any thread may
@@ -15,7 +15,7 @@ final class PeerAgent: PeerLink {
 
   private let transport: any PeerTransport
   private let clock: any EngineClock
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   init(_ transport: any PeerTransport, clock: any EngineClock) {
     self.transport = transport

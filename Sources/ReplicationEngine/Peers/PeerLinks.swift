@@ -1,6 +1,6 @@
 import Logging
 import ReplModel
-import Synchronization
+import Threads
 
 /// The connections to all peers we are the source for. Any thread may call.
 final class PeerLinks: Sendable {
@@ -9,7 +9,7 @@ final class PeerLinks: Sendable {
   private let clock: any EngineClock
   /// What is known of the clocks of peers that send heartbeats and get none.
   let heardClocks = HeardClocks()
-  private let links = Mutex<[String: PeerAgent]>([:])
+  private let links = Locked<[String: PeerAgent]>([:])
 
   init(database: AgentDatabase, network: any PeerNetwork, clock: any EngineClock) {
     self.database = database

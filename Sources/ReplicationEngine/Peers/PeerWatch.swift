@@ -1,6 +1,6 @@
 import Logging
 import ReplModel
-import Synchronization
+import Threads
 
 /// Finds out whether a peer lives and tells when that changes. With the answer notices go out and repairs begin. Blocks.
 final class PeerWatch: Sendable {
@@ -9,9 +9,9 @@ final class PeerWatch: Sendable {
   private let links: PeerLinks
   private let logger: Logger
   /// Peers whose clock was told to differ.
-  private let differing = Mutex<Set<String>>([])
+  private let differing = Locked<Set<String>>([])
   /// Peers that notices are being sent to.
-  private let noticing = Mutex<Set<String>>([])
+  private let noticing = Locked<Set<String>>([])
 
   init(source: SourceContext, threads: any AgentThreads, links: PeerLinks, logger: Logger) {
     self.source = source

@@ -1,7 +1,7 @@
 import AgentService
 import BlockDiff
 import ReplModel
-import Synchronization
+import Threads
 import WireProtocol
 
 /// The run of one Migration: snapshots of all members, their sessions, one commit. Blocks; has a thread of its own.
@@ -15,9 +15,9 @@ final class GroupRun: Sendable {
   private let keeper: SnapshotKeeper
   let members: [VolumeID: MemberProgress]
   /// The member that failed first, and why: what the group fails with.
-  private let firstFailure = Mutex<ReplError?>(nil)
+  private let firstFailure = Locked<ReplError?>(nil)
   /// Who wants the run to end before it is done; the first word counts.
-  private let ending = Mutex<Ending?>(nil)
+  private let ending = Locked<Ending?>(nil)
 
   private enum Ending: Sendable {
     /// The Migration is given up: what was staged and never sealed goes.

@@ -1,18 +1,18 @@
 import AgentService
 import ReplModel
-import Synchronization
+import Threads
 
 /// The report of one volume of a run, written by its session and read by whoever asks.
 final class MemberProgress: Sendable {
   let ship: ShipProgress
   private let clock: any EngineClock
   private let startedAt: Double
-  private let state: Mutex<VolumeRunReport>
-  private let remark = Mutex("")
+  private let state: Locked<VolumeRunReport>
+  private let remark = Locked("")
   /// The rate of the plan, and whether anything moves: bytes worked off, sent or proven.
-  private let windows: Mutex<(done: RateWindow, any: RateWindow)>
+  private let windows: Locked<(done: RateWindow, any: RateWindow)>
   /// The instant of the last move, once nothing has moved for a while: told until something does.
-  private let stillSince = Mutex<Timestamp?>(nil)
+  private let stillSince = Locked<Timestamp?>(nil)
   /// Seconds without any move after which a report says so.
   private static let patience = 10.0
 
@@ -26,9 +26,9 @@ final class MemberProgress: Sendable {
     var report = report
     // How a member ended in a life that ended before its group did is not how it ends.
     if report.state.isFinal { (report.state, report.reason) = (.pending, "") }
-    state = Mutex(report)
+    state = Locked(report)
     let now = clock.ticks()
-    windows = Mutex((RateWindow(at: now), RateWindow(at: now)))
+    windows = Locked((RateWindow(at: now), RateWindow(at: now)))
   }
 
   func update(_ body: (inout VolumeRunReport) -> Void) { state.withLock { body(&$0) } }

@@ -1,9 +1,9 @@
 import ReplModel
-import Synchronization
+import Threads
 
 /// Says which volumes a run works on: upkeep keeps away from them. Any thread may call.
 final class VolumeActivity: Sendable {
-  private let question = Mutex<@Sendable (VolumeID) -> Bool>({ _ in false })
+  private let question = Locked<@Sendable (VolumeID) -> Bool>({ _ in false })
 
   /// Sets who knows; until then no volume is busy.
   func ask(_ isBusy: @escaping @Sendable (VolumeID) -> Bool) { question.withLock { $0 = isBusy } }

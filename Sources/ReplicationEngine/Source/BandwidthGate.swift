@@ -1,14 +1,14 @@
 import BlockDiff
 import Foundation
 import ReplModel
-import Synchronization
+import Threads
 import WireProtocol
 
 /// Holds back what all sessions send together to the configured bytes a second. Any thread may call.
 final class BandwidthGate: Sendable {
   private let clock: ElapsedClock
   private let secondOfDay: @Sendable () -> Int
-  private let bucket: Mutex<TokenBucket>
+  private let bucket: Locked<TokenBucket>
 
   /// - Parameter secondOfDay: by local clocks, 0 to 86,399.
   init(
@@ -17,7 +17,7 @@ final class BandwidthGate: Sendable {
     self.clock = clock
     // Without windows nobody asks for the time of day.
     self.secondOfDay = schedule.windows.isEmpty ? { @Sendable in 0 } : secondOfDay
-    bucket = Mutex(TokenBucket(schedule))
+    bucket = Locked(TokenBucket(schedule))
   }
 
   /// Books bytes that are about to be sent, and waits until those before are paid for. Returns the nanoseconds waited.

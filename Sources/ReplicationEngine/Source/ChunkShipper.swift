@@ -1,6 +1,7 @@
 import BlockDiff
 import ReplModel
 import Synchronization
+import Threads
 
 /// Works a plan off: reads the snapshot, trims against the base, sums, and ships what differs. One per session; each
 /// of its stream threads calls ``run(_:)`` with a link of its own, and they share the plan.
@@ -31,7 +32,7 @@ final class ChunkShipper: Sendable {
   private let pace: @Sendable (UInt64) -> Void
   private let still: @Sendable () throws(ReplError) -> Void
   private let sums: SnapshotSums?
-  private let total: Mutex<Total>
+  private let total: Turn<Total>
   private let hasFailed = Atomic<Bool>(false)
 
   /// - Parameters:
@@ -54,16 +55,16 @@ final class ChunkShipper: Sendable {
     self.still = still
     self.sums = sums
     if case .base(_, _, let entries, _) = mode {
-      total = Mutex(Total(baseEntries: SegmentTableEditor(entries)))
+      total = Turn(Total(baseEntries: SegmentTableEditor(entries)))
     } else {
-      total = Mutex(Total())
+      total = Turn(Total())
     }
   }
 
   /// The sum of all differences, once every thread has returned.
   func finishSums() throws(ReplError) -> BlockSum {
     try sums?.flush()
-    return total.withLock { $0.delta }
+    return total.take { $0.delta }
   }
 
   /// Ships items until the plan is empty. Blocks; call on a thread of its own.
@@ -209,7 +210,7 @@ final class ChunkShipper: Sendable {
   /// Adds a segment's difference to the total and its sum to those of the snapshot.
   private func add(_ delta: BlockSum, _ item: WorkItem, _ equal: [Extent]) throws(ReplError) {
     guard let sums else { return }
-    let sum = try total.withLock { (total) throws(ReplError) in
+    let sum = try total.take { (total) throws(ReplError) in
       let before = try baseSum(of: item.segment, &total)
       let sum = item.sum ?? before + delta
       total.delta += sum - before

@@ -1,11 +1,11 @@
 import ReplModel
-import Synchronization
+import Threads
 
 /// What the sessions of a group came to, collected from their threads.
 final class Outcomes: Sendable {
-  private let slots: Mutex<[VolumeSession.Outcome?]>
+  private let slots: Locked<[VolumeSession.Outcome?]>
 
-  init(count: Int) { slots = Mutex(Array(repeating: nil, count: count)) }
+  init(count: Int) { slots = Locked(Array(repeating: nil, count: count)) }
 
   func set(_ index: Int, _ outcome: VolumeSession.Outcome) { slots.withLock { $0[index] = outcome } }
 

@@ -1,5 +1,6 @@
 import ReplModel
 import Synchronization
+import Threads
 
 /// What a session has done so far; written by its stream threads, read by whoever asks for progress.
 final class ShipProgress: Sendable {
@@ -20,14 +21,14 @@ final class ShipProgress: Sendable {
 
   /// Where the bytes of all sessions with the peer are counted; nil: nowhere.
   private let shipping: EngineMetrics.Shipping?
-  private let counts: Mutex<Counts>
+  private let counts: Locked<Counts>
   /// Data streams that are open: they count their bytes themselves.
-  private let open = Mutex<[any ChunkLink]>([])
+  private let open = Locked<[any ChunkLink]>([])
   private let cancelRequested = Atomic<Bool>(false)
 
   /// - Parameter counts: what an earlier life of the run recorded; it was counted for the peer then.
   init(counts: Counts = Counts(), shipping: EngineMetrics.Shipping? = nil) {
-    self.counts = Mutex(counts)
+    self.counts = Locked(counts)
     self.shipping = shipping
   }
 

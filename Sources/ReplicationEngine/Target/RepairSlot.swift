@@ -1,6 +1,6 @@
 import BlockDiff
 import ReplModel
-import Synchronization
+import Threads
 
 /// The repair area of one session: safe against an end that comes while a chunk is being written. Any thread may call.
 ///
@@ -9,7 +9,7 @@ final class RepairSlot: Sendable {
   private let label: String
   private let point: RecoveryPoint
   private let context: TargetContext
-  private let area: Mutex<RepairArea?>
+  private let area: Turn<RepairArea?>
 
   /// Clones the damaged point.
   ///
@@ -20,7 +20,7 @@ final class RepairSlot: Sendable {
         .transient, subject: label, cause: "point \(point.id) is being repaired already", remedy: "try again later")
     }
     do throws(ReplError) {
-      area = Mutex(try RepairArea(of: point, in: store))
+      area = Turn(try RepairArea(of: point, in: store))
     } catch {
       context.repairs.release(point.id)
       throw error
@@ -31,11 +31,11 @@ final class RepairSlot: Sendable {
   }
 
   func write(_ raw: UnsafeRawBufferPointer, at offset: UInt64) throws(ReplError) {
-    try area.withLock { (area) throws(ReplError) in try Self.open(area, label).write(raw, at: offset) }
+    try area.take { (area) throws(ReplError) in try Self.open(area, label).write(raw, at: offset) }
   }
 
   func writeZeros(_ extent: Extent) throws(ReplError) {
-    try area.withLock { (area) throws(ReplError) in try Self.open(area, label).writeZeros(extent) }
+    try area.take { (area) throws(ReplError) in try Self.open(area, label).writeZeros(extent) }
   }
 
   /// Reads the image whole and puts it in the place of the damaged one if it adds up to the seal; returns whether. What is
@@ -66,7 +66,7 @@ final class RepairSlot: Sendable {
   }
 
   private func take() -> RepairArea? {
-    area.withLock { area in
+    area.take { area in
       defer { area = nil }
       return area
     }

@@ -1,6 +1,5 @@
 import BlockDiff
 import ReplModel
-import Synchronization
 import Threads
 
 /// Room for what peers send: how much of a pool it may take, and what goes when that is not enough. The order is that of
@@ -26,7 +25,7 @@ final class RoomMaker: Sendable {
   private let turns: VolumeTurns
   private let isOpen: @Sendable (SourceVolume) -> Bool
   private let storage: PeerStorage
-  private let users = Mutex<[String: PoolUsers]>([:])
+  private let users = Locked<[String: PoolUsers]>([:])
   /// Pools in which room is being made, for everybody or within the limit of one peer: two sessions do not delete for the
   /// same want.
   private let busy = Monitor<Set<Want>>([])

@@ -1,7 +1,7 @@
 import BlockDiff
 import Logging
 import ReplModel
-import Synchronization
+import Threads
 import WireProtocol
 
 /// Commit and confirmation of groups.
@@ -96,7 +96,7 @@ extension TargetService {
 
 /// Commits of each volume since its source has confirmed one, in the life of this process. Any thread may call.
 final class CommitCounts: Sendable {
-  private let counts = Mutex<[SourceVolume: Int]>([:])
+  private let counts = Locked<[SourceVolume: Int]>([:])
 
   func add(_ source: SourceVolume) { counts.withLock { $0[source, default: 0] += 1 } }
   func reset(_ source: SourceVolume) { counts.withLock { $0[source] = nil } }

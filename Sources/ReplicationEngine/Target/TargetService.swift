@@ -1,7 +1,7 @@
 import AgentService
 import BlockDiff
 import ReplModel
-import Synchronization
+import Threads
 import WireProtocol
 
 /// The target side: answers a peer's requests about the points this agent holds of its volumes.
@@ -17,9 +17,9 @@ final class TargetService: Sendable {
   let presence: PeerPresence
   let sessions: SessionTable
   let commits = CommitCounts()
-  let tickets = Mutex(StreamTicketBook())
+  let tickets = Locked(StreamTicketBook())
   /// What ``tick()`` has begun and what has not ended yet.
-  private let ticking = Mutex<Set<Chore>>([])
+  private let ticking = Locked<Set<Chore>>([])
 
   private struct Chore: Hashable {
     enum Purpose { case end, record }
@@ -223,7 +223,7 @@ final class TargetService: Sendable {
 
 /// The sessions that are open, one a volume. Any thread may call; who adds or removes one has the volume's turn.
 final class SessionTable: Sendable {
-  private let sessions = Mutex<[SourceVolume: TargetSession]>([:])
+  private let sessions = Locked<[SourceVolume: TargetSession]>([:])
 
   subscript(source: SourceVolume) -> TargetSession? { sessions.withLock { $0[source] } }
 
@@ -259,7 +259,7 @@ final class PeerPresence: Sendable {
   }
 
   private let clock: any EngineClock
-  private let peers = Mutex<[String: Peer]>([:])
+  private let peers = Locked<[String: Peer]>([:])
 
   init(clock: any EngineClock) { self.clock = clock }
 

@@ -50,7 +50,7 @@ final class TargetSession: Sendable {
   let agreement: StreamAgreement
   let context: TargetContext
   let rooms: RoomMaker
-  let state: Mutex<State>
+  let state: Locked<State>
   /// Whether a proof is under way: what a takeover waits for.
   let proving = Monitor(false)
   /// Bytes that were written since the pool was looked at.
@@ -76,7 +76,7 @@ final class TargetSession: Sendable {
     self.rooms = rooms
     self.agreement = agreement
     beganAt = context.clock.ticks()
-    state = Mutex(State(order: ReceiverSession(begin)))
+    state = Locked(State(order: ReceiverSession(begin)))
   }
 
   var label: String { "session \(begin.session) of \(volume.label)" }

@@ -62,7 +62,7 @@ final class WorkDesk: Sendable {
     let work = Work()
     let body: @Sendable (Work) -> ControlReply
     /// Set once, under the desk's lock.
-    let result = Mutex<(reply: ControlReply, at: Double)?>(nil)
+    let result = Locked<(reply: ControlReply, at: Double)?>(nil)
 
     init(_ key: Key, _ lane: Lane, _ body: @escaping @Sendable (Work) -> ControlReply) {
       self.key = key

@@ -1,6 +1,6 @@
 import Logging
 import ReplModel
-import Synchronization
+import Threads
 import WireProtocol
 import WireTransport
 
@@ -84,12 +84,12 @@ struct PairingResponder: Sendable {
 private final class PairingConversation: Sendable {
   private let responder: PairingResponder
   private let remote: SocketAddress
-  private let machine: Mutex<PairingServer>
+  private let machine: Turn<PairingServer>
 
   init(responder: PairingResponder, connection: TLSConnection) throws(ReplError) {
     self.responder = responder
     remote = connection.remoteAddress
-    machine = Mutex(
+    machine = Turn(
       PairingServer(
         identity: try PairingSide.identity(responder.configuration, responder.trust),
         binding: try connection.channelBinding(role: .server), crypto: .system))
@@ -113,7 +113,7 @@ private final class PairingConversation: Sendable {
   }
 
   private func reply(to request: PairingRequest) throws(ReplError) -> PairingReply {
-    try machine.withLock { (machine) throws(ReplError) in
+    try machine.take { (machine) throws(ReplError) in
       switch request {
       case .hello(let hello): return .hello(try machine.receive(hello))
       case .proof(let proof): return .proof(try judge(proof, &machine))

@@ -1,7 +1,7 @@
 import BlockDiff
 import GRDB
 import ReplModel
-import Synchronization
+import Threads
 import WireProtocol
 import WireTransport
 
@@ -11,12 +11,12 @@ final class TrustStore: Sendable {
   let configuration: EngineConfiguration
   let database: AgentDatabase
   let clock: any EngineClock
-  private let leaf = Mutex<(identity: LeafIdentity, madeAt: Int64)?>(nil)
-  private let pairingKey = Mutex<LeafIdentity?>(nil)
+  private let leaf = Turn<(identity: LeafIdentity, madeAt: Int64)?>(nil)
+  private let pairingKey = Turn<LeafIdentity?>(nil)
   /// Counts of wrong tries by token, kept in memory: a restart is slower than a minute of tries.
-  let tries = Mutex<[[UInt8]: PairingTokenState]>([:])
+  let tries = Locked<[[UInt8]: PairingTokenState]>([:])
   /// Up to which of the clock's ticks trust was counted down.
-  private let counted: Mutex<Double>
+  private let counted: Turn<Double>
   /// Seconds a leaf is valid; it is replaced when two thirds of that are over.
   private static let leafLife: Int64 = 30 * 86400
   /// Seconds the clock may go back before the leaf is replaced: one that was made by a clock that was ahead is not valid
@@ -27,7 +27,7 @@ final class TrustStore: Sendable {
     self.configuration = configuration
     self.database = database
     self.clock = clock
-    counted = Mutex(clock.ticks())
+    counted = Turn(clock.ticks())
     let directory = configuration.stateDirectory + "/pki"
     try Self.importAuthorityKey(configuration.authorityKeyFile, into: directory)
     authority = try CertificateAuthority.loadOrCreate(directory: directory)
@@ -45,7 +45,7 @@ final class TrustStore: Sendable {
   /// that the present one was made at a wrong time.
   func identity() throws(ReplError) -> LeafIdentity {
     let now = clock.now().nanoseconds / 1_000_000_000
-    return try leaf.withLock { (leaf) throws(ReplError) in
+    return try leaf.take { (leaf) throws(ReplError) in
       if let leaf, (leaf.madeAt - Self.stepBack..<leaf.madeAt + Self.leafLife * 2 / 3).contains(now) {
         return leaf.identity
       }
@@ -59,7 +59,7 @@ final class TrustStore: Sendable {
   /// The key we pair with; kept for as long as the agent runs, so that a pairing can be repeated.
   func pairingIdentity() throws(ReplError) -> LeafIdentity {
     let directory = configuration.stateDirectory + "/pki"
-    return try pairingKey.withLock { (key) throws(ReplError) in
+    return try pairingKey.take { (key) throws(ReplError) in
       if let key { return key }
       let fresh = try PairingKeyFile.loadOrCreate(directory: directory)
       key = fresh
@@ -94,7 +94,7 @@ final class TrustStore: Sendable {
   /// Counts the time that has passed since the last call; gives the clusters whose trust is over now. Called about once a
   /// minute.
   func countDown() throws(ReplError) -> [String] {
-    try counted.withLock { (counted) throws(ReplError) in
+    try counted.take { (counted) throws(ReplError) in
       let ticks = clock.ticks()
       let (seconds, now) = (max(0, ticks - counted), clock.now())
       let over = try database.write { database in

@@ -1,5 +1,5 @@
 import ReplModel
-import Synchronization
+import Threads
 
 /// Notices steps of the wall clock by comparing it with the monotonic one. Any thread may ask; the more often somebody
 /// does, the sooner a step is seen.
@@ -13,14 +13,14 @@ final class ClockStepWatch: Sendable {
 
   private let clock: any EngineClock
   private let startedAt: Double
-  private let state: Mutex<State>
+  private let state: Locked<State>
   /// Seconds between two looks that are no step: clocks are slewed.
   private static let tolerance = 10.0
 
   init(clock: any EngineClock) {
     self.clock = clock
     startedAt = clock.ticks()
-    state = Mutex(State(offset: Self.offset(of: clock)))
+    state = Locked(State(offset: Self.offset(of: clock)))
   }
 
   /// Elapsed seconds since the last step that was seen; nil when there was none.

@@ -1,7 +1,7 @@
 import AgentService
 import BlockDiff
 import ReplModel
-import Synchronization
+import Threads
 
 /// Finds out whether the pools' file systems still take and give data: a small file is written, synced and read back.
 ///
@@ -23,7 +23,7 @@ final class PoolProbes: Sendable {
 
   private let clock: any EngineClock
   private let events: EventHub
-  private let states = Mutex<[String: State]>([:])
+  private let states = Locked<[String: State]>([:])
 
   init(clock: any EngineClock, events: EventHub) {
     self.clock = clock

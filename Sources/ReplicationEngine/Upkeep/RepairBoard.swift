@@ -1,5 +1,5 @@
 import ReplModel
-import Synchronization
+import Threads
 
 /// Which peers' points were found damaged here and wait for the source to ship the damaged segments again, and which
 /// points are being rewritten right now. Any thread may call.
@@ -9,7 +9,7 @@ final class RepairBoard: Sendable {
     var claimed: Set<PointID> = []
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   func want(from cluster: String) { state.withLock { _ = $0.wanted.insert(cluster) } }
   func isWanted(from cluster: String) -> Bool { state.withLock { $0.wanted.contains(cluster) } }

@@ -1,5 +1,5 @@
 import ReplModel
-import Synchronization
+import Threads
 
 /// Counts how repairs of points fail: the same way three times, and the point is left alone until the agent starts
 /// again. Any thread may call.
@@ -17,7 +17,7 @@ final class RepairFailures: Sendable {
     var busyPeers: Set<String> = []
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   func mayTry(_ point: PointID) -> Bool { state.withLock { ($0.failures[point]?.count ?? 0) < Self.limit } }
 

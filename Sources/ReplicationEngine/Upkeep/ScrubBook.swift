@@ -1,5 +1,5 @@
 import ReplModel
-import Synchronization
+import Threads
 
 /// Chooses whose scrub goes on. The passes are in the database: a restart goes on where the last slice ended.
 struct ScrubBook: Sendable {
@@ -55,7 +55,7 @@ struct ScrubBook: Sendable {
 final class ScrubPauses: Sendable {
   /// Seconds.
   static let length = 60.0
-  private let until = Mutex<[ScrubPass.Key: Double]>([:])
+  private let until = Locked<[ScrubPass.Key: Double]>([:])
 
   func add(_ key: ScrubPass.Key, at ticks: Double) { until.withLock { $0[key] = ticks + Self.length } }
 

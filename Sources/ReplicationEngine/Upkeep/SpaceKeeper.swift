@@ -1,7 +1,7 @@
 import AgentService
 import BlockDiff
 import ReplModel
-import Synchronization
+import Threads
 
 /// Gives room back to production (design section 5, "Space at the source"): below the low mark snapshots that were never
 /// sent go, at the floor the images of pinned bases, whose sums stay. Each step is an event.
@@ -166,8 +166,8 @@ struct SpaceKeeper: Sendable {
 
 /// The level every pool was last seen at, so that only changes are told. Any thread may call.
 final class SpaceLevels: Sendable {
-  private let levels = Mutex<[String: SpaceLevel]>([:])
-  private let failed = Mutex<Set<PointID>>([])
+  private let levels = Locked<[String: SpaceLevel]>([:])
+  private let failed = Locked<Set<PointID>>([])
 
   /// Whether a snapshot fails to make room for the first time while this agent runs.
   func isFirstFailure(of point: PointID) -> Bool { failed.withLock { $0.insert(point).inserted } }

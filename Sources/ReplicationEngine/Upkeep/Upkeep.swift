@@ -5,7 +5,7 @@ import Threads
 /// Has chores done, each on a thread of its own.
 final class Upkeep: Sendable {
   private let stopSignal = Atomic<Bool>(false)
-  private let threads = Mutex<[WorkerThread]>([])
+  private let threads = Locked<[WorkerThread]>([])
   private let clock: any EngineClock
 
   init(_ chores: [Chore], clock: any EngineClock) throws(ReplError) {

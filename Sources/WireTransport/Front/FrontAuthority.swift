@@ -19,7 +19,7 @@ public final class FrontAuthority: Sendable {
   private let authority: CertificateAuthority
   private let identity: PeerIdentity
   private let clock: @Sendable () -> Int64
-  private let server = Locked<Server?>(nil)
+  private let server = Turn<Server?>(nil)
 
   /// Loads the authority from `directory` (mode 0700, made when missing), or makes it.
   ///
@@ -59,7 +59,7 @@ public final class FrontAuthority: Sendable {
   /// The server's side of the next handshake.
   func context() throws(ReplError) -> TLSContext {
     let now = clock()
-    return try server.withLock { server throws(ReplError) in
+    return try server.take { server throws(ReplError) in
       // One that a clock made which was ahead is from the future once that is set right.
       if let server, (server.madeAt - backdating / 2...server.madeAt + Self.serverLifetime * 2 / 3).contains(now) {
         return server.context

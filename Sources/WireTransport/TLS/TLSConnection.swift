@@ -27,9 +27,9 @@ public final class TLSConnection: Sendable {
   private let socket: Socket
   private let cancelSignal: CancelSignal
   /// Held by whoever reads; whether the peer's end was met.
-  private let reading = Locked(false)
+  private let reading = Turn(false)
   /// Held by whoever writes; whether the end was sent.
-  private let writing = Locked(false)
+  private let writing = Turn(false)
   private let readTimeout = Atomic<Int64>(0)
   private let writeTimeout = Atomic<Int64>(0)
   /// Nanoseconds of a ``Deadline``.
@@ -62,7 +62,7 @@ public final class TLSConnection: Sendable {
   /// - Throws: `.cancelled` after ``cancel()`` or ``close()``, `.transient` when the connection is cut or the read
   ///   timeout passes, `.unauthenticated` when the peer refuses this end's certificate.
   public func read(into buffer: UnsafeMutableRawBufferPointer) throws(ReplError) -> Int {
-    try reading.withLock { ended throws(ReplError) in try readSome(into: buffer, &ended) }
+    try reading.take { ended throws(ReplError) in try readSome(into: buffer, &ended) }
   }
 
   /// Fills the whole buffer.
@@ -86,7 +86,7 @@ public final class TLSConnection: Sendable {
   public func readFully(
     into buffer: UnsafeMutableRawBufferPointer, until deadline: Deadline = .never
   ) throws(ReplError) -> Int {
-    try reading.withLock { ended throws(ReplError) in
+    try reading.take { ended throws(ReplError) in
       var done = 0
       while done < buffer.count {
         let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
@@ -128,7 +128,7 @@ public final class TLSConnection: Sendable {
   public func write(
     _ header: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer
   ) throws(ReplError) {
-    try writing.withLock { ended throws(ReplError) in
+    try writing.take { ended throws(ReplError) in
       guard !ended else {
         throw ReplError(.cancelled, subject: "peer \(remoteAddress)", cause: "sending was ended on this side")
       }
@@ -143,7 +143,7 @@ public final class TLSConnection: Sendable {
   ///
   /// - Returns: whether they were sent.
   public func writeAtOnce(_ buffer: UnsafeRawBufferPointer) throws(ReplError) -> Bool {
-    let sent = try writing.withLockIfAvailable { ended throws(ReplError) in
+    let sent = try writing.take(until: .after(.zero)) { ended throws(ReplError) in
       guard !ended, socket.hasRoom else { return false }
       try session.write(buffer, until: .after(.zero))
       try session.flush(until: .after(.zero))
@@ -214,7 +214,7 @@ public final class TLSConnection: Sendable {
   public func close(lingering limit: Duration) {
     sendEnd()
     let deadline = Deadline.after(limit)
-    _ = reading.withLockIfAvailable { _ in drain(until: deadline) }
+    _ = reading.take(until: .after(.zero)) { _ in drain(until: deadline) }
     cancelSignal.cancel()
   }
 
@@ -229,7 +229,7 @@ public final class TLSConnection: Sendable {
 
   /// A writer that is stuck keeps the end from being sent; the peer then sees a cut connection.
   private func sendEnd() {
-    let sent: Void? = writing.withLockIfAvailable { ended in
+    let sent: Void? = writing.take(until: .after(.zero)) { ended in
       guard !ended else { return }
       ended = true
       session.closeNotify()

@@ -3,6 +3,7 @@ import Glibc
 import ReplModel
 import TestSupport
 import Testing
+import Threads
 
 @Suite struct StillnessEvidenceTests {
   private let storage = LinuxStorage()
@@ -70,19 +71,22 @@ import Testing
   }
 
   @Test(.timeLimit(.minutes(1)))
-  func aWriterThatComesIsNotHeldUpAndEndsTheEvidence() async throws {
+  func aWriterThatComesIsNotHeldUpAndEndsTheEvidence() throws {
     let (directory, path) = try volume()
     let evidence = try begin(path)
-    async let writer: Void = Task.detached {
-      let file = try LinuxStorage().openFile(path, .readWrite)
-      try file.close()
-    }.value
+    let opened = Locked(false)
+    let writer = try WorkerThread(name: "writer") {
+      guard let file = try? LinuxStorage().openFile(path, .readWrite) else { return }
+      opened.withLock { $0 = true }
+      try? file.close()
+    }
     // A bound, so that evidence that does not end is a failure and not a test without end.
     let deadline = MonotonicClock.now() + 20_000_000_000
     let cause = expectNotStill { while MonotonicClock.now() < deadline { try evidence.check() } }
     #expect(cause.contains("opened for writing"))
     // Released: the writer gets through although the evidence is still there.
-    try await writer
+    writer.join()
+    #expect(opened.withLock { $0 })
     _ = expectNotStill { try evidence.check() }
     _ = expectNotStill { try evidence.finish() }
     _ = directory
