@@ -79,21 +79,9 @@ final class GroupRun: Sendable {
     }
   }
 
-  /// What one member needs.
-  private struct Task: Sendable {
-    var volume: VolumeRecord
-    var snapshot: SnapshotRecord
-    var session: SessionID
-    var kind: SessionKind
-    var fullReason: String
-    var fullCopy: EngineMetrics.FullCopy
-    var key: FingerprintKey
-    var progress: MemberProgress
-  }
-
   // MARK: Snapshots
 
-  private func prepareTasks() throws(ReplError) -> [Task] {
+  private func prepareTasks() throws(ReplError) -> [MemberTask] {
     let known = try context.database.read { try RunMember.all($0, uid: self.record.uid) }
     // What has to be asked of peers and disks is asked for all members before the first snapshot: from there on one follows
     // the other at once, since what a group holds is as consistent as its snapshots are close together.
@@ -165,7 +153,7 @@ final class GroupRun: Sendable {
     return Ready(volume: volume, snapshot: kept, member: member, fullReason: reason, key: key, progress: progress)
   }
 
-  private func takeSnapshot(of ready: Ready) throws(ReplError) -> Task {
+  private func takeSnapshot(of ready: Ready) throws(ReplError) -> MemberTask {
     let volume = ready.volume
     let snapshot =
       if let kept = ready.snapshot { kept } else {
@@ -176,7 +164,7 @@ final class GroupRun: Sendable {
     let saved = RunMember(uid: record.uid, volume: volume.id, session: session, point: snapshot.point, kind: kind)
     try context.database.write { try saved.save($0) }
     ready.progress.update { $0.stallMilliseconds = Double(snapshot.stallNanoseconds) / 1e6 }
-    return Task(
+    return MemberTask(
       volume: volume, snapshot: snapshot, session: session, kind: kind,
       fullReason: kind == .full ? ready.fullReason ?? "" : "", fullCopy: fullCopy(volume), key: ready.key,
       progress: ready.progress)
@@ -221,25 +209,24 @@ final class GroupRun: Sendable {
 
   // MARK: Shipping
 
-  private func ship(_ tasks: [Task]) throws(ReplError) -> [VolumeSession.Outcome] {
+  private func ship(_ tasks: [MemberTask]) throws(ReplError) -> [SenderSession.Held] {
     let manifest = tasks.map { GroupMember(volume: $0.volume.id, size: $0.snapshot.size) }
       .sorted { $0.volume < $1.volume }
+    let group = MemberGroup(
+      id: record.group, members: manifest, acceptShrink: record.request.acceptShrink,
+      isOfEarlierVersion: record.request.generations == nil)
     let outcomes = Outcomes(count: tasks.count)
     try context.threads.runAll(tasks.count, limit: context.configuration.effectiveVolumes) {
       [self] (index) throws(ReplError) in
-      outcomes.set(index, try ship(tasks[index], manifest))
+      outcomes.set(index, try ship(tasks[index], group))
     }
     return try outcomes.all()
   }
 
-  private func ship(_ task: Task, _ manifest: [GroupMember]) throws(ReplError) -> VolumeSession.Outcome {
-    var session = VolumeSession(
-      context: context, link: link, volume: task.volume, snapshot: task.snapshot, session: task.session,
-      kind: task.kind, fullReason: task.fullReason, group: record.group, members: manifest,
-      acceptShrink: record.request.acceptShrink, key: task.key, progress: task.progress)
-    session.fullCopy = task.kind == .full ? task.fullCopy : .noBase
-    session.isOfEarlierVersion = record.request.generations == nil
-    session.record = { [self] () throws(ReplError) in try recordProgress() }
+  private func ship(_ task: MemberTask, _ group: MemberGroup) throws(ReplError) -> SenderSession.Held {
+    var session = VolumeSession(context: context, link: link, task: task, group: group) {
+      [self] () throws(ReplError) in try recordProgress()
+    }
     do throws(ReplError) {
       return try session.run()
     } catch {
@@ -257,7 +244,7 @@ final class GroupRun: Sendable {
     }
   }
 
-  private func noteFailure(_ cause: ReplError, _ task: Task) -> ReplError {
+  private func noteFailure(_ cause: ReplError, _ task: MemberTask) -> ReplError {
     if isStopped { return cause }
     let isNamed = cause.subject == task.volume.label
     let error = ReplError(
@@ -286,7 +273,7 @@ final class GroupRun: Sendable {
 
   // MARK: Commit
 
-  private func commit(_ tasks: [Task], _ outcomes: [VolumeSession.Outcome]) throws(ReplError) {
+  private func commit(_ tasks: [MemberTask], _ outcomes: [SenderSession.Held]) throws(ReplError) {
     for task in tasks { task.progress.enter(.commit) }
     try context.database.write { database in
       for (task, outcome) in zip(tasks, outcomes) {

@@ -26,15 +26,6 @@ struct PeerAnswers: Sendable {
     guard reply.tickets.isEmpty || reply.dataPort != 0 else { throw violation("named 0 as its data port") }
   }
 
-  /// - Parameters:
-  ///   - claimed: what the target says that it holds, proven.
-  ///   - sent: the seal that was made here and recorded before it was sent; nil if none was.
-  /// - Throws: `.protocolViolation` unless they are one: what was never shipped is not there.
-  func check(claimed: Seal, sent: Seal?, point: PointID) throws(ReplError) {
-    guard let sent else { throw violation("says that it holds point \(point), which was never sent to be sealed") }
-    guard claimed == sent else { throw violation("holds another seal of point \(point) than was sent") }
-  }
-
   /// - Throws: `.protocolViolation` unless the group consists of exactly these points.
   func check(_ reply: CommitReply, points: [PointID]) throws(ReplError) {
     guard Set(reply.points) == Set(points) else { throw violation("published other points than the group has") }

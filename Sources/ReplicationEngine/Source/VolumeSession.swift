@@ -2,101 +2,98 @@ import BlockDiff
 import ReplModel
 import WireProtocol
 
-/// One volume of a run, from begin to prepared. Used by one thread; an attempt that the network broke is made again and
-/// resumes at the target.
+/// What is done of a volume in a run.
+struct MemberTask: Sendable {
+  var volume: VolumeRecord
+  var snapshot: SnapshotRecord
+  var session: SessionID
+  var kind: SessionKind
+  /// Why the whole volume is copied; empty when it is not.
+  var fullReason: String
+  /// Why, for the count of such copies.
+  var fullCopy: EngineMetrics.FullCopy
+  var key: FingerprintKey
+  var progress: MemberProgress
+}
+
+/// What the members of a run have in common.
+struct MemberGroup: Sendable {
+  var id: GroupID
+  /// Ascending by volume id.
+  var members: [GroupMember]
+  var acceptShrink: Bool
+  /// Whether the run was begun by a version that did not record the seals it sent.
+  var isOfEarlierVersion: Bool
+}
+
+/// One volume of a run, from begin to prepared: does what its ``SenderSession`` says. Used by one thread; an attempt that
+/// the network broke is made again and resumes at the target.
 struct VolumeSession {
   let context: SourceContext
   let link: any PeerLink
-  let volume: VolumeRecord
-  let snapshot: SnapshotRecord
-  let session: SessionID
-  private var kind: SessionKind
-  /// Why the whole volume is copied; empty when it is not.
-  let fullReason: String
-  let group: GroupID
-  let members: [GroupMember]
-  let acceptShrink: Bool
-  let key: FingerprintKey
-  let progress: MemberProgress
-
-  /// How the session ended at the target.
-  enum Outcome: Sendable {
-    case prepared(Seal)
-    case sealed(Seal)
-
-    var seal: Seal {
-      switch self {
-      case .prepared(let seal), .sealed(let seal): seal
-      }
-    }
-  }
-
-  /// Whether the run was begun by a version that did not record the seals it sent.
-  var isOfEarlierVersion = false
-  /// Why, if everything is copied: for the count of such copies.
-  var fullCopy = EngineMetrics.FullCopy.noBase
+  let task: MemberTask
+  let group: MemberGroup
   /// Makes what is known of the session's progress durable: when its plan is made, when everything is shipped and when
   /// it is prepared, so that a run taken up again by a later process reports what was done before.
-  var record: @Sendable () throws(ReplError) -> Void = {}
+  let record: @Sendable () throws(ReplError) -> Void
+  private var machine: SenderSession
   private var isFullCopyCounted = false
-  private var sendKey = false
   private var watch: (any StillnessWatch)?
   private var bases: [PointID: SnapshotRecord] = [:]
+  /// What the target was asked to begin, and how it answered.
+  private var begun: (request: BeginSession, reply: BeginReply)?
+  /// What is being shipped, and proven from then on.
+  private var shipment: Shipment?
   /// The twin that the plan of this attempt builds on.
   private var reading: BaseReading?
-  /// The seal that was sent to be proven last, in this life of the run or one before; recorded before it was sent.
-  private var sentSeal: Seal?
   /// Why the session does other than was foreseen: what is lost of the twins, or has no room.
   private var losses: [String] = []
 
+  private struct Shipment {
+    let plan: SessionPlan
+    let image: any StorageFile
+  }
+
+  private var volume: VolumeRecord { task.volume }
+  private var snapshot: SnapshotRecord { task.snapshot }
+  private var progress: MemberProgress { task.progress }
+
   init(
-    context: SourceContext, link: any PeerLink, volume: VolumeRecord, snapshot: SnapshotRecord, session: SessionID,
-    kind: SessionKind, fullReason: String, group: GroupID, members: [GroupMember], acceptShrink: Bool,
-    key: FingerprintKey, progress: MemberProgress
+    context: SourceContext, link: any PeerLink, task: MemberTask, group: MemberGroup,
+    record: @escaping @Sendable () throws(ReplError) -> Void
   ) {
     self.context = context
     self.link = link
-    self.volume = volume
-    self.snapshot = snapshot
-    self.session = session
-    self.kind = kind
-    self.fullReason = fullReason
+    self.task = task
     self.group = group
-    self.members = members
-    self.acceptShrink = acceptShrink
-    self.key = key
-    self.progress = progress
-    sentSeal = snapshot.seal
+    self.record = record
+    machine = SenderSession(
+      point: task.snapshot.point, kind: task.kind, sent: task.snapshot.seal, mayPostpone: task.fullCopy == .seventh,
+      isOfEarlierVersion: group.isOfEarlierVersion, volume: task.volume.label, peer: link.cluster)
   }
 
   /// Ships and proves the snapshot. Transient failures are tried again with growing pauses while there is progress.
-  mutating func run() throws(ReplError) -> Outcome {
+  mutating func run() throws(ReplError) -> SenderSession.Held {
     defer { watch?.end() }
     var patience = Patience(clock: context.clock)
     while true {
       do throws(ReplError) {
         return try attempt()
       } catch {
-        if error.kind == .keyNeeded, !sendKey {
-          sendKey = true
-          continue
-        }
         // Each time there is one twin less to build on: this ends.
-        if try giveUpBase() { continue }
-        if postponesFull(error) { continue }
-        let counts = progress.ship.snapshot
-        guard isPassing(error), patience.mayTryAgain(done: counts.durable.addingSaturating(counts.proven)) else {
-          throw error
+        let isBaseLost = error.kind == .keyNeeded ? false : try giveUpBase()
+        switch machine.failed(error, isBaseLost: isBaseLost, isCancelled: progress.ship.isCancelled) {
+        case .again: continue
+        case .againAsDelta: losses.append("the full copy that is due has no room at \(link.cluster): \(error)")
+        case .later:
+          let counts = progress.ship.snapshot
+          guard patience.mayTryAgain(done: counts.durable.addingSaturating(counts.proven)) else { throw error }
+          progress.update { $0.reason = "waiting to try again: \(error)" }
+          try pause(patience.nextPause())
+        case .none: throw error
         }
-        progress.update { $0.reason = "waiting to try again: \(error)" }
-        try pause(patience.nextPause())
       }
     }
-  }
-
-  /// A connection that was closed on this side and not by us is a cut one.
-  private func isPassing(_ error: ReplError) -> Bool {
-    error.kind == .transient || (error.kind == .cancelled && !progress.ship.isCancelled)
   }
 
   /// Whether it was the base that could not be read: then the session goes on with what is left of it, or another one.
@@ -109,14 +106,6 @@ struct VolumeSession {
     return true
   }
 
-  /// A full copy that is only due by the count gives way to a delta where it has no room.
-  private mutating func postponesFull(_ error: ReplError) -> Bool {
-    guard error.kind == .noSpace, kind == .full, fullCopy == .seventh else { return false }
-    (kind, fullCopy) = (.delta, .noBase)
-    losses.append("the full copy that is due has no room at \(link.cluster): \(error)")
-    return true
-  }
-
   private func pause(_ seconds: Double) throws(ReplError) {
     var rest = seconds
     while rest > 0 {
@@ -126,45 +115,67 @@ struct VolumeSession {
     }
   }
 
-  private mutating func attempt() throws(ReplError) -> Outcome {
+  private mutating func attempt() throws(ReplError) -> SenderSession.Held {
     reading = nil
+    defer { closeShipment() }
     try checkCancelled()
     progress.enter(.begin)
     // A session that waits to try again, or for a proof, has no place: the others go on.
-    let result = try context.places.withPlace(for: group, check: checkWaiting) { () throws(ReplError) in
-      try shipped()
-    }
-    let outcome = try proven(result)
-    try record()
-    return outcome
-  }
-
-  private mutating func proven(_ shipped: Shipped) throws(ReplError) -> Outcome {
-    switch shipped {
-    case .held(let outcome):
-      SnapshotKeeper(context: context).removeWork(of: snapshot)
-      return outcome
-    case .proving(let seal):
-      let outcome = try attach(seal)
-      SnapshotKeeper(context: context).removeWork(of: snapshot)
-      return outcome
-    case .whole(let seal, let plan, let image, let reply):
-      defer {
-        plan.close()
-        if watch == nil { try? image.close() }
+    try context.places.withPlace(for: group.id, check: checkWaiting) { () throws(ReplError) in try ship() }
+    while true {
+      switch machine.step {
+      case .begin, .ship: throw ReplError(.bug, subject: volume.label, cause: "its session has not been shipped")
+      case .prove(let seal): try prove(seal)
+      case .reship(let seal, let sums):
+        try reship(sums)
+        machine.shipped(seal)
+      case .discard(let error):
+        discard()
+        throw error
+      case .finished(let held):
+        try finish()
+        return held
       }
-      let outcome = try prove(seal, plan, image, reply)
-      plan.sums.forget()
-      return outcome
     }
   }
 
-  /// What an attempt came to before the proof.
-  private enum Shipped {
-    case held(Outcome)
-    /// An earlier connection or life of the run has sent all of it.
-    case proving(Seal)
-    case whole(Seal, SessionPlan, any StorageFile, BeginReply)
+  /// What is done while the session has a place: begin, and what the target has not got yet.
+  private mutating func ship() throws(ReplError) {
+    try machine.begun(try begin().outcome)
+    guard case .ship(let outcome) = machine.step else { return }
+    progress.enter(.plan)
+    let image = try openImage()
+    do throws(ReplError) {
+      try requireSize(image)
+      shipment = Shipment(plan: try makePlan(outcome, image), image: image)
+    } catch {
+      if watch == nil { try? image.close() }
+      throw error
+    }
+    machine.shipped(try shipAndRecord())
+  }
+
+  private mutating func closeShipment() {
+    guard let open = shipment else { return }
+    open.plan.close()
+    if watch == nil { try? open.image.close() }
+    shipment = nil
+  }
+
+  /// The target holds the point, proven: what helped to ship it is not needed any more.
+  private func finish() throws(ReplError) {
+    if let shipment {
+      shipment.plan.sums.forget()
+    } else {
+      progress.ship.complete()
+      SnapshotKeeper(context: context).removeWork(of: snapshot)
+    }
+    try record()
+  }
+
+  private func discard() {
+    _ = try? link.request(
+      .abortSession(AbortSession(session: task.session, discard: true)), timeout: RequestTimeout.short)
   }
 
   private func checkCancelled() throws(ReplError) {
@@ -178,98 +189,26 @@ struct VolumeSession {
     try watch?.check()
   }
 
-  private mutating func shipped() throws(ReplError) -> Shipped {
-    let reply = try begin()
-    if let held = try heldAlready(reply) { return .held(held) }
-    if case .proving(let seal) = reply.outcome { return .proving(seal) }
-    progress.enter(.plan)
-    let image = try openImage()
-    do throws(ReplError) {
-      return try ship(image, reply)
-    } catch {
-      if watch == nil { try? image.close() }
-      throw error
+  private mutating func shipAndRecord() throws(ReplError) -> Seal {
+    guard let shipment, let reply = begun?.reply else {
+      throw ReplError(.bug, subject: volume.label, cause: "there is nothing to ship")
     }
-  }
-
-  private mutating func ship(_ image: any StorageFile, _ reply: BeginReply) throws(ReplError) -> Shipped {
-    try requireSize(image)
-    let plan = try makePlan(reply.outcome, image)
-    do throws(ReplError) {
-      return .whole(try shipAndRecord(plan, image, reply), plan, image, reply)
-    } catch {
-      plan.close()
-      throw error
-    }
-  }
-
-  private mutating func shipAndRecord(
-    _ plan: SessionPlan, _ image: any StorageFile, _ reply: BeginReply
-  ) throws(ReplError) -> Seal {
     try record()
-    if plan.kind == .full, !isFullCopyCounted {
+    if shipment.plan.kind == .full, !isFullCopyCounted {
       isFullCopyCounted = true
-      context.metrics.fullCopy(fullCopy)
+      context.metrics.fullCopy(machine.kind == .full ? task.fullCopy : .noBase)
     }
-    let seal = try shipWhole(plan, image, reply)
+    let seal = try shipWhole(shipment.plan, shipment.image, reply)
     // Before it is sent: a later life of the run knows what is being proven, and need not read everything again.
     try context.database.write { try SnapshotRecord.setSeal($0, snapshot.point, seal) }
-    sentSeal = seal
     try record()
     return seal
-  }
-
-  /// What the target has of an earlier life of the session.
-  private func heldAlready(_ reply: BeginReply) throws(ReplError) -> Outcome? {
-    let outcome: Outcome
-    switch reply.outcome {
-    case .alreadySealed(let seal): outcome = .sealed(seal)
-    case .prepared(let seal): outcome = .prepared(seal)
-    case .base, .compareWith, .full, .proving: return nil
-    }
-    if sentSeal == nil, isOfEarlierVersion, case .prepared = reply.outcome { throw shipAgain() }
-    try PeerAnswers(peer: link.cluster).check(claimed: outcome.seal, sent: sentSeal, point: snapshot.point)
-    progress.ship.complete()
-    return outcome
-  }
-
-  /// An earlier version did not record what it sent to be sealed: what the target says that it holds cannot be compared with
-  /// it, and is thrown away.
-  private func shipAgain() -> ReplError {
-    _ = try? link.request(
-      .abortSession(AbortSession(session: session, discard: true)), timeout: RequestTimeout.short)
-    return ReplError(
-      .transient, subject: volume.label, cause: "an earlier version of this agent had it proven at \(link.cluster)",
-      remedy: "it is shipped again")
-  }
-
-  /// The target proves what an earlier connection or life of the run has sent: its answer is waited for.
-  private func attach(_ seal: Seal) throws(ReplError) -> Outcome {
-    guard sentSeal == seal else {
-      _ = try? link.request(
-        .abortSession(AbortSession(session: session, discard: true)), timeout: RequestTimeout.short)
-      throw ReplError(
-        .transient, subject: volume.label, cause: "\(link.cluster) was proving a seal that is not known here",
-        remedy: "it is shipped again")
-    }
-    progress.enter(.seal)
-    switch try sealReply(seal) {
-    case .prepared:
-      progress.ship.complete()
-      return .prepared(seal)
-    case .mismatch(_, final: true): throw mismatch(seal)
-    case .mismatch(_, final: false):
-      SnapshotSums.forget(in: snapshot.directory, context.storage)
-      throw ReplError(
-        .transient, subject: volume.label, cause: "the target's fingerprint of point \(seal.point) differs",
-        remedy: "it is shipped once more")
-    }
   }
 
   private mutating func begin() throws(ReplError) -> BeginReply {
     let records = try context.database.read { try SnapshotRecord.all($0, volume: volume.id, peer: link.cluster) }
     var held = records.filter { $0.point != snapshot.point && $0.seal != nil && $0.state != .taken }
-    if kind != .full {
+    if machine.kind != .full {
       let found = try TwinCheck(context: context).run(held, of: volume)
       held = found.held
       losses += found.losses
@@ -280,13 +219,21 @@ struct VolumeSession {
       record.seal.map { BaseCandidate(point: record.point, fingerprint: $0.fingerprint, sumsOnly: !record.hasImage) }
     }
     // A size below that of a twin was accepted when its first snapshot was taken.
-    let isAccepted = acceptShrink || held.contains { $0.size > snapshot.size }
+    let isAccepted = group.acceptShrink || held.contains { $0.size > snapshot.size }
     let request = BeginSession(
-      session: session, volume: volume.id, namespace: volume.namespace, name: volume.name, lineage: volume.lineage,
-      key: sendKey ? key : nil, branch: volume.branch, snapshot: snapshot.point, generation: snapshot.generation,
-      size: snapshot.size, takenAt: snapshot.takenAt, consistency: snapshot.consistency, kind: kind,
-      candidates: kind == .full ? [] : candidates, group: group, members: members, acceptShrink: isAccepted,
+      session: task.session, volume: volume.id, namespace: volume.namespace, name: volume.name, lineage: volume.lineage,
+      key: machine.sendsKey ? task.key : nil, branch: volume.branch, snapshot: snapshot.point,
+      generation: snapshot.generation,
+      size: snapshot.size, takenAt: snapshot.takenAt, consistency: snapshot.consistency, kind: machine.kind,
+      candidates: machine.kind == .full ? [] : candidates, group: group.id, members: group.members,
+      acceptShrink: isAccepted,
       streams: UInt16(clamping: context.configuration.effectiveStreams))
+    let reply = try begin(request)
+    begun = (request, reply)
+    return reply
+  }
+
+  private func begin(_ request: BeginSession) throws(ReplError) -> BeginReply {
     let reply = try askInPlace(.beginSession(request)) { if case .beginSession(let reply) = $0 { reply } else { nil } }
     try PeerAnswers(peer: link.cluster).check(reply, to: request)
     return reply
@@ -330,7 +277,7 @@ struct VolumeSession {
 
   private mutating func makePlan(_ outcome: BeginOutcome, _ image: any StorageFile) throws(ReplError) -> SessionPlan {
     let maker = PlanMaker(
-      context: context, link: link, volume: volume, snapshot: snapshot, key: key, image: image,
+      context: context, link: link, volume: volume, snapshot: snapshot, key: task.key, image: image,
       check: { [self] () throws(ReplError) in try checkWaiting() })
     let plan: SessionPlan
     switch outcome {
@@ -343,7 +290,7 @@ struct VolumeSession {
       self.reading = reading
       plan = try maker.delta(reading)
     case .compareWith(let point): plan = try maker.compare(point)
-    case .full(let reason): plan = try maker.full(reason: fullReason.isEmpty ? reason : fullReason)
+    case .full(let reason): plan = try maker.full(reason: task.fullReason.isEmpty ? reason : task.fullReason)
     case .alreadySealed, .prepared, .proving:
       throw ReplError(.bug, subject: volume.label, cause: "nothing is left to plan")
     }
@@ -360,15 +307,15 @@ struct VolumeSession {
     _ plan: SessionPlan, _ image: any StorageFile, _ reply: BeginReply
   ) throws(ReplError) -> Seal {
     let start = StartSession(
-      session: session, base: plan.base, kind: plan.kind, planDigest: plan.digest,
+      session: task.session, base: plan.base, kind: plan.kind, planDigest: plan.digest,
       plannedBytes: plan.plannedBytes, dataBytes: plan.dataBytes)
     let started = try askInPlace(.startSession(start)) { if case .startSession(let reply) = $0 { reply } else { nil } }
     progress.ship.note(durable: started.durableBytes)
     progress.enter(.ship)
-    let durable = started.durableBytes > 0 ? ResumeStream(link: link, session: session, size: snapshot.size) : nil
+    let durable = started.durableBytes > 0 ? ResumeStream(link: link, session: task.session, size: snapshot.size) : nil
     let shipper = ChunkShipper(
-      image: image, mode: plan.mode, volumeSize: snapshot.size, maxChunk: min(reply.maxChunk, link.maxChunk), key: key,
-      cursor: try plan.cursor(durable: durable), sums: plan.sumsToTake, progress: progress.ship,
+      image: image, mode: plan.mode, volumeSize: snapshot.size, maxChunk: min(reply.maxChunk, link.maxChunk),
+      key: task.key, cursor: try plan.cursor(durable: durable), sums: plan.sumsToTake, progress: progress.ship,
       pace: context.pace, still: still)
     try ship(shipper, reply, isEmpty: plan.plannedBytes == 0)
     let sum = try plan.baseSum + shipper.finishSums()
@@ -396,7 +343,7 @@ struct VolumeSession {
     }
     let tickets = Array(reply.tickets.prefix(context.configuration.effectiveStreams))
     let stream = StreamJob(
-      link: link, session: session, reply: reply, tickets: tickets, shipper: shipper, progress: progress)
+      link: link, session: task.session, reply: reply, tickets: tickets, shipper: shipper, progress: progress)
     try context.streams.ship(upTo: tickets.count) { (count) throws(ReplError) in
       try context.threads.runAll(count, limit: count) { (index) throws(ReplError) in try stream.run(index) }
     }
@@ -427,34 +374,28 @@ struct VolumeSession {
       point: snapshot.point, volume: volume.id, lineage: volume.lineage, branch: volume.branch, base: plan.sealBase,
       generation: snapshot.generation, size: snapshot.size, fingerprint: sum.fingerprint,
       nonZeroBlocks: sum.nonZeroBlocks, takenAt: snapshot.takenAt, consistency: snapshot.consistency,
-      proof: plan.sealBase == nil ? .full : .delta, group: group, members: members)
+      proof: plan.sealBase == nil ? .full : .delta, group: group.id, members: group.members)
   }
 
-  /// Has the target prove the seal; segments that differ are shipped once more, a second mismatch ends the session.
-  private func prove(
-    _ seal: Seal, _ plan: SessionPlan, _ image: any StorageFile, _ reply: BeginReply
-  ) throws(ReplError) -> Outcome {
+  /// Has the target prove the seal, or waits for the proof that an earlier connection or life of the run has asked for.
+  private mutating func prove(_ seal: Seal) throws(ReplError) {
     progress.enter(.seal)
-    switch try sealReply(seal) {
-    case .prepared: return .prepared(seal)
-    case .mismatch(_, final: true): throw mismatch(seal)
-    case .mismatch(let sums, final: false):
+    let reply = try sealReply(seal)
+    if case .mismatch(_, final: false) = reply {
       // It may be ours that are wrong: should this be cut, the next attempt takes all of them anew.
-      plan.sums.forget()
-      let differing = try SegmentDifference.find(sums, in: plan.sums.table)
-      context.events.post(
-        namespace: volume.namespace, volume: volume.name, warning: true, "SealMismatch",
-        "the target's fingerprint of point \(snapshot.point) differs; shipping \(differing.count) segments once more")
-      try reship(differing, plan, image)
+      if let shipment {
+        shipment.plan.sums.forget()
+      } else {
+        SnapshotSums.forget(in: snapshot.directory, context.storage)
+      }
     }
-    guard case .prepared = try sealReply(seal) else { throw mismatch(seal) }
-    return .prepared(seal)
+    try machine.answered(reply)
   }
 
   private func sealReply(_ seal: Seal) throws(ReplError) -> SealReply {
     var before: UInt64 = 0
     return try link.ask(
-      .sealSession(SealSession(session: session, seal: seal)),
+      .sealSession(SealSession(session: task.session, seal: seal)),
       underWay: { (now) throws(ReplError) in
         // It goes on without us; but a run that was cancelled waits for nothing.
         try checkCancelled()
@@ -465,27 +406,29 @@ struct VolumeSession {
   }
 
   /// Tickets are single use: the streams of the second round need new ones, which a begin of the same session gives.
-  private func reship(_ segments: [UInt64], _ plan: SessionPlan, _ image: any StorageFile) throws(ReplError) {
+  private func reship(_ sums: [SegmentSum]) throws(ReplError) {
+    guard let shipment, let request = begun?.request else {
+      throw ReplError(.bug, subject: volume.label, cause: "there is nothing to ship once more")
+    }
+    let segments = try SegmentDifference.find(sums, in: shipment.plan.sums.table)
+    context.events.post(
+      namespace: volume.namespace, volume: volume.name, warning: true, "SealMismatch",
+      "the target's fingerprint of point \(snapshot.point) differs; shipping \(segments.count) segments once more")
     let path = snapshot.directory + "/reship"
     try PlanMaker.planSegments(segments, volumeSize: snapshot.size, to: path, context.storage)
     defer { try? context.storage.removeFile(path) }
-    try context.places.withPlace(for: group, check: checkWaiting) { () throws(ReplError) in
-      var again = self
-      let reply = try again.begin()
+    try context.places.withPlace(for: group.id, check: checkWaiting) { () throws(ReplError) in
+      let reply = try begin(request)
       let shipper = ChunkShipper(
-        image: image, mode: .knownSums, volumeSize: snapshot.size, maxChunk: min(reply.maxChunk, link.maxChunk),
-        key: key, cursor: WorkItemCursor(try PlanReader(path, storage: context.storage)), sums: nil,
+        image: shipment.image, mode: .knownSums, volumeSize: snapshot.size,
+        maxChunk: min(reply.maxChunk, link.maxChunk),
+        key: task.key, cursor: WorkItemCursor(try PlanReader(path, storage: context.storage)), sums: nil,
         progress: progress.ship, pace: context.pace, still: still)
       try ship(shipper, reply, isEmpty: segments.isEmpty)
     }
     try watch?.finish()
-    if !snapshot.hasImage { try VolumeRecognition(context: context).requireStillSame(volume, plan.sums.table) }
-  }
-
-  private func mismatch(_ seal: Seal) -> ReplError {
-    ReplError(
-      .damaged, subject: volume.label,
-      cause: "the target's fingerprint of point \(seal.point) did not match twice; its staging was discarded",
-      remedy: "the next session copies the whole volume; check both sites' memory and disks")
+    if !snapshot.hasImage {
+      try VolumeRecognition(context: context).requireStillSame(volume, shipment.plan.sums.table)
+    }
   }
 }

@@ -104,40 +104,39 @@ struct RepairSession: Sendable {
     guard let key = try context.database.read({ try LineageKeys.find($0, self.seal.lineage) }) else {
       throw ReplError(.damaged, subject: volume.label, cause: "its fingerprint key is missing")
     }
-    let reply = try begin(key)
-    switch reply.outcome {
-    case .alreadySealed(let held):
-      return try PeerAnswers(peer: link.cluster).check(claimed: held, sent: seal, point: twin.point)
-    case .base(let point) where point == twin.point: break
-    default:
-      throw ReplError(
-        .protocolViolation, subject: "peer \(link.cluster)", cause: "does not repair what it was asked to")
-    }
-    let plan = try PlanReader(path, storage: context.storage).summary
-    let start = StartSession(
-      session: session, base: twin.point, kind: .repair, planDigest: plan.digest, plannedBytes: plan.plannedBytes,
-      dataBytes: plan.dataBytes)
-    _ = try link.ask(.startSession(start)) { if case .startSession(let reply) = $0 { reply } else { nil } }
-    // The proof needs no place: it is the target's work.
-    try context.places.withPlace(for: group, check: {}) { () throws(ReplError) in
-      try send(WorkItemCursor(try PlanReader(path, storage: context.storage)), key, reply)
-    }
-    let answer = try link.ask(.sealSession(SealSession(session: session, seal: seal))) {
-      if case .sealSession(let reply) = $0 { reply } else { nil }
-    }
-    guard case .prepared = answer else {
-      throw ReplError(
-        .damaged, subject: "point \(twin.point) at \(link.cluster)", cause: "does not equal its seal after the repair",
-        remedy: "verify it: the twin here, or more of the point than is known, is damaged")
-    }
-  }
-
-  private func begin(_ key: FingerprintKey) throws(ReplError) -> BeginReply {
-    do throws(ReplError) {
-      return try begin(sending: nil)
-    } catch {
-      guard error.kind == .keyNeeded else { throw error }
-      return try begin(sending: key)
+    var machine = SenderSession(
+      point: twin.point, kind: .repair, sent: seal, volume: volume.label, peer: link.cluster)
+    var reply: BeginReply?
+    while true {
+      switch machine.step {
+      case .begin:
+        do throws(ReplError) {
+          let answer = try begin(sending: machine.sendsKey ? key : nil)
+          reply = answer
+          try machine.begun(answer.outcome)
+        } catch {
+          // A repair that fails otherwise is made anew when the peer wants it.
+          guard machine.failed(error, isBaseLost: false, isCancelled: false) == .again else { throw error }
+        }
+      case .ship(.base(twin.point)):
+        guard let reply else { throw ReplError(.bug, subject: volume.label, cause: "ships without a begin") }
+        try send(path, key, reply)
+        machine.shipped(seal)
+      case .ship, .discard:
+        throw ReplError(
+          .protocolViolation, subject: "peer \(link.cluster)", cause: "does not repair what it was asked to")
+      case .prove(let seal):
+        let answer = try link.ask(.sealSession(SealSession(session: session, seal: seal))) {
+          if case .sealSession(let reply) = $0 { reply } else { nil }
+        }
+        try machine.answered(answer)
+      case .reship:
+        throw ReplError(
+          .damaged, subject: "point \(twin.point) at \(link.cluster)",
+          cause: "does not equal its seal after the repair",
+          remedy: "verify it: the twin here, or more of the point than is known, is damaged")
+      case .finished: return
+      }
     }
   }
 
@@ -148,6 +147,18 @@ struct RepairSession: Sendable {
       takenAt: seal.takenAt, consistency: seal.consistency, kind: .repair, candidates: [], group: group,
       members: [GroupMember(volume: volume.id, size: seal.size)], acceptShrink: false, streams: 1)
     return try link.ask(.beginSession(request)) { if case .beginSession(let reply) = $0 { reply } else { nil } }
+  }
+
+  private func send(_ path: String, _ key: FingerprintKey, _ reply: BeginReply) throws(ReplError) {
+    let plan = try PlanReader(path, storage: context.storage).summary
+    let start = StartSession(
+      session: session, base: twin.point, kind: .repair, planDigest: plan.digest, plannedBytes: plan.plannedBytes,
+      dataBytes: plan.dataBytes)
+    _ = try link.ask(.startSession(start)) { if case .startSession(let reply) = $0 { reply } else { nil } }
+    // The proof needs no place: it is the target's work.
+    try context.places.withPlace(for: group, check: {}) { () throws(ReplError) in
+      try send(WorkItemCursor(try PlanReader(path, storage: context.storage)), key, reply)
+    }
   }
 
   private func send(
