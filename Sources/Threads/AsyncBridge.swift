@@ -1,6 +1,6 @@
 public import ReplModel
 
-/// Runs asynchronous work for threads that may block: the way back of ``runOnThread(_:_:)``.
+/// Runs asynchronous work for threads that may block: the way back of ``WorkerPool/run(_:)``.
 ///
 /// The caller's thread waits on a condition; the work runs on the cooperative pool and is never waited for there.
 public final class AsyncBridge: Sendable {

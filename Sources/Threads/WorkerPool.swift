@@ -1,7 +1,7 @@
 import ReplModel
 
 /// Threads that are started as work arrives, never more than a limit, and kept until the pool stops.
-package final class WorkerPool: Sendable {
+public final class WorkerPool: Sendable {
   package typealias Job = @Sendable () -> Void
 
   private struct State {
@@ -19,7 +19,7 @@ package final class WorkerPool: Sendable {
   /// - Parameters:
   ///   - threads: most threads at once.
   ///   - queued: most jobs that wait for one.
-  package init(name: String, threads: Int, queued: Int) {
+  public init(name: String, threads: Int, queued: Int) {
     self.name = name
     limit = max(1, threads)
     jobs = BoundedQueue(capacity: max(1, queued))
@@ -60,7 +60,7 @@ package final class WorkerPool: Sendable {
   }
 
   /// Takes no more jobs. Those that wait are dropped, those that run go on.
-  package func stop() {
+  public func stop() {
     state.withLock { state in
       state.stopped = true
       state.waiting -= jobs.closeAndDrain().count

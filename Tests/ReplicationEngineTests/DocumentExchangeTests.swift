@@ -1,6 +1,7 @@
 import AgentService
 import ReplModel
 import Synchronization
+import TestSupport
 import Testing
 import WireProtocol
 import WireTransport

@@ -1,4 +1,5 @@
 import ReplModel
+import TestSupport
 import Testing
 
 @testable import Threads

@@ -76,10 +76,57 @@ import TestSupport
   }
 
   @Test func awaitingGivesTheResultOrTheError() async throws {
-    #expect(try await runOnThread("test") { () throws(ReplError) in 42 } == 42)
+    let pool = WorkerPool(name: "pool", threads: 2, queued: 8)
+    defer { pool.stop() }
+    #expect(try await pool.run { () throws(ReplError) in 42 } == 42)
     let refusal = ReplError(.notFound, subject: "x", cause: "is not there")
     await #expect(throws: refusal) {
-      try await runOnThread("test") { () throws(ReplError) -> Int in throw refusal }
+      try await pool.run { () throws(ReplError) -> Int in throw refusal }
+    }
+  }
+
+  /// A pool of one thread, which is busy until the gate opens.
+  private static func busyPool() -> (WorkerPool, gate: BoundedQueue<Bool>) {
+    let pool = WorkerPool(name: "pool", threads: 1, queued: 1)
+    let (running, gate) = (BoundedQueue<Bool>(capacity: 1), BoundedQueue<Bool>(capacity: 1))
+    #expect(
+      pool.submit {
+        running.put(true)
+        _ = gate.take()
+      })
+    #expect(running.take(deadline: .after(patience)) == true)
+    return (pool, gate)
+  }
+
+  private static func call(_ pool: WorkerPool) async -> ReplError? {
+    do throws(ReplError) {
+      try await pool.run { () throws(ReplError) in }
+      return nil
+    } catch { return error }
+  }
+
+  @Test func whoAwaitsIsToldWhenThePoolIsFull() async throws {
+    let (pool, gate) = Self.busyPool()
+    #expect(pool.submit {})
+    #expect(await Self.call(pool)?.kind == .transient)
+    gate.close()
+    pool.stop()
+    pool.join()
+    #expect(await Self.call(pool)?.kind == .transient)
+  }
+
+  @Test(.timeLimit(.minutes(1)))
+  func whoAwaitsIsToldWhenThePoolStops() async throws {
+    var cause = ""
+    // Again where the pool has stopped before the call came to wait.
+    while cause != "is stopping" {
+      let (pool, gate) = Self.busyPool()
+      async let waiting = Self.call(pool)
+      for _ in 0..<100 { await Task.yield() }
+      pool.stop()
+      cause = await waiting?.cause ?? ""
+      gate.close()
+      pool.join()
     }
   }
 

@@ -15,6 +15,7 @@ public final class ReplicationEngine: Sendable {
 
   let core: AgentCore
   let trust: TrustStore
+  let calls = CallPools()
   private let trustEvents: TrustEvents
   private let server: PeerServer
   private let stateLock: any PoolLockHandle
@@ -70,6 +71,7 @@ public final class ReplicationEngine: Sendable {
 
   /// Stops listening, shipping and upkeep. Sessions resume after the next start.
   public func stop() {
+    calls.stop()
     core.runs.stop()
     upkeep.withLock { $0 }?.stop()
     core.target.beginStop()

@@ -13,7 +13,7 @@ public struct EngineCollector: MetricsCollector {
   public init(_ engine: ReplicationEngine) { self.engine = engine }
 
   public func collect() async -> [MetricFamily]? {
-    try? await runOnThread("metrics") { [engine] () throws(ReplError) in
+    try? await engine.calls.run(.metrics) { [engine] () throws(ReplError) in
       var figures = EngineFigures(core: engine.core)
       try figures.read()
       return figures.set.families

@@ -11,23 +11,23 @@ extension ReplicationEngine: ReplicationService {
   private var volumeService: SourceVolumes { SourceVolumes(context: core.source, kernel: LinuxStorage()) }
 
   public func createVolume(_ request: CreateVolumeRequest) async throws(ReplError) -> VolumeReport {
-    try await runOnThread("volume") { [self] () throws(ReplError) in
+    try await calls.run(.volumes) { [self] () throws(ReplError) in
       try core.report(try volumeService.create(request))
     }
   }
 
   public func importVolume(_ request: ImportVolumeRequest) async throws(ReplError) -> VolumeReport {
-    try await runOnThread("volume") { [self] () throws(ReplError) in
+    try await calls.run(.volumes) { [self] () throws(ReplError) in
       try core.report(try volumeService.import(request))
     }
   }
 
   public func volumes() async throws(ReplError) -> [VolumeReport] {
-    try await runOnThread("volume") { [self] () throws(ReplError) in try core.volumeReports() }
+    try await calls.run(.volumes) { [self] () throws(ReplError) in try core.volumeReports() }
   }
 
   public func deleteVolume(_ id: VolumeID, data: Bool) async throws(ReplError) {
-    try await runOnThread("volume") { [self] () throws(ReplError) in
+    try await calls.run(.volumes) { [self] () throws(ReplError) in
       guard !core.runs.isBusy(id) else {
         throw ReplError(
           .refused, subject: "volume \(id)", cause: "a migration works on it", remedy: "wait for it, or delete it first"
@@ -40,42 +40,42 @@ extension ReplicationEngine: ReplicationService {
   // MARK: Pairs
 
   public func makePairingToken(for cluster: String?) async throws(ReplError) -> String {
-    try await runOnThread("pairing") { [self] () throws(ReplError) in try trust.makeToken(for: cluster) }
+    try await calls.run(.pairs) { [self] () throws(ReplError) in try trust.makeToken(for: cluster) }
   }
 
   public func pairingTokens() async throws(ReplError) -> [PairingTokenReport] {
-    try await runOnThread("pairing") { [self] () throws(ReplError) in try trust.tokens() }
+    try await calls.run(.pairs) { [self] () throws(ReplError) in try trust.tokens() }
   }
 
   public func deletePairingToken(_ id: String) async throws(ReplError) -> PairingTokenReport {
-    try await runOnThread("pairing") { [self] () throws(ReplError) in try trust.deleteToken(id) }
+    try await calls.run(.pairs) { [self] () throws(ReplError) in try trust.deleteToken(id) }
   }
 
   public func pair(_ request: PairRequest) async throws(ReplError) -> PairReport {
-    try await runOnThread("pairing") { [self] () throws(ReplError) in try pairService.pair(request) }
+    try await calls.run(.pairs) { [self] () throws(ReplError) in try pairService.pair(request) }
   }
 
   public func pairs() async throws(ReplError) -> [PairReport] {
-    try await runOnThread("pairing") { [self] () throws(ReplError) in try pairService.all() }
+    try await calls.run(.pairs) { [self] () throws(ReplError) in try pairService.all() }
   }
 
   public func removePair(reference: ObjectReference, now: Bool) async throws(ReplError) {
-    try await runOnThread("pairing") { [self] () throws(ReplError) in try pairService.remove(reference, now: now) }
+    try await calls.run(.pairs) { [self] () throws(ReplError) in try pairService.remove(reference, now: now) }
   }
 
   public func revokePeer(_ cluster: String) async throws(ReplError) {
-    try await runOnThread("pairing") { [self] () throws(ReplError) in try pairService.revoke(cluster) }
+    try await calls.run(.pairs) { [self] () throws(ReplError) in try pairService.revoke(cluster) }
   }
 
   // MARK: Migrations
 
   public func startMigration(_ request: MigrationRequest) async throws(ReplError) {
-    try await runOnThread("migration") { [self] () throws(ReplError) in try core.start(request) }
+    try await calls.run(.migrations) { [self] () throws(ReplError) in try core.start(request) }
   }
 
   public func migration(uid: String) async throws(ReplError) -> MigrationReport? {
     if let live = core.runs.report(uid: uid) { return live }
-    return try await runOnThread("migration") { [self] () throws(ReplError) in
+    return try await calls.run(.migrations) { [self] () throws(ReplError) in
       try core.database.read { try RunRecord.find($0, uid: uid)?.report }
     }
   }
@@ -87,7 +87,7 @@ extension ReplicationEngine: ReplicationService {
   public func promote(
     _ group: [VolumePromotion], from cluster: String
   ) async throws(ReplError) -> [VolumeReport] {
-    try await runOnThread("promotion") { [self] () throws(ReplError) in
+    try await calls.run(.promotions) { [self] () throws(ReplError) in
       var wanted: [WantedPromotion] = []
       for entry in group {
         wanted.append(
@@ -106,7 +106,7 @@ extension ReplicationEngine: ReplicationService {
   }
 
   public func checkPromotion(volume: VolumeID, from cluster: String, point: PointID) async throws(ReplError) {
-    try await runOnThread("promotion") { [self] () throws(ReplError) in
+    try await calls.run(.promotions) { [self] () throws(ReplError) in
       try core.target.checkPromotion(try SourceVolume(cluster: cluster, volume: volume), point: point)
     }
   }
@@ -116,7 +116,7 @@ extension ReplicationEngine: ReplicationService {
   public func exchange(
     _ document: PeerDocument, pair: ObjectReference, limit: Duration?
   ) async throws(ReplError) -> [UInt8] {
-    let peer = try await runOnThread("document") { [self] () throws(ReplError) -> String in try self.peer(of: pair) }
+    let peer = try await calls.run(.documents) { [self] () throws(ReplError) -> String in try self.peer(of: pair) }
     let patience = limit ?? .seconds(DocumentExchange.standardLimit)
     return try await core.documentGate.run(peer, limit: patience) { [self] () async throws(ReplError) -> [UInt8] in
       try await send(document, to: peer, limit: patience)
@@ -124,7 +124,7 @@ extension ReplicationEngine: ReplicationService {
   }
 
   private func send(_ document: PeerDocument, to peer: String, limit: Duration) async throws(ReplError) -> [UInt8] {
-    try await runOnThread("document") { [self] () throws(ReplError) in
+    try await calls.run(.documents) { [self] () throws(ReplError) in
       try DocumentExchange(link: try core.links.link(to: peer), limit: Double(limit.components.seconds)).run(document)
     }
   }
@@ -142,7 +142,7 @@ extension ReplicationEngine: ReplicationService {
   // MARK: Points
 
   public func recoveryPoints(namespace: String, name: String) async throws(ReplError) -> [RecoveryPointReport] {
-    try await runOnThread("points") { [self] () throws(ReplError) in
+    try await calls.run(.points) { [self] () throws(ReplError) in
       try PointCatalog(core: core).reports(namespace, name)
     }
   }
@@ -150,7 +150,7 @@ extension ReplicationEngine: ReplicationService {
   public func clonePoint(
     namespace: String, name: String, point: PointID?, to path: String
   ) async throws(ReplError) -> RecoveryPointReport {
-    try await runOnThread("clone") { [self] () throws(ReplError) in
+    try await calls.run(.contents) { [self] () throws(ReplError) in
       try PointCatalog(core: core).clone(namespace, name, point, to: path)
     }
   }
@@ -158,7 +158,7 @@ extension ReplicationEngine: ReplicationService {
   public func verify(
     namespace: String, name: String, point: PointID?, quick: Bool
   ) async throws(ReplError) -> VerifyReport {
-    try await runOnThread("verify") { [self] () throws(ReplError) in
+    try await calls.run(.contents) { [self] () throws(ReplError) in
       try PointCatalog(core: core).verify(namespace, name, point, quick: quick)
     }
   }
@@ -166,7 +166,7 @@ extension ReplicationEngine: ReplicationService {
   // MARK: Status
 
   public func status() async throws(ReplError) -> AgentReport {
-    try await runOnThread("status") { [self] () throws(ReplError) in
+    try await calls.run(.status) { [self] () throws(ReplError) in
       let (pools, pairs, volumes) = (try core.poolReports(), try pairService.all(), try core.volumeReports())
       let (outbound, peers) = (core.runs.outbound, try pairService.peers())
       return AgentReport(
