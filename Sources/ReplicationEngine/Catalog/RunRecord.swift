@@ -11,6 +11,7 @@ struct RunRecord: Sendable {
   var peer: String
   var group: GroupID
   var state: RunState
+  /// What is known of it: of a run under way as its members recorded it, of one that ended as it did.
   var report: MigrationReport
   /// For people; what came before what is told by the order of the rows.
   var createdAt: Timestamp
@@ -51,25 +52,44 @@ extension RunRecord {
         uid, try JSONEncoder().encode(request), peer, group, state.rawValue, try JSONEncoder().encode(report),
         createdAt,
       ])
+    guard state.isFinal else { return }
+    // From now on the run's own report is what counts.
+    try database.execute(sql: "UPDATE runMember SET report = NULL WHERE uid = ?", arguments: [uid])
   }
 
   static func find(_ database: Database, uid: String) throws -> RunRecord? {
-    try Row.fetchOne(database, sql: "SELECT * FROM run WHERE uid = ?", arguments: [uid]).map(RunRecord.init(row:))
+    var record = try Row.fetchOne(database, sql: "SELECT * FROM run WHERE uid = ?", arguments: [uid])
+      .map(RunRecord.init(row:))
+    try record?.addProgress(database)
+    return record
   }
 
   static func unfinished(_ database: Database) throws -> [RunRecord] {
     try Row.fetchAll(
       database, sql: "SELECT * FROM run WHERE state IN ('pending', 'running') ORDER BY rowid"
-    ).map(RunRecord.init(row:))
+    ).map { row in
+      var record = try RunRecord(row: row)
+      try record.addProgress(database)
+      return record
+    }
   }
 
-  /// The newest finished runs, newest first.
-  static func finished(_ database: Database, newest count: Int) throws -> [RunRecord] {
-    try Row.fetchAll(
+  /// Takes over what the members of a run under way have recorded since the run was.
+  private mutating func addProgress(_ database: Database) throws {
+    guard !state.isFinal else { return }
+    let recorded = try RunMember.reports(database, uid: uid)
+    report.volumes = report.volumes.map { recorded[$0.volume] ?? $0 }
+  }
+
+  /// Hands over the newest finished runs, the oldest of them first, one at a time: each may have thousands of members.
+  static func eachFinished(_ database: Database, newest count: Int, _ body: (RunRecord) throws -> Void) throws {
+    let rows = try Row.fetchCursor(
       database,
-      sql: "SELECT * FROM run WHERE state NOT IN ('pending', 'running') ORDER BY rowid DESC LIMIT ?",
-      arguments: [count]
-    ).map(RunRecord.init(row:))
+      sql: """
+        SELECT * FROM run WHERE rowid IN (
+          SELECT rowid FROM run WHERE state NOT IN ('pending', 'running') ORDER BY rowid DESC LIMIT ?) ORDER BY rowid
+        """, arguments: [count])
+    while let row = try rows.next() { try body(try RunRecord(row: row)) }
   }
 
   /// Keeps the newest `count` finished runs.
@@ -106,6 +126,31 @@ extension RunMember {
         INSERT INTO runMember (uid, volume, session, point, kind) VALUES (?,?,?,?,?)
         ON CONFLICT (uid, volume) DO UPDATE SET session = excluded.session, point = excluded.point, kind = excluded.kind
         """, arguments: [uid, volume, session, point, Int(kind.rawValue)])
+  }
+
+  /// Records what a member of a run under way has done. Costs the same however many members the run has; the report of
+  /// a run that has ended stays as it is.
+  static func saveReport(_ database: Database, uid: String, volume: VolumeID, _ report: VolumeRunReport) throws {
+    try database.execute(
+      sql: """
+        UPDATE runMember SET report = ? WHERE uid = ? AND volume = ?
+          AND EXISTS (SELECT 1 FROM run WHERE run.uid = runMember.uid AND run.state IN ('pending', 'running'))
+        """, arguments: [try JSONEncoder().encode(report), uid, volume])
+  }
+
+  /// What the members of a run have recorded, by the volume's id in reports. They are for people: one that cannot be read
+  /// counts as not recorded, and keeps nobody from going on.
+  fileprivate static func reports(_ database: Database, uid: String) throws -> [String: VolumeRunReport] {
+    var reports: [String: VolumeRunReport] = [:]
+    let rows = try Row.fetchCursor(
+      database, sql: "SELECT report FROM runMember WHERE uid = ? AND report IS NOT NULL", arguments: [uid])
+    while let row = try rows.next() {
+      guard let report = try? JSONDecoder().decode(VolumeRunReport.self, from: try row.value("report")) else {
+        continue
+      }
+      reports[report.volume] = report
+    }
+    return reports
   }
 
   static func all(_ database: Database, uid: String) throws -> [RunMember] {

@@ -116,8 +116,10 @@ final class AgentCore: Sendable {
 
   /// Takes up the runs that the agent before has left.
   func start() throws(ReplError) {
-    for record in try database.read({ try RunRecord.finished($0, newest: 100) }).reversed() {
-      for report in record.report.volumes { source.lastSessions.record(report, peer: record.peer) }
+    try database.read { database in
+      try RunRecord.eachFinished(database, newest: 100) { record in
+        for report in record.report.volumes { self.source.lastSessions.record(report, peer: record.peer) }
+      }
     }
     for record in try database.read({ try RunRecord.unfinished($0) }) { runs.submit(record) }
   }

@@ -225,7 +225,7 @@ final class GroupRun: Sendable {
 
   private func ship(_ task: MemberTask, _ group: MemberGroup) throws(ReplError) -> SenderSession.Held {
     var session = VolumeSession(context: context, link: link, task: task, group: group) {
-      [self] () throws(ReplError) in try recordProgress()
+      [self] () throws(ReplError) in try recordProgress(of: task)
     }
     do throws(ReplError) {
       return try session.run()
@@ -234,13 +234,10 @@ final class GroupRun: Sendable {
     }
   }
 
-  /// What the members' reports say at this moment, for the next life of the run.
-  private func recordProgress() throws(ReplError) {
-    try context.database.write { [self] database in
-      // Made within the transaction: of two members that record at once, the later has the newer report.
-      var saved = record
-      saved.report = report(state: .running, reason: "")
-      try saved.save(database)
+  /// What a member's report says at this moment, for the next life of the run.
+  private func recordProgress(of task: MemberTask) throws(ReplError) {
+    try context.database.write { [self] in
+      try RunMember.saveReport($0, uid: record.uid, volume: task.volume.id, task.progress.report)
     }
   }
 
