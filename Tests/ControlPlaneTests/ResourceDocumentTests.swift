@@ -14,13 +14,43 @@ struct ResourceDocumentTests {
     let objects = (0..<2_500).map { number in
       TravellingObject(object: ResourceKind.configMap.object(namespace: "shop", name: "c\(number)"))
     }
-    #expect(ResourceMigrator.batches(objects).batches.map(\.count) == [1_000, 1_000, 500])
+    #expect(Self.batches(objects).map(\.items.count) == [1_000, 1_000, 500])
     var large = objects[0]
     large.object.json[at: "data.k"] = .string(String(repeating: "x", count: 1 << 20))
-    #expect(ResourceMigrator.batches([large, large, objects[1]]).batches.map(\.count) == [1, 2])
+    #expect(Self.batches([large, large, objects[1]]).map(\.items.count) == [1, 2])
     large.object.json[at: "data.k"] = .string(String(repeating: "x", count: 5_000_000))
-    let (batches, failed) = ResourceMigrator.batches([large])
-    #expect(batches.isEmpty && failed.first?.status == "Failed")
+    let tooLarge = Self.batches([large])
+    #expect(tooLarge.map(\.items.count) == [0] && tooLarge.first?.failed.first?.status == "Failed")
+  }
+
+  /// The documents that objects travel in.
+  private static func batches(_ objects: [TravellingObject]) -> [ResourceBatch] {
+    var batches = [ResourceBatch()]
+    for object in objects where !batches[batches.count - 1].take(object) {
+      var next = ResourceBatch()
+      let isTaken = next.take(object)
+      #expect(isTaken, "what the document before did not take is for this one")
+      batches.append(next)
+    }
+    return batches
+  }
+
+  @Test("The documents of a Migration are made one after the other, and what is gone by then does not travel")
+  func readWhenSent() async throws {
+    let sites = try await MigrationFixture()
+    let text = JSONValue.string(String(repeating: "x", count: 900_000))
+    for number in 0..<5 { try await sites.make(.configMap, "c\(number)", ["data": ["k": text]]) }
+    let collector = ResourceCollector(
+      store: sites.east.store,
+      preparation: ResourcePreparation(
+        wishes: ResourceWishes(MigrationFixture.migration()), migrationName: "m", migrationNamespace: "shop", now: 0))
+    let chosen = try await collector.choose(namespaces: ["shop"])
+    #expect(chosen.count == 5)
+    #expect(chosen.allSatisfy { $0.item.object.json["data"] == nil }, "what is in them is not held")
+    #expect(try await collector.read(chosen[4])?.object.json[at: "data.k"] == text)
+    _ = try await sites.east.store.delete(.configMap, namespace: "shop", name: "c4", options: DeleteOptions())
+    #expect(try await collector.read(chosen[4]) == nil)
+    #expect(try await sites.run().count == 4)
   }
 
   @Test("A document whose time is over makes nothing more live and purges nothing more")

@@ -154,7 +154,8 @@ struct ResourceSelectionTests {
   private func chosen(
     _ objects: [(kind: ResourceKind, object: KubeObject)], _ spec: [String: JSONValue] = [:]
   ) -> [String] {
-    ResourceSelection(wishes: ResourceWishes(MigrationFixture.migration(spec))).choose(objects).map(\.object.name)
+    let selection = ResourceSelection(wishes: ResourceWishes(MigrationFixture.migration(spec)))
+    return selection.withoutOwned(objects.filter { selection.isMeant($0.kind, $0.object) }).map(\.object.name)
   }
 
   @Test("All selectors must match, and no excluding one may")

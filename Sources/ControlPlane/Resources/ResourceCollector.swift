@@ -17,7 +17,15 @@ struct ObjectName: Hashable, Sendable {
   var name: String
 }
 
-/// Reads the objects of a Migration from the store and prepares them.
+/// An object that was chosen to travel. Its document is read when its turn comes: ``ResourceCollector/read(_:)``.
+struct ChosenObject: Sendable {
+  var kind: ResourceKind
+  /// With the outline of the object: what the choice and the result look at.
+  var item: TravellingObject
+}
+
+/// Reads the objects of a Migration from the store and prepares them. All that are chosen are held as outlines only: what
+/// is in them may be gigabytes.
 struct ResourceCollector: Sendable {
   /// Objects of one Migration; one with more is refused.
   static let limit = 50_000
@@ -25,34 +33,62 @@ struct ResourceCollector: Sendable {
   var store: any ObjectStore
   var preparation: ResourcePreparation
 
-  /// Prepared objects in the order of application: volumes and claims first.
-  func collect(namespaces: [String]) async throws(StatusError) -> [TravellingObject] {
+  /// What travels, in the order of application: volumes and claims first.
+  func choose(namespaces: [String]) async throws(StatusError) -> [ChosenObject] {
+    let selection = ResourceSelection(wishes: preparation.wishes)
     var found: [(kind: ResourceKind, object: KubeObject)] = []
     for namespace in namespaces {
       for kind in preparation.wishes.kinds {
-        found += try await store.list(ListQuery(kind, namespace: namespace)).items.map { (kind, $0) }
-        guard found.count <= Self.limit else {
-          throw StatusError(422, "Invalid", "the migration has more than \(Self.limit) objects")
+        var pages = ObjectPages(store, ListQuery(kind, namespace: namespace))
+        while let page = try await pages.next() {
+          found += page.filter { selection.isMeant(kind, $0) }.map { (kind, Self.outline($0)) }
+          guard found.count <= Self.limit else {
+            throw StatusError(422, "Invalid", "the migration has more than \(Self.limit) objects")
+          }
         }
       }
     }
-    var volumes: [TravellingObject] = []
-    var claims: [TravellingObject] = []
-    var others: [TravellingObject] = []
-    for (kind, object) in ResourceSelection(wishes: preparation.wishes).choose(found) {
+    var volumes: [ChosenObject] = []
+    var claims: [ChosenObject] = []
+    var others: [ChosenObject] = []
+    for (kind, object) in selection.withoutOwned(found) {
       guard kind.resource == ResourceKind.persistentVolumeClaim.resource else {
-        others.append(TravellingObject(object: preparation.prepare(kind, object)))
+        others.append(ChosenObject(kind: kind, item: TravellingObject(object: object)))
         continue
       }
       guard let (volume, id) = try await volume(of: object) else { continue }
       let claim = ObjectName(kind: object.kind, namespace: object.namespace, name: object.name)
-      claims.append(TravellingObject(object: preparation.prepare(kind, object), volume: id))
+      claims.append(ChosenObject(kind: kind, item: TravellingObject(object: object, volume: id)))
       if let volume {
-        volumes.append(
-          TravellingObject(object: preparation.prepare(.persistentVolume, volume), volume: id, claim: claim))
+        let item = TravellingObject(object: Self.outline(volume), volume: id, claim: claim)
+        volumes.append(ChosenObject(kind: .persistentVolume, item: item))
       }
     }
     return volumes + claims + others
+  }
+
+  /// The object as it is now, prepared; nil when it has gone since it was chosen.
+  func read(_ chosen: ChosenObject) async throws(StatusError) -> TravellingObject? {
+    let outline = chosen.item.object
+    do throws(StatusError) {
+      let object = try await store.get(chosen.kind, namespace: outline.namespace, name: outline.name)
+      guard !object.isDeleting else { return nil }
+      var item = chosen.item
+      item.object = preparation.prepare(chosen.kind, object)
+      return item
+    } catch {
+      guard error.code == 404 else { throw error }
+      return nil
+    }
+  }
+
+  /// Kind and metadata of an object, and which volume a claim has.
+  private static func outline(_ object: KubeObject) -> KubeObject {
+    var outline = KubeObject(["apiVersion": .string(object.apiVersion), "kind": .string(object.kind)])
+    outline.json["metadata"] = object.json["metadata"]
+    outline[metadata: "managedFields"] = nil
+    if let volume = object.spec["volumeName"] { outline.json[at: "spec.volumeName"] = volume }
+    return outline
   }
 
   /// The names of everything of these kinds, whatever selectors say: what is not among them was deleted.
@@ -60,9 +96,11 @@ struct ResourceCollector: Sendable {
     var names: [ObjectName] = []
     for namespace in namespaces {
       for kind in MigratedKinds.namespaced {
-        let page = try await store.list(ListQuery(kind, namespace: namespace))
-        names += page.items.filter { !$0.isDeleting }.map {
-          ObjectName(kind: kind.kind, namespace: $0.namespace, name: $0.name)
+        var pages = ObjectPages(store, ListQuery(kind, namespace: namespace))
+        while let page = try await pages.next() {
+          names += page.filter { !$0.isDeleting }.map {
+            ObjectName(kind: kind.kind, namespace: $0.namespace, name: $0.name)
+          }
         }
       }
     }

@@ -2,13 +2,9 @@ import APIModel
 import ReplModel
 import AgentService
 
-/// The sending end: collects and prepares the objects of a Migration, and has the peer's control plane apply them.
+/// The sending end: chooses the objects of a Migration, and has the peer's control plane apply them, a document after the
+/// other. No more objects than those of one document are in memory.
 struct ResourceMigrator: ResourcePhase {
-  /// Bytes of objects in one document; an object that is larger travels alone.
-  private static let batchBytes = 2 << 20
-  /// No larger object is taken by the other end, which has the bounds of its API.
-  private static let objectLimit = ObjectLimits.bytes
-
   private let store: any ObjectStore
   private let service: any ReplicationService
   private let clock: @Sendable () -> Int64
@@ -25,23 +21,22 @@ struct ResourceMigrator: ResourcePhase {
       wishes: wishes, migrationName: request.migration.name, migrationNamespace: request.migration.namespace,
       now: clock())
     let collector = ResourceCollector(store: store, preparation: preparation)
-    let objects: [TravellingObject]
+    let objects: [ChosenObject]
     let document: ResourceDocument
     do throws(StatusError) {
-      objects = try await collector.collect(namespaces: request.namespaces)
+      objects = try await collector.choose(namespaces: request.namespaces)
       document = ResourceDocument(
         migration: ObjectName(
           kind: request.migration.kind, namespace: request.migration.namespace, name: request.migration.name),
         startApplications: wishes.startApplications, namespaces: try await collector.namespaces(request.namespaces),
-        volumes: Self.volumes(objects, request.volumes), items: [])
+        volumes: Self.volumes(objects.map(\.item), request.volumes), items: [])
     } catch { throw Self.error(error) }
-    let (batches, tooLarge) = Self.batches(objects)
     let outcome: ResourceOutcome
     do throws(ReplError) {
-      outcome = ResourceOutcome(results: tooLarge + (try await apply(batches, document, request.pair)))
+      outcome = ResourceOutcome(results: try await apply(objects, collector, document, request.pair))
     } catch {
       guard error.kind == .unsupported, !wishes.startApplications else { throw error }
-      return Self.without(objects, error)
+      return Self.without(objects.map(\.item), error)
     }
     guard wishes.purgeDeletedResources else { return outcome }
     return try await purge(document, request, collector, outcome)
@@ -56,22 +51,42 @@ struct ResourceMigrator: ResourcePhase {
       results: others.map { .failed($0.object, "\(error)") }, note: "only volumes were migrated: \(error)")
   }
 
-  /// Has the peer apply all documents. Once it has answered one, a refusal of another concerns the objects of that one.
+  /// Has the peer apply all objects. Once it has answered one document, what goes wrong with another concerns the objects
+  /// of that one.
   private func apply(
-    _ batches: [[TravellingObject]], _ document: ResourceDocument, _ pair: ObjectReference
+    _ objects: [ChosenObject], _ collector: ResourceCollector, _ document: ResourceDocument, _ pair: ObjectReference
   ) async throws(ReplError) -> [ResourceResult] {
     var document = document
     var results: [ResourceResult] = []
-    for batch in batches {
-      document.items = batch
+    var (rest, hasAnswered) = (objects[...], false)
+    while !rest.isEmpty {
+      let batch = try await Self.next(&rest, collector)
+      results += batch.failed
+      guard !batch.items.isEmpty else { continue }
+      document.items = batch.items
       do throws(ReplError) {
-        results += Self.matched(try await send(document, pair), to: batch)
+        results += Self.matched(try await send(document, pair), to: batch.items)
+        hasAnswered = true
       } catch {
-        guard error.kind != .transient, !results.isEmpty else { throw error }
-        results += batch.map { .failed($0.object, "\(error)") }
+        guard error.kind != .transient, hasAnswered else { throw error }
+        results += batch.items.map { .failed($0.object, "\(error)") }
       }
     }
     return results
+  }
+
+  /// Reads what one document takes of the objects that are left.
+  private static func next(
+    _ rest: inout ArraySlice<ChosenObject>, _ collector: ResourceCollector
+  ) async throws(ReplError) -> ResourceBatch {
+    var batch = ResourceBatch()
+    do throws(StatusError) {
+      while let chosen = rest.first {
+        if let item = try await collector.read(chosen), !batch.take(item) { return batch }
+        rest.removeFirst()
+      }
+    } catch { throw Self.error(error) }
+    return batch
   }
 
   /// Has the peer delete what is gone here. Objects that were applied stay so, whatever comes of it.
@@ -125,27 +140,6 @@ struct ResourceMigrator: ResourcePhase {
       points[volume] = PointID(report.point)
     }
     return all.sorted().map { TravellingVolume(volume: $0, point: points[$0]) }
-  }
-
-  /// Objects in documents of bounded size, in the same order; the failures are those that are too large for any. Pure.
-  static func batches(_ objects: [TravellingObject]) -> (batches: [[TravellingObject]], failed: [ResourceResult]) {
-    var batches: [[TravellingObject]] = []
-    var failed: [ResourceResult] = []
-    var room = 0
-    for item in objects {
-      let size = JSONWriter.bytes(item.object.json).count
-      guard size <= objectLimit else {
-        failed.append(.failed(item.object, "has \(size) bytes, at most \(objectLimit) can be sent"))
-        continue
-      }
-      if room < size || (batches.last?.count ?? ResourceDocument.itemLimit) >= ResourceDocument.itemLimit {
-        batches.append([])
-        room = max(batchBytes, size)
-      }
-      batches[batches.count - 1].append(item)
-      room -= size
-    }
-    return (batches, failed)
   }
 
   static func error(_ error: StatusError) -> ReplError {

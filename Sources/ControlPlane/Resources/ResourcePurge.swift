@@ -16,20 +16,25 @@ struct ResourcePurge: Sendable {
     var results: [ResourceResult] = []
     for namespace in rules.namespaces.sorted() where rules.namespaceRefusal(namespace) == nil {
       for kind in Self.kinds {
-        let page: ObjectList
-        do throws(StatusError) {
-          page = try await store.list(ListQuery(kind, namespace: namespace))
-        } catch { throw ReplError(.io, subject: "objects of this cluster", cause: error.message) }
-        for object in page.items where isGone(kind, object, existing) {
-          guard !Task.isCancelled else {
-            throw ReplError(
-              .transient, subject: "resources of \(rules.cluster)", cause: "the document is waited for no longer")
+        var pages = ObjectPages(store, ListQuery(kind, namespace: namespace))
+        while let page = try await next(&pages) {
+          for object in page where isGone(kind, object, existing) {
+            guard !Task.isCancelled else {
+              throw ReplError(
+                .transient, subject: "resources of \(rules.cluster)", cause: "the document is waited for no longer")
+            }
+            results.append(await delete(kind, object))
           }
-          results.append(await delete(kind, object))
         }
       }
     }
     return results
+  }
+
+  private func next(_ pages: inout ObjectPages) async throws(ReplError) -> [KubeObject]? {
+    do throws(StatusError) { return try await pages.next() } catch {
+      throw ReplError(.io, subject: "objects of this cluster", cause: error.message)
+    }
   }
 
   /// Whether an object of this peer has no original any more.

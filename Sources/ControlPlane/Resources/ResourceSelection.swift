@@ -14,11 +14,17 @@ struct ResourceSelection: Sendable {
     ResourceKind.service.resource,
   ]
 
-  /// Of objects of one or more kinds, those that travel, in the same order.
-  func choose(_ objects: [(kind: ResourceKind, object: KubeObject)]) -> [(kind: ResourceKind, object: KubeObject)] {
-    let selected = objects.filter { wishes.selectors.select($0.object) && isWanted($0.kind, $0.object) }
-    let collected = Set(selected.map(\.object.uid))
-    return selected.filter { !isDropped($0.kind, $0.object, collected: collected) }
+  /// Whether an object is to travel, as far as it alone says so.
+  func isMeant(_ kind: ResourceKind, _ object: KubeObject) -> Bool {
+    wishes.selectors.select(object) && isWanted(kind, object)
+  }
+
+  /// Of all objects that are meant, those that do not come with another one, in the same order. Looks at metadata only.
+  func withoutOwned(_ objects: [(kind: ResourceKind, object: KubeObject)]) -> [(
+    kind: ResourceKind, object: KubeObject
+  )] {
+    let collected = Set(objects.map(\.object.uid))
+    return objects.filter { !isDropped($0.kind, $0.object, collected: collected) }
   }
 
   /// The filters of each kind: what every cluster makes for itself does not travel.
