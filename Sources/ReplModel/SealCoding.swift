@@ -63,9 +63,8 @@ extension Seal {
     guard let known = Proof(rawValue: proof) else { throw reader.failure("a proof, found \(proof)") }
     self.proof = known
     group = try reader.readIdentifier()
-    members = try reader.readList(limit: Self.memberLimit) { reader throws(DecodingFailure) in
-      try GroupMember(from: &reader)
-    }
+    members = SharedMembers.share(
+      try reader.readList(limit: Self.memberLimit) { reader throws(DecodingFailure) in try GroupMember(from: &reader) })
     guard isPlausible else { throw reader.failure("a seal with numbers within the limits") }
   }
 

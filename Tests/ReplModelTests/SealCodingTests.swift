@@ -31,6 +31,28 @@ import Testing
     #expect(decoded.encoded == seal.encoded)
   }
 
+  @Test func sealsOfAGroupHoldOneListOfMembers() throws {
+    var generator = SeededGenerator(seed: 5)
+    var seal = random(&generator)
+    seal.members = (0..<500).map { _ in GroupMember(volume: .random(using: &generator), size: 4096) }
+    let bytes = seal.encoded
+    func decoded() throws -> Seal {
+      var reader = ByteReader(bytes)
+      return try Seal(from: &reader)
+    }
+    func place(_ seal: Seal) -> UnsafeRawPointer? { seal.members.withUnsafeBytes(\.baseAddress) }
+    // Tests beside this one may decode so many other groups at this very moment that the list is no longer kept.
+    let isShared = try (0..<100).contains { _ in
+      let (first, second) = (try decoded(), try decoded())
+      #expect(first == seal && second == seal)
+      return place(first) == place(second)
+    }
+    #expect(isShared)
+    seal.members[7].size = 8192
+    var other = ByteReader(seal.encoded)
+    #expect(try Seal(from: &other) == seal, "a list that differs is not taken for it")
+  }
+
   @Test func everyTruncationIsAnError() {
     var generator = SeededGenerator(seed: 4)
     let bytes = random(&generator).encoded

@@ -38,15 +38,19 @@ extension PreparedRecord {
       ])
   }
 
+  // Decoded row by row: the seals of a group share their member list, and its rows do not.
+
   static func all(_ database: Database) throws -> [PreparedRecord] {
-    try Row.fetchAll(database, sql: "SELECT * FROM prepared ORDER BY grp, volume").map(PreparedRecord.init(row:))
+    try Array(
+      Row.fetchCursor(database, sql: "SELECT * FROM prepared ORDER BY grp, volume").map(PreparedRecord.init(row:)))
   }
 
   static func group(_ database: Database, _ group: GroupID, cluster: String) throws -> [PreparedRecord] {
-    try Row.fetchAll(
-      database, sql: "SELECT * FROM prepared WHERE grp = ? AND cluster = ? ORDER BY volume",
-      arguments: [group, cluster]
-    ).map(PreparedRecord.init(row:))
+    try Array(
+      Row.fetchCursor(
+        database, sql: "SELECT * FROM prepared WHERE grp = ? AND cluster = ? ORDER BY volume",
+        arguments: [group, cluster]
+      ).map(PreparedRecord.init(row:)))
   }
 
   static func find(_ database: Database, cluster: String, volume: VolumeID) throws -> PreparedRecord? {

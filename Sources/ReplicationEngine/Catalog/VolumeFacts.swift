@@ -103,17 +103,19 @@ struct VolumeFacts {
       held.proven = [held.proven, proven].compactMap(\.self).max()
       points[Self.key(volume, cluster)] = held
     }
-    // Only the newest of each volume is decoded.
-    let newest = try Row.fetchAll(
+    // Only the newest of each volume is decoded, and one at a time: its seal names all members of its group.
+    let newest = try Row.fetchCursor(
       database,
       sql: """
         SELECT p.* FROM point p JOIN (
           SELECT cluster, volume, MAX(generation) AS generation FROM point WHERE state = 'sealed'
           GROUP BY cluster, volume) n
         ON p.cluster = n.cluster AND p.volume = n.volume AND p.generation = n.generation AND p.state = 'sealed'
-        """
-    ).map(CatalogPoint.init(row:))
-    for point in newest { points[Self.key(point.volume, point.cluster)]?.newestSealed = point.seal.takenAt }
+        """)
+    while let row = try newest.next() {
+      let point = try CatalogPoint(row: row)
+      points[Self.key(point.volume, point.cluster)]?.newestSealed = point.seal.takenAt
+    }
   }
 
   static func key(_ volume: VolumeID, _ cluster: String) -> String { "\(volume) \(cluster)" }

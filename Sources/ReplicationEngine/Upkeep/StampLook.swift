@@ -8,19 +8,18 @@ struct StampLook: Sendable {
 
   /// Returns how many points became suspect. Opens files and reads none of the images.
   func run(isStopped: () -> Bool = { false }) throws(ReplError) -> Int {
-    let points = try context.database.read { database in
-      try Replica.held(database).flatMap {
-        try CatalogPoint.all(database, cluster: $0.cluster, volume: $0.volume)
-      }
-    }
     var count = 0
-    for point in points where point.state == .sealed {
-      if isStopped() { break }
-      guard let source = try? SourceVolume(cluster: point.cluster, volume: point.volume),
-        let difference = difference(of: point, source)
-      else { continue }
-      try DamageBook(context: context).suspect(point.point, of: source, because: difference)
-      count += 1
+    for replica in try context.database.read({ try Replica.held($0) }) {
+      guard let source = try? SourceVolume(cluster: replica.cluster, volume: replica.volume) else { continue }
+      let points = try context.database.read {
+        try CatalogPoint.all($0, cluster: replica.cluster, volume: replica.volume)
+      }
+      for point in points where point.state == .sealed {
+        if isStopped() { return count }
+        guard let difference = difference(of: point, source) else { continue }
+        try DamageBook(context: context).suspect(point.point, of: source, because: difference)
+        count += 1
+      }
     }
     return count
   }

@@ -60,9 +60,8 @@ extension BeginSession: WireCodable {
   }
 
   private static func readMembers(_ reader: inout ByteReader) throws(DecodingFailure) -> [GroupMember] {
-    let members = try reader.readList(limit: Seal.memberLimit) { reader throws(DecodingFailure) in
-      try GroupMember(from: &reader)
-    }
+    let members = SharedMembers.share(
+      try reader.readList(limit: Seal.memberLimit) { reader throws(DecodingFailure) in try GroupMember(from: &reader) })
     guard members.allSatisfy({ $0.size <= WireLimits.volumeSize }) else {
       throw reader.failure("members of at most 2^63 - 1 bytes")
     }
