@@ -23,6 +23,29 @@ private let maps = "api/v1/namespaces/default/configmaps"
     _ = try await api.send("POST", maps, body: #"{"metadata":{"name":"\#(name)"}}"#)
   }
 
+  @Test("The journal holds no more changes than its bytes allow, whatever was dropped before")
+  func journalLetsGo() {
+    let hub = WatchHub(version: 0, maximumBytes: 1_000)
+    let object = ResourceKind.configMap.object(namespace: "default", name: "m")
+    for version in 1...500 as ClosedRange<Int64> {
+      hub.publish([
+        StoreChange(
+          action: .modified, resource: ResourceKind.configMap.resource, object: object, old: object, version: version,
+          size: 400, text: nil)
+      ])
+    }
+    #expect(hub.count == 2)
+    guard case .changes(let kept) = hub.changes(after: 498) else {
+      Issue.record("the newest changes are not there")
+      return
+    }
+    #expect(kept.map(\.version) == [499, 500])
+    guard case .expired = hub.changes(after: 497) else {
+      Issue.record("a change that was dropped is not missed")
+      return
+    }
+  }
+
   @Test("The objects there come page by page; changes made meanwhile are neither lost nor told twice")
   func pages() async throws {
     let api = try await APICall()

@@ -29,8 +29,6 @@ public struct StoreChange: Sendable {
 final class WatchHub: Sendable {
   private struct State {
     var entries: [StoreChange] = []
-    /// Entries before this index are dropped.
-    var start = 0
     /// Changes after this version are all here.
     var floor: Int64
     var bytes = 0
@@ -65,17 +63,15 @@ final class WatchHub: Sendable {
         state.entries.append(change)
         state.bytes += change.size
       }
-      while state.entries.count - state.start > maximumEntries || state.bytes > maximumBytes,
-        state.start < state.entries.count
+      var dropped = 0
+      while state.entries.count - dropped > maximumEntries || state.bytes > maximumBytes, dropped < state.entries.count
       {
-        state.bytes -= state.entries[state.start].size
-        state.floor = state.entries[state.start].version
-        state.start += 1
+        state.bytes -= state.entries[dropped].size
+        state.floor = state.entries[dropped].version
+        dropped += 1
       }
-      if state.start > 1_024, state.start * 2 > state.entries.count {
-        state.entries.removeFirst(state.start)
-        state.start = 0
-      }
+      // At once: what is dropped and not removed is held all the same, and one change may have megabytes.
+      state.entries.removeFirst(dropped)
       for waiter in state.waiters.values { waiter.yield() }
     }
   }
@@ -97,7 +93,7 @@ final class WatchHub: Sendable {
     state.withLock { state in
       guard !state.finished else { return .finished }
       guard version >= state.floor else { return .expired }
-      var low = state.start
+      var low = 0
       var high = state.entries.count
       while low < high {
         let middle = (low + high) / 2
@@ -133,6 +129,9 @@ final class WatchHub: Sendable {
   func wake(_ id: Int) {
     _ = state.withLock { $0.waiters[id]?.yield() }
   }
+
+  /// How many changes are held.
+  var count: Int { state.withLock { $0.entries.count } }
 
   /// How many readers there are.
   var readers: Int { state.withLock { $0.waiters.count } }
