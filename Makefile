@@ -17,10 +17,10 @@ TMPFILESDIR = $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
 SOURCES = Sources Tests Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help packages clients build test mutants demo bench format lint install uninstall clean
+.PHONY: help packages clients build test mutants demo bench bench-memory format lint install uninstall clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 packages: ## Install the Debian packages that building and testing need (as root)
 	@Scripts/install-packages
@@ -43,6 +43,9 @@ demo: build ## Two agents, one real volume, a database that never pauses (needs 
 
 bench: build ## Measure against a baseline of the same run (needs root; about 10 minutes)
 	@$(PYTHON) Benchmarks/run
+
+bench-memory: build ## Measure peak memory by the size of a group and of its objects (needs root)
+	@$(PYTHON) Benchmarks/memory
 
 format: ## Rewrite the sources in the project's format
 	$(SWIFT) format format --in-place --parallel --recursive $(SOURCES)
