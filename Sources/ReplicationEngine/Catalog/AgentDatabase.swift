@@ -6,7 +6,7 @@ public import ReplModel
 /// an operator only after its commit.
 public struct AgentDatabase: Sendable {
   /// Version of the schema this program writes, kept in `PRAGMA user_version`.
-  public static let schemaVersion = 6
+  public static let schemaVersion = 5
   /// Serialised access; calls block and belong on dedicated threads.
   public let queue: DatabaseQueue
 

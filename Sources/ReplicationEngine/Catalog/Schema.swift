@@ -14,7 +14,7 @@ enum Schema {
   ) throws {
     let steps = [
       version1, promotion + notices, scrubs + pools, generationsForTimes + trustStates + identities + damage,
-      replicas, memberReports,
+      replicas,
     ]
     for (version, step) in zip(1..., steps) where found < version && version <= last {
       try database.execute(sql: step)
@@ -53,10 +53,6 @@ enum Schema {
       SELECT generation FROM snapshot WHERE point = firstPoint), 0);
     ALTER TABLE scrubPass DROP COLUMN firstTakenAt;
     """
-
-  /// Since version 6 what a run under way has done is kept of each member by itself. What earlier versions recorded of a
-  /// run stays in its own row until its members record again.
-  private static let memberReports = "ALTER TABLE runMember ADD COLUMN report BLOB;"
 
   /// Since version 3.
   private static let scrubs = """
@@ -133,6 +129,7 @@ enum Schema {
       sql: """
         DROP TABLE volume; DROP TABLE targetVolume; DROP TABLE extraSegment;
         ALTER TABLE runMember DROP COLUMN attempts;
+        ALTER TABLE runMember ADD COLUMN report BLOB;
         """)
   }
 
