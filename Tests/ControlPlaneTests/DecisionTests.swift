@@ -4,7 +4,10 @@ import ReplModel
 import ReplicationEngine
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 @Suite struct ClusterPairDecisionTests {
   private func object(_ options: JSONValue?, finalizer: Bool = true, deleting: Bool = false) -> KubeObject {

@@ -5,8 +5,16 @@ import ReplModel
 import ReplicationEngine
 import Synchronization
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 @testable import ReplCtl
+
+extension ResourceRegistry {
+  /// All kinds of the agent.
+  static let standard = ControlPlaneService.registry
+}
 
 /// A directory that goes when the test ends.
 final class TemporaryDirectory: Sendable {
@@ -122,7 +130,7 @@ final class PlaneFixture: Sendable {
       socketPath: directory.path + "/agent.sock", databasePath: directory.path + "/objects.db")
     configure(&configuration)
     var plane = try ControlPlaneService(configuration: configuration, service: service, logger: log.logger)
-    plane.resourcePhase = FakeResources()
+    plane.controllers.resourcePhase = FakeResources()
     plane.watchLimits = watchLimits
     self.plane = plane
     let (listening, signal) = AsyncStream.makeStream(of: Void.self)

@@ -3,7 +3,10 @@ import APIModel
 import ReplModel
 import ReplicationEngine
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 /// How the result of an object that was applied reads.
 let migrated = "Successful Resource migrated successfully"

@@ -5,7 +5,10 @@ import ReplicationEngine
 import Synchronization
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 @Suite("Documents of a Migration, and what comes of each object in them")
 struct ResourceDocumentTests {

@@ -3,7 +3,10 @@ import Foundation
 import Testing
 import TestSupport
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 private func at(_ text: String) -> Int64 { Timestamp.seconds(text) ?? 0 }
 
