@@ -16,6 +16,23 @@ extension ResourceRegistry {
   static let standard = ControlPlaneService.registry
 }
 
+// Writes as this program makes them.
+extension ObjectStore {
+  /// Stores a new object whose fields belong to this program.
+  func create(_ kind: ResourceKind, _ object: KubeObject, dryRun: Bool) async throws(StatusError) -> KubeObject {
+    try await create(kind, object, dryRun: dryRun, tracking: .controller)
+  }
+
+  /// Changes an object; the fields that change belong to this program.
+  func update(
+    _ kind: ResourceKind, namespace: String, name: String, part: ObjectPart, dryRun: Bool,
+    change: @escaping @Sendable (KubeObject) throws(StatusError) -> KubeObject
+  ) async throws(StatusError) -> KubeObject {
+    try await update(
+      kind, namespace: namespace, name: name, part: part, dryRun: dryRun, tracking: .controller, change: change)
+  }
+}
+
 /// A directory that goes when the test ends.
 final class TemporaryDirectory: Sendable {
   let path: String

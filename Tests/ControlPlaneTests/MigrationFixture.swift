@@ -53,7 +53,7 @@ struct MigrationFixture {
     _ spec: [String: JSONValue] = [:], namespaces: [String] = ["shop"], volumes: [VolumeRunReport] = []
   ) async throws -> [String] {
     try await migrator.run(request(spec, namespaces: namespaces, volumes: volumes)).results
-      .map { "\($0.kind)/\($0.name): \($0.status) \($0.reason)" }.sorted()
+      .map { "\($0.kind)/\($0.name): \($0.status.rawValue) \($0.reason)" }.sorted()
   }
 
   @discardableResult

@@ -118,7 +118,7 @@ struct MigrationScheduleTests {
   func boundedList() {
     var status = ScheduleStatus()
     status.items[.interval] = (0..<80).map {
-      ScheduleItem(name: "m\($0)", created: Int64($0), finished: 1, status: "Failed")
+      ScheduleItem(name: "m\($0)", created: Int64($0), finished: 1, status: .failed)
     }
     let (pruned, names) = status.pruned()
     #expect(pruned.items[.interval]?.count == ScheduleStatus.itemLimit && names.count == 30)

@@ -40,7 +40,8 @@ final class FakeResources: ResourcePhase {
 
   static func result(_ kind: String, _ name: String, _ status: String, _ reason: String = "") -> ResourceResult {
     ResourceResult(
-      name: name, namespace: "mysql", group: "core", version: "v1", kind: kind, status: status, reason: reason)
+      name: name, namespace: "mysql", group: "core", version: "v1", kind: kind,
+      status: ResourceResult.State(rawValue: status) ?? .failed, reason: reason)
   }
 }
 

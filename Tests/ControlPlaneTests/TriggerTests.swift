@@ -241,7 +241,7 @@ struct TriggerPropertyTests {
     for _ in 0..<20_000 {
       if case .due(let instant) = trigger.state(.daily, status.history(.daily), now: now) {
         fired.append(instant)
-        status.items[.daily] = [ScheduleItem(name: "m", created: now, finished: nil, status: "Successful")]
+        status.items[.daily] = [ScheduleItem(name: "m", created: now, finished: nil, status: .successful)]
         status.settle(.daily, instant)
       }
       now += Int64.random(in: 1...900, using: &generator)

@@ -1,7 +1,7 @@
-public import APIModel
+import APIModel
 
 /// Fields that may not change once they are set.
-public enum Immutable {
+enum Immutable {
   /// One cause for each path whose value differs.
   static func causes(_ paths: [String], _ object: KubeObject, _ old: KubeObject?) -> [StatusError.Cause] {
     guard let old else { return [] }
@@ -24,10 +24,5 @@ public enum Immutable {
       StatusError.Cause(
         reason: "FieldValueForbidden", message: "Forbidden: field is immutable when `immutable` is set", field: field)
     }
-  }
-
-  /// Whether an update was refused for nothing but fields that may not change: a new object could have them.
-  public static func isOnlyCause(of error: StatusError) -> Bool {
-    error.code == 422 && !error.causes.isEmpty && error.causes.allSatisfy { $0.message.contains("immutable") }
   }
 }

@@ -60,6 +60,9 @@ public struct ResourceKind: Sendable {
   public var countsGenerations = false
   /// Whether dependants stay when nothing is said about them.
   public var orphansDependants = false
+  /// Puts back secrets that clients are not shown, where a mask stands for them in what they send; the second document is
+  /// the stored one, nil for a new object.
+  public var reveal: @Sendable (JSONValue, JSONValue?) -> JSONValue = { document, _ in document }
   /// Sets what is missing, on every write.
   public var defaults: @Sendable (inout KubeObject) -> Void = { _ in }
   /// Sets what only new objects get, after the defaults.

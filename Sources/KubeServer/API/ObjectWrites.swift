@@ -11,7 +11,7 @@ extension ObjectAPI {
     let form = try form(request, path.kind)
     var (object, warnings) = try RequestBody.object(request, kind: path.kind)
     try Self.place(&object, path)
-    object = KubeObject(SecretMask.reveal(object.json, from: nil))
+    object = KubeObject(path.kind.reveal(object.json, nil))
     let created = try await store.create(
       path.kind, object, dryRun: try Self.dryRun(request),
       tracking: .update(try FieldManager(request, path, options: "CreateOptions")))
@@ -44,7 +44,7 @@ extension ObjectAPI {
     let result = try await store.update(
       path.kind, namespace: path.namespace ?? "", name: name, part: Self.part(path), dryRun: try Self.dryRun(request),
       tracking: .update(try FieldManager(request, path, options: "UpdateOptions"))
-    ) { old in KubeObject(SecretMask.reveal(object.json, from: old.json)) }
+    ) { old in KubeObject(path.kind.reveal(object.json, old.json)) }
     return .json(200, form.one(result), warnings: warnings)
   }
 

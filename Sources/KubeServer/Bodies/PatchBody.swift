@@ -58,13 +58,13 @@ struct PatchBody: Sendable {
 
   /// The object as the patch wants it.
   func apply(to old: KubeObject) throws(StatusError) -> KubeObject {
-    try checked(KubeObject(SecretMask.reveal(try changed(old.json), from: old.json)), old)
+    try checked(KubeObject(kind.reveal(try changed(old.json), old.json)), old)
   }
 
   /// The object as server-side apply wants it, with who owns its fields.
   func apply(to old: KubeObject, _ apply: ServerSideApply) throws(StatusError) -> KubeObject {
     var apply = apply
-    apply.config = SecretMask.reveal(apply.config, from: old.json)
+    apply.config = kind.reveal(apply.config, old.json)
     return try checked(try apply.apply(to: old), old)
   }
 

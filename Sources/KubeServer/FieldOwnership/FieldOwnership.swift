@@ -4,7 +4,7 @@ import KubeModel
 /// Who owns which fields after a write. Pure.
 ///
 /// What the agent's own controllers write is noted down like everything else, with one economy: the status of the
-/// Stork kinds is one field (see ``ResourceKind/schema``), so a change of it costs one comparison and one short entry,
+/// custom kinds is one field (see ``ResourceKind/schema``), so a change of it costs one comparison and one short entry,
 /// however large it is.
 struct FieldOwnership {
   var kind: ResourceKind

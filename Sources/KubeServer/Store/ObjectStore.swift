@@ -113,23 +113,6 @@ public struct TextList: Sendable {
   public var more: Bool
 }
 
-// Writes of the agent's own controllers.
-extension ObjectStore {
-  /// Stores a new object whose fields belong to this program.
-  public func create(_ kind: ResourceKind, _ object: KubeObject, dryRun: Bool) async throws(StatusError) -> KubeObject {
-    try await create(kind, object, dryRun: dryRun, tracking: .controller)
-  }
-
-  /// Changes an object; the fields that change belong to this program.
-  public func update(
-    _ kind: ResourceKind, namespace: String, name: String, part: ObjectPart, dryRun: Bool,
-    change: @escaping @Sendable (KubeObject) throws(StatusError) -> KubeObject
-  ) async throws(StatusError) -> KubeObject {
-    try await update(
-      kind, namespace: namespace, name: name, part: part, dryRun: dryRun, tracking: .controller, change: change)
-  }
-}
-
 extension ObjectStore {
   public func texts(_ query: ListQuery) async throws(StatusError) -> TextList {
     let page = try await list(query)

@@ -29,9 +29,10 @@ struct ActionReconciler: Reconciler {
   ///
   /// There is no summary: an empty one would hide the Action from those who look for it.
   static func end(_ action: KubeObject, now: Int64) -> JSONValue? {
-    guard action.status["stage"]?.string != "Final" else { return nil }
+    guard action.stage != .final else { return nil }
     return [
-      "stage": "Final", "status": "Failed", "finishTimestamp": .string(Timestamp.text(now)),
+      "stage": .string(MigrationStage.final.rawValue), "status": .string(MigrationWord.failed.rawValue),
+      "finishTimestamp": .string(Timestamp.text(now)),
       "reason": .string(ResourceKind.action.storedFault(action) ?? reason(action.spec["actionType"]?.string ?? "")),
     ]
   }

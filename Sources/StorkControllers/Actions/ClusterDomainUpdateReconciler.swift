@@ -25,7 +25,7 @@ struct ClusterDomainUpdateReconciler: Reconciler {
 
   /// The status an update ends with; nil for one that has ended. Pure.
   static func end(_ update: KubeObject) -> JSONValue? {
-    guard !["Successful", "Failed"].contains(update.status["status"]?.string ?? "") else { return nil }
+    guard update.word?.hasEnded != true else { return nil }
     if let fault = ResourceKind.clusterDomainUpdate.storedFault(update) {
       return ["status": "Failed", "reason": .string(fault)]
     }

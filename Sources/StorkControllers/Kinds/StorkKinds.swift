@@ -35,6 +35,7 @@ extension ResourceKind {
     var kind = stork(
       "ClusterPair", plural: "clusterpairs", "Trust with a peer: where it is, how it was paired and how it stands.",
       Schema.clusterPair)
+    kind.reveal = { document, stored in SecretMask.reveal(document, from: stored) }
     kind.validate = { object, old in
       var causes: [StatusError.Cause] = []
       let word = object.json[at: "spec.options.mode"]?.text ?? ""

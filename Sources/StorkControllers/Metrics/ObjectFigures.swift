@@ -72,25 +72,23 @@ final class ObjectFigures: MetricsCollector {
     func word(_ key: String) -> String { status[key]?.string ?? "" }
     switch resource {
     case ResourceKind.migration.resource:
-      let stage = word("stage")
-      let end = stage == "Final" ? Timestamp.seconds(word("finishTimestamp")) : nil
+      let end = object.stage == .final ? Timestamp.seconds(word("finishTimestamp")) : nil
       let owner = object.metadata["ownerReferences"]?.array?.last?["name"]?.string ?? ""
       return .migration(
-        schedule: owner, status: code(word("status"), migrationWords), stage: code(stage, stageWords),
+        schedule: owner, status: code(object.word), stage: code(object.stage),
         duration: end.flatMap { end in object.created.map { end - $0 } })
     case ResourceKind.migrationSchedule.resource:
       return .schedule(types: status["items"]?.object?.values.count { !($0.array ?? []).isEmpty } ?? 0)
     case ResourceKind.clusterPair.resource:
-      return .pair(scheduler: code(word("schedulerStatus"), pairWords), storage: code(word("storageStatus"), pairWords))
+      return .pair(scheduler: code(object.scheduler), storage: code(object.storage))
     default: return nil
     }
   }
 
-  private static let migrationWords = ["", "Pending", "InProgress", "Failed", "PartialSuccess", "Successful", "Purged"]
-  private static let stageWords = ["", "PreExecRule", "PostExecRule", "Volumes", "Applications", "Final"]
-  private static let pairWords = ["", "Pending", "Ready", "Error", "Degraded", "Deleting", "NotProvided"]
-
-  private static func code(_ word: String, _ words: [String]) -> Int { words.firstIndex(of: word) ?? 0 }
+  /// The place of a word among all of them.
+  private static func code<Word: CaseIterable & Equatable>(_ word: Word?) -> Int {
+    word.flatMap { Array(Word.allCases).firstIndex(of: $0) } ?? 0
+  }
 
   func collect() async -> [MetricFamily]? {
     var set = MetricSet()

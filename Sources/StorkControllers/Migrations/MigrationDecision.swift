@@ -30,14 +30,14 @@ enum MigrationDecision: Hashable, Sendable {
 
   static func decide(_ object: KubeObject, report: MigrationReport?) -> MigrationDecision {
     if object.isDeleting { return object.finalizers.contains(Stork.finalizer) ? .cancel : .nothing }
-    let stage = object.status["stage"]?.string ?? ""
-    if stage == "Final" { return .nothing }
+    let stage = object.stage
+    if stage == .final { return .nothing }
     // Whatever reads a wish below falls back to its default only where nothing was written.
     if let fault = ResourceKind.migration.storedFault(object) { return .fail(fault) }
-    if stage == "Applications" { return .resources(report) }
+    if stage == .applications { return .resources(report) }
     guard object.status["volumes"]?.array != nil else {
       if let fault = MigrationSpec(object).fault(ownNamespace: object.namespace) { return .fail(fault) }
-      return stage.isEmpty ? .begin : stage == "PreExecRule" ? .preRule : .start
+      return stage == .notBegun ? .begin : stage == .preExecRule ? .preRule : .start
     }
     // With includeResources: false the objects of the volumes follow while the stage is still Volumes.
     if object.status["volumeMigrationFinishTimestamp"]?.string != nil { return .resources(report) }
@@ -52,34 +52,46 @@ enum MigrationDecision: Hashable, Sendable {
     report.state.isFinal
       || report.volumes.allSatisfy { volume in
         if volume.state.isFinal { return true }
-        if volume.readsLive == true { return ["seal", "commit", "done"].contains(volume.stage) }
-        return volume.stage != "snapshot" && volume.stage != ""
+        if volume.readsLive == true { return volume.stage >= .seal }
+        return volume.stage > .snapshot
       }
   }
 }
 
 /// How far the rules of a Migration are: `status.execRules`, there only where rules are.
 struct ExecRules: Hashable, Sendable {
-  /// `""`, `Running`, `Done` or `Failed`.
-  var pre: String
-  var post: String
+  /// How far a rule is.
+  enum Progress: String, Hashable, Sendable {
+    case notRun = ""
+    case running = "Running"
+    case done = "Done"
+    case failed = "Failed"
+  }
+
+  var pre: Progress
+  var post: Progress
   var hasPost: Bool
 
   static let key = "execRules"
 
   init(_ object: KubeObject) {
-    pre = object.json[path: ["status", Self.key, "preExecRule"]]?.string ?? ""
-    post = object.json[path: ["status", Self.key, "postExecRule"]]?.string ?? ""
+    func progress(_ name: String) -> Progress {
+      let word = object.json[path: ["status", Self.key, name]]?.string ?? ""
+      // A rule of which nobody can say how far it is may have run: writers are let go on.
+      return Progress(rawValue: word) ?? .running
+    }
+    pre = progress("preExecRule")
+    post = progress("postExecRule")
     hasPost = !(object.spec["postExecRule"]?.string ?? "").isEmpty
   }
 
   /// Whether the post rule has not been run to its end, for a run that has begun.
-  var isPostDue: Bool { hasPost && post != "Done" && post != "Failed" }
+  var isPostDue: Bool { hasPost && post != .done && post != .failed }
 
   /// Whether the pre rule may have stopped writers whom nobody has let go on since.
-  var mustRelease: Bool { isPostDue && !pre.isEmpty }
+  var mustRelease: Bool { isPostDue && pre != .notRun }
 
-  static func write(_ phase: RulePhase, _ word: String, to object: inout KubeObject) {
-    object.json[path: ["status", key, phase == .pre ? "preExecRule" : "postExecRule"]] = .string(word)
+  static func write(_ phase: RulePhase, _ progress: Progress, to object: inout KubeObject) {
+    object.json[path: ["status", key, phase == .pre ? "preExecRule" : "postExecRule"]] = .string(progress.rawValue)
   }
 }

@@ -84,7 +84,7 @@ final class MigrationReconciler: Reconciler {
     let pair = event.object
     guard let page = try? await store.list(kind, namespace: pair.namespace) else { return [] }
     return page.items.filter {
-      $0.spec["clusterPair"]?.string == pair.name && $0.status["stage"]?.string != "Final"
+      $0.spec["clusterPair"]?.string == pair.name && $0.stage != .final
         && $0.status["reason"]?.string?.isEmpty == false
     }.map { ObjectKey(namespace: $0.namespace, name: $0.name) }
   }
@@ -123,7 +123,7 @@ final class MigrationReconciler: Reconciler {
   }
 
   private func cancel(_ object: KubeObject, _ report: MigrationReport?) async throws(StatusError) -> Duration? {
-    if object.status["stage"]?.string != "Final", let report, !report.state.isFinal {
+    if object.stage != .final, let report, !report.state.isFinal {
       do { try await service.cancelMigration(uid: object.uid) } catch {
         if error.kind != .notFound { throw StatusError(error) }
       }
@@ -155,7 +155,7 @@ final class MigrationReconciler: Reconciler {
     guard due else { return delay }
     let now = clock()
     try await update(object) { new in
-      new.json[at: "status.status"] = "InProgress"
+      new.set(.inProgress)
       new.json[at: "status.volumes"] = .array(after)
       new.json[at: "status.reason"] = .string(report.reason)
       new.json[at: "status.summary"] = MigrationStatus.summary(new, status: new.status, now: now)
@@ -167,17 +167,19 @@ final class MigrationReconciler: Reconciler {
 
   /// One event for each volume that ended since the status was last written.
   func announce(_ object: KubeObject, before: [JSONValue], after: [JSONValue]) async {
-    for (old, new) in zip(before, after) where old["status"] != new["status"] {
+    for (old, new) in zip(before, after) where old.volumeWord != new.volumeWord {
       let claim = "\(new["namespace"]?.string ?? "")/\(new["persistentVolumeClaim"]?.string ?? "")"
       // A claim that is not bound has no volume to be named.
       let volume = new["volume"]?.string.flatMap { $0.isEmpty ? nil : $0 } ?? claim
-      if new["status"]?.string == "Successful" {
+      switch new.volumeWord {
+      case .successful:
         await events.record(
           object, warning: false, reason: "Successful", message: "Volume \(volume) migrated successfully")
-      } else if new["status"]?.string == "Failed" {
+      case .failed:
         await events.record(
           object, warning: true, reason: "Failed",
           message: "Error migrating volume \(volume): \(new["reason"]?.string ?? "")")
+      default: break
       }
     }
   }
@@ -188,7 +190,7 @@ final class MigrationReconciler: Reconciler {
     let after = MigrationStatus.merged(before, report)
     guard report.state == .succeeded else {
       // The status before the events: whoever waits for the end waits for the status.
-      try await finish(object, status: "Failed", reason: report.reason, volumes: after)
+      try await finish(object, word: .failed, reason: report.reason, volumes: after)
       await announce(object, before: before, after: after)
       if !report.reason.isEmpty {
         await events.record(object, warning: true, reason: "Failed", message: report.reason)
@@ -209,8 +211,9 @@ final class MigrationReconciler: Reconciler {
     memory.withLock { $0[object.uid] = nil }
     return try await update(object) { new in
       // Without objects the stage stays; the reference has no status word in Applications when there are no volumes.
-      new.json[at: "status.stage"] = spec.includeResources || !spec.includeVolumes ? "Applications" : "Volumes"
-      new.json[at: "status.status"] = spec.includeVolumes ? "InProgress" : ""
+      new.set(
+        spec.includeResources || !spec.includeVolumes ? .applications : .volumes,
+        spec.includeVolumes ? .inProgress : .none)
       new.json[at: "status.reason"] = ""
       if let volumes { new.json[at: "status.volumes"] = .array(volumes) }
       new.json[at: "status.volumeMigrationFinishTimestamp"] = .string(Timestamp.text(now))
@@ -221,20 +224,19 @@ final class MigrationReconciler: Reconciler {
   /// Ends a Migration that cannot go on.
   func fail(_ object: KubeObject, _ cause: String, volumes: [JSONValue]?) async throws(StatusError) {
     try await release(object)
-    try await finish(object, status: "Failed", reason: cause, volumes: volumes)
+    try await finish(object, word: .failed, reason: cause, volumes: volumes)
     await events.record(object, warning: true, reason: "Failed", message: cause)
   }
 
   /// Writes the final status. `resources` are nil where that phase was not reached.
   func finish(
-    _ object: KubeObject, status: String, reason: String, volumes: [JSONValue]?, resources: [ResourceResult]? = nil
+    _ object: KubeObject, word: MigrationWord, reason: String, volumes: [JSONValue]?, resources: [ResourceResult]? = nil
   ) async throws(StatusError) {
     let now = clock()
     memory.withLock { $0[object.uid] = nil }
     try await update(object) { new in
       let stamp = JSONValue.string(Timestamp.text(now))
-      new.json[at: "status.stage"] = "Final"
-      new.json[at: "status.status"] = .string(status)
+      new.set(.final, word)
       new.json[at: "status.reason"] = .string(reason)
       if let volumes { new.json[at: "status.volumes"] = .array(volumes) }
       if let resources {

@@ -22,7 +22,7 @@ extension MigrationReconciler {
     case .success(let ready): pair = ready
     case .failure(let cause):
       forgetUnanswered(object)
-      return try await waitForPeer(object, cause.message)
+      return try await waitForPeer(object, cause)
     }
     let entries = object.status["volumes"]?.array ?? []
     let runs = report?.volumes ?? entries.compactMap(MigrationStatus.run)
@@ -35,7 +35,7 @@ extension MigrationReconciler {
     } catch let error as ReplError {
       let cause = "Error migrating resources: \(error)"
       if error.kind == .transient, countUnanswered(object) <= Self.resourceAttempts {
-        return try await waitForPeer(object, cause)
+        return try await waitForPeer(object, Obstacle(text: cause))
       }
       try await fail(object, cause, volumes: nil)
       return nil
@@ -46,23 +46,23 @@ extension MigrationReconciler {
 
   private func finishResources(_ object: KubeObject, _ outcome: ResourceOutcome) async throws(StatusError) {
     let results = outcome.results
-    let status = MigrationStatus.finalStatus(outcome)
-    let failed = results.filter { $0.status == "Failed" }
+    let word = MigrationStatus.finalStatus(outcome)
+    let failed = results.filter { $0.status == .failed }
     let reason = failed.first.map {
       "\(failed.count) of \(results.count) objects were not applied, the first: \($0.reason)"
     }
     let cleaning = outcome.purgeFailure.map { "Error cleaning up resources: \($0)" }
     try await finish(
-      object, status: status, reason: [reason, cleaning, outcome.note].compactMap(\.self).joined(separator: "; "),
+      object, word: word, reason: [reason, cleaning, outcome.note].compactMap(\.self).joined(separator: "; "),
       volumes: nil,
       resources: results)
     if let cleaning {
       await events.record(object, warning: true, reason: "PartialSuccess", message: cleaning)
     }
     // Failures first; beyond that many, similar events are one anyway.
-    for result in (failed + results.filter { $0.status != "Failed" }).prefix(Self.announcedResources) {
+    for result in (failed + results.filter { $0.status != .failed }).prefix(Self.announcedResources) {
       await events.record(
-        object, warning: result.status == "Failed", reason: result.status, message: Self.announcement(result))
+        object, warning: result.status == .failed, reason: result.status.rawValue, message: Self.announcement(result))
     }
   }
 
@@ -74,26 +74,26 @@ extension MigrationReconciler {
 
   /// The pair, if objects can be sent over it; otherwise why not.
   private func schedulerPair(_ object: KubeObject, name: String) async throws(StatusError) -> Result<
-    KubeObject, StatusError
+    KubeObject, Obstacle
   > {
     do {
       let pair = try await store.get(.clusterPair, namespace: object.namespace, name: name)
+      if pair.scheduler == .ready, !pair.isDeleting { return .success(pair) }
       let status = pair.status["schedulerStatus"]?.string ?? ""
-      if status == "Ready", !pair.isDeleting { return .success(pair) }
       return .failure(
-        StatusError(
-          409, "NotReady", "Error migrating resources: scheduler Cluster pair is not ready. Status: \(status)"))
+        Obstacle(
+          text: "Error migrating resources: scheduler Cluster pair is not ready. Status: \(status)",
+          isRoutine: pair.scheduler?.isNew == true))
     } catch  where error.code == 404 {
-      return .failure(StatusError(404, "NotFound", "Error migrating resources: \(error.message)"))
+      return .failure(Obstacle(text: "Error migrating resources: \(error.message)"))
     }
   }
 
-  private func waitForPeer(_ object: KubeObject, _ cause: String) async throws(StatusError) -> Duration? {
-    if object.status["reason"]?.string != cause {
-      try await update(object) { $0.json[at: "status.reason"] = .string(cause) }
-      // A pair that is new, or not contacted yet after a start of the agent, is nothing to warn of.
-      if !cause.hasSuffix("Status: Pending"), !cause.hasSuffix("Status: ") {
-        await events.record(object, warning: true, reason: "Failed", message: cause)
+  private func waitForPeer(_ object: KubeObject, _ cause: Obstacle) async throws(StatusError) -> Duration? {
+    if object.status["reason"]?.string != cause.text {
+      try await update(object) { $0.json[at: "status.reason"] = .string(cause.text) }
+      if !cause.isRoutine {
+        await events.record(object, warning: true, reason: "Failed", message: cause.text)
       }
     }
     return waitLonger(object)
@@ -104,7 +104,7 @@ extension MigrationReconciler {
     guard let peers, let schedule = object.annotations[ScheduledMigration.scheduleName],
       let name = object.spec["clusterPair"]?.string,
       let pair = try? await store.get(.clusterPair, namespace: object.namespace, name: name),
-      pair.status["storageStatus"]?.string != "NotProvided",
+      pair.storage != .notProvided,
       let state = try? await peers.state(
         namespace: object.namespace, name: schedule, pair: ClusterPairReconciler.reference(pair)),
       state.copy == .copy, state.applicationActivated

@@ -70,9 +70,8 @@ extension MigrationReconciler {
   /// The stage PreExecRule. A rule that a restart cut short is run again: hooks must bear that.
   func runPreRule(_ object: KubeObject) async throws(StatusError) -> Duration? {
     let begun = try await update(object) { new in
-      new.json[at: "status.stage"] = "PreExecRule"
-      new.json[at: "status.status"] = "InProgress"
-      ExecRules.write(.pre, "Running", to: &new)
+      new.set(.preExecRule, .inProgress)
+      ExecRules.write(.pre, .running, to: &new)
     }
     guard !begun.isDeleting else { return nil }
     if let failure = try await run(begun, .pre) {
@@ -80,9 +79,8 @@ extension MigrationReconciler {
       return nil
     }
     let done = try await update(begun) { new in
-      new.json[at: "status.stage"] = "Volumes"
-      new.json[at: "status.status"] = "Pending"
-      ExecRules.write(.pre, "Done", to: &new)
+      new.set(.volumes, .pending)
+      ExecRules.write(.pre, .done, to: &new)
     }
     return done.isDeleting ? nil : try await start(done)
   }
@@ -93,13 +91,13 @@ extension MigrationReconciler {
       do { try await service.cancelMigration(uid: object.uid) } catch {
         if error.kind != .notFound { throw StatusError(error) }
       }
-      let marked = try await update(object) { ExecRules.write(.post, "Failed", to: &$0) }
+      let marked = try await update(object) { ExecRules.write(.post, .failed, to: &$0) }
       let entries = MigrationStatus.merged(object.status["volumes"]?.array ?? [], report)
       let reasons = report.reason.isEmpty ? failure : "\(failure); \(report.reason)"
       try await fail(marked, reasons, volumes: entries.map { MigrationStatus.abandoned($0, because: failure) })
       return nil
     }
-    try await update(object) { ExecRules.write(.post, "Done", to: &$0) }
+    try await update(object) { ExecRules.write(.post, .done, to: &$0) }
     return Self.shortestPoll
   }
 

@@ -72,7 +72,7 @@ extension MigrationReconciler {
     guard !Self.rule(object, .pre).isEmpty else { return try await start(object) }
     // Nobody is made to stand still for a run that cannot start.
     if case .failure(let cause) = try await readyPair(object, name: spec.clusterPair) {
-      return try await wait(object, cause.message)
+      return try await wait(object, cause)
     }
     let choice = try await choose(object, spec)
     if let cause = choice.pause { return try await wait(object, cause) }
@@ -81,7 +81,7 @@ extension MigrationReconciler {
   }
 
   /// In the words of the engine.
-  private static let busy = "waiting for another migration of the same volumes"
+  private static let busy = Obstacle(text: "waiting for another migration of the same volumes", isRoutine: true)
 
   /// The namespaces that were chosen and checked at the beginning.
   ///
@@ -121,7 +121,7 @@ extension MigrationReconciler {
     let pair: KubeObject
     switch try await readyPair(object, name: spec.clusterPair) {
     case .success(let ready): pair = ready
-    case .failure(let cause): return try await wait(object, cause.message)
+    case .failure(let cause): return try await wait(object, cause)
     }
     let choice = try await choose(object, spec)
     if let cause = choice.pause { return try await wait(object, cause) }
@@ -139,8 +139,7 @@ extension MigrationReconciler {
     }
     // Recorded before the engine is asked, so that a restart in between asks again for the same volumes.
     let recorded = try await update(object) { new in
-      new.json[at: "status.stage"] = "Volumes"
-      new.json[at: "status.status"] = "InProgress"
+      new.set(.volumes, .inProgress)
       new.json[at: "status.reason"] = ""
       new.json[at: "status.volumes"] = .array(choice.entries)
     }
@@ -164,15 +163,14 @@ extension MigrationReconciler {
   func restart(_ object: KubeObject) async throws(StatusError) -> Duration? {
     if !Self.rule(object, .pre).isEmpty, !ExecRules(object).mustRelease {
       try await update(object) { new in
-        new.json[at: "status.stage"] = ""
-        new.json[at: "status.status"] = ""
+        new.set(.notBegun, .none)
         new.json[at: "status.volumes"] = .null
         new.json[path: ["status", ExecRules.key]] = nil
       }
       return Self.shortestPoll
     }
     switch try await readyPair(object, name: MigrationSpec(object).clusterPair) {
-    case .failure(let cause): return try await wait(object, cause.message)
+    case .failure(let cause): return try await wait(object, cause)
     case .success(let pair):
       return try await run(object, pair: pair, entries: object.status["volumes"]?.array ?? [])
     }
@@ -198,11 +196,11 @@ extension MigrationReconciler {
     } catch {
       let cause = "Error migrating volumes: error starting migration for volume: \(error)"
       switch error.kind {
-      case .transient, .io, .noSpace, .exists: return try await wait(object, cause)
+      case .transient, .io, .noSpace, .exists: return try await wait(object, Obstacle(text: cause))
       default:
         let failed = entries.map { entry in
           var entry = entry
-          entry["status"] = "Failed"
+          entry.set(.failed)
           entry["reason"] = .string("\(error)")
           return entry
         }
@@ -214,45 +212,39 @@ extension MigrationReconciler {
 
   /// Tells why nothing happens, and looks again later. After a pre rule everything begins again, with the rule: nobody
   /// is kept waiting for an absent peer.
-  private func wait(_ object: KubeObject, _ cause: String) async throws(StatusError) -> Duration? {
+  private func wait(_ object: KubeObject, _ cause: Obstacle) async throws(StatusError) -> Duration? {
     try await release(object)
     let withRule = !Self.rule(object, .pre).isEmpty
-    if object.status["reason"]?.string != cause || !ExecRules(object).pre.isEmpty {
+    let isTold = object.status["reason"]?.string == cause.text
+    if !isTold || ExecRules(object).pre != .notRun {
       try await update(object) { new in
-        new.json[at: "status.stage"] = withRule ? "" : "Volumes"
-        new.json[at: "status.status"] = withRule ? "" : "Pending"
-        new.json[at: "status.reason"] = .string(cause)
+        if withRule { new.set(.notBegun, .none) } else { new.set(.volumes, .pending) }
+        new.json[at: "status.reason"] = .string(cause.text)
         new.json[path: ["status", ExecRules.key]] = nil
         if withRule { new.json[at: "status.volumes"] = .null }
       }
     }
-    // A pair that is new, or not contacted yet after a start of the agent, is nothing to warn of.
-    let quiet =
-      cause == Self.busy || cause.hasPrefix(Self.waitingForIntake)
-      || ["Status:  Err: <nil>", "Status: Pending Err: <nil>"].contains { cause.hasSuffix($0) }
-    if object.status["reason"]?.string != cause, !quiet {
-      await events.record(object, warning: true, reason: "Waiting", message: cause)
+    if !isTold, !cause.isRoutine {
+      await events.record(object, warning: true, reason: "Waiting", message: cause.text)
     }
     return waitLonger(object)
   }
 
   private func readyPair(_ object: KubeObject, name: String) async throws(StatusError) -> Result<
-    KubeObject, StatusError
+    KubeObject, Obstacle
   > {
     let prefix = "Error migrating volumes: cluster pair storage status is not ready. Status:"
     do {
       let pair = try await store.get(.clusterPair, namespace: object.namespace, name: name)
-      let status = pair.status["storageStatus"]?.string ?? ""
-      if status == "Ready", !pair.isDeleting { return .success(pair) }
-      // One that is new or not contacted yet has nothing to tell: `wait` knows it by these words.
-      let isNew = status.isEmpty || status == ClusterPairDecision.State.pending.rawValue
+      if pair.storage == .ready, !pair.isDeleting { return .success(pair) }
+      let isNew = pair.storage?.isNew == true
       let told = isNew ? "" : pair.status["reason"]?.string ?? ""
-      return .failure(StatusError(409, "NotReady", "\(prefix) \(status) Err: \(told.isEmpty ? "<nil>" : told)"))
+      let status = pair.status["storageStatus"]?.string ?? ""
+      return .failure(
+        Obstacle(text: "\(prefix) \(status) Err: \(told.isEmpty ? "<nil>" : told)", isRoutine: isNew))
     } catch  where error.code == 404 {
       return .failure(
-        StatusError(
-          404, "NotFound",
-          "\(prefix)  Err: error getting clusterpair \(name) (\(object.namespace)): \(error.message)"))
+        Obstacle(text: "\(prefix)  Err: error getting clusterpair \(name) (\(object.namespace)): \(error.message)"))
     }
   }
 }

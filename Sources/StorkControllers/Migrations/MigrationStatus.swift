@@ -4,15 +4,6 @@ import AgentService
 
 /// The status of a Migration as the reference lays it out, from what the engine reports. Pure.
 enum MigrationStatus {
-  /// Status of a volume in the words of the object.
-  static func word(_ state: RunState) -> String {
-    switch state {
-    case .pending, .running: "InProgress"
-    case .succeeded: "Successful"
-    case .failed, .cancelled: "Failed"
-    }
-  }
-
   /// One entry of `status.volumes` before the engine has said anything.
   static func started(claim: String, namespace: String, volume: String, id: String) -> JSONValue {
     var run = VolumeRunReport(volume: id, namespace: namespace, name: claim)
@@ -35,8 +26,9 @@ enum MigrationStatus {
   static func entry(_ run: VolumeRunReport, volume: String) -> JSONValue {
     var entry: JSONValue = [
       "persistentVolumeClaim": .string(run.name), "namespace": .string(run.namespace), "volume": .string(volume),
-      "status": .string(word(run.state)), "reason": .string(reason(run)), "bytesTotal": .count(run.bytesTotal),
-      "volumeID": .string(run.volume), "stage": .string(run.stage), "changeSource": .string(run.changeSource),
+      "status": .string(MigrationWord(run.state).rawValue), "reason": .string(reason(run)),
+      "bytesTotal": .count(run.bytesTotal),
+      "volumeID": .string(run.volume), "stage": .string(run.stage.rawValue), "changeSource": .string(run.changeSource),
       "fullReason": .string(run.fullReason), "bytesDone": .count(run.bytesDone),
       "bytesChanged": .count(run.bytesChanged), "bytesOnWire": .count(run.bytesOnWire),
       "seconds": .number(rounded(run.seconds)), "stallMilliseconds": .number(rounded(run.stallMilliseconds)),
@@ -56,11 +48,11 @@ enum MigrationStatus {
   private static func reason(_ run: VolumeRunReport) -> String {
     switch run.state {
     case .succeeded: return "Migration successful for volume"
-    case .failed, .cancelled: return "Migration \(run.stage) failed for volume: \(run.reason)"
+    case .failed, .cancelled: return "Migration \(run.stage.rawValue) failed for volume: \(run.reason)"
     case .pending, .running:
       let eta = run.etaSeconds.map { $0.isFinite && $0 < 1e12 ? " ETA: \(Int64($0.rounded())) seconds" : "" } ?? ""
       let waiting = run.reason.isEmpty ? "" : " \(run.reason)"
-      return "Volume migration has started. \(run.stage) in progress. BytesDone: \(run.bytesDone) "
+      return "Volume migration has started. \(run.stage.rawValue) in progress. BytesDone: \(run.bytesDone) "
         + "BytesTotal: \(run.bytesTotal)\(eta)\(waiting)"
     }
   }
@@ -79,9 +71,9 @@ enum MigrationStatus {
 
   /// An entry of a volume that nothing more happens to; one that ended stays as it is.
   static func abandoned(_ entry: JSONValue, because reason: String) -> JSONValue {
-    guard entry["status"]?.string != "Successful", entry["status"]?.string != "Failed" else { return entry }
+    guard entry.volumeWord?.hasEnded != true else { return entry }
     var entry = entry
-    entry["status"] = "Failed"
+    entry.set(.failed)
     entry["reason"] = .string(reason)
     return entry
   }
@@ -91,8 +83,8 @@ enum MigrationStatus {
     guard let id = entry["volumeID"]?.string, !id.isEmpty else { return nil }
     var run = VolumeRunReport(
       volume: id, namespace: entry["namespace"]?.string ?? "", name: entry["persistentVolumeClaim"]?.string ?? "")
-    run.state = entry["status"]?.string == "Successful" ? .succeeded : .failed
-    run.stage = entry["stage"]?.string ?? ""
+    run.state = entry.volumeWord == .successful ? .succeeded : .failed
+    run.stage = RunStage(rawValue: entry["stage"]?.string ?? "") ?? .snapshot
     run.proof = entry["proof"]?.string ?? ""
     run.point = entry["point"]?.string ?? ""
     return run
@@ -102,7 +94,7 @@ enum MigrationStatus {
   static func entry(_ result: ResourceResult) -> JSONValue {
     [
       "name": .string(result.name), "namespace": .string(result.namespace), "group": .string(result.group),
-      "version": .string(result.version), "kind": .string(result.kind), "status": .string(result.status),
+      "version": .string(result.version), "kind": .string(result.kind), "status": .string(result.status.rawValue),
       "reason": .string(result.reason), "transformedBy": "",
     ]
   }
@@ -117,14 +109,14 @@ enum MigrationStatus {
   }
 
   private static func isFailure(_ result: ResourceResult) -> Bool {
-    result.status != ResourceResult.successful && result.status != ResourceResult.purged
+    result.status == .failed
   }
 
   /// The status word once objects were applied: a PersistentVolume that was not means that data cannot be used.
-  static func finalStatus(_ outcome: ResourceOutcome) -> String {
+  static func finalStatus(_ outcome: ResourceOutcome) -> MigrationWord {
     let failed = outcome.results.filter(isFailure)
-    if failed.isEmpty { return outcome.purgeFailure == nil ? "Successful" : "PartialSuccess" }
-    return failed.contains { $0.kind == "PersistentVolume" } ? "Failed" : "PartialSuccess"
+    if failed.isEmpty { return outcome.purgeFailure == nil ? .successful : .partialSuccess }
+    return failed.contains { $0.kind == "PersistentVolume" } ? .failed : .partialSuccess
   }
 
   /// The summary of a status at a time in seconds since 1970; `results` are all of which the status may show some.
@@ -132,10 +124,14 @@ enum MigrationStatus {
     _ object: KubeObject, status: JSONValue, resources results: [ResourceResult]? = nil, now: Int64
   ) -> JSONValue {
     let volumes = status["volumes"]?.array ?? []
-    let done = volumes.filter { $0["status"]?.string == "Successful" }
+    let done = volumes.filter { $0.volumeWord == .successful }
     let bytes = done.reduce(Int64(0)) { $0.addingReportingOverflow($1["bytesTotal"]?.integer ?? 0).partialValue }
-    let resources = results?.map(\.status) ?? (status["resources"]?.array ?? []).map { $0["status"]?.string ?? "" }
-    let applied = resources.filter { $0 == ResourceResult.successful }
+    let resources =
+      results?.map(\.status)
+      ?? (status["resources"]?.array ?? []).map {
+        ResourceResult.State(rawValue: $0["status"]?.string ?? "") ?? .failed
+      }
+    let applied = resources.filter { $0 == .successful }
     let times = elapsed(object, status: status, now: now)
     var summary: JSONValue = [
       "totalNumberOfVolumes": .integer(Int64(volumes.count)), "numOfMigratedVolumes": .integer(Int64(done.count)),
@@ -160,7 +156,7 @@ enum MigrationStatus {
     let withVolumes = object.json[at: "spec.includeVolumes"]?.bool ?? true
     let volumes = withVolumes ? DurationText.go(max(0, (volumesEnd ?? now) - created)) : ""
     guard let volumesEnd else { return (volumes, "NA") }
-    guard status["stage"]?.string == "Final" else { return (volumes, DurationText.go(max(0, now - volumesEnd))) }
+    guard object.stage == .final else { return (volumes, DurationText.go(max(0, now - volumesEnd))) }
     let resourcesEnd = time("resourceMigrationFinishTimestamp")
     return (volumes, resourcesEnd.map { DurationText.go(max(0, $0 - volumesEnd)) } ?? "NA")
   }

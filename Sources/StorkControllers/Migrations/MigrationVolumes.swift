@@ -20,10 +20,10 @@ extension MigrationReconciler {
   struct Choice: Sendable {
     var entries: [JSONValue] = []
     var refused: [JSONValue] = []
-    /// Why the Migration has to wait: volumes that the engine is only just taking in, as sentences.
-    var awaited: [String] = []
+    /// Why the Migration has to wait: volumes that the engine is only just taking in.
+    var awaited: [Obstacle] = []
     /// Why nothing can be started yet; nil as well where there is a refusal, which does not get better by waiting.
-    var pause: String? { refused.isEmpty ? awaited.first : nil }
+    var pause: Obstacle? { refused.isEmpty ? awaited.first : nil }
     /// Claims that are not volumes of an agent, as sentences.
     var skipped: [String] = []
   }
@@ -66,9 +66,6 @@ extension MigrationReconciler {
   /// Seconds in which the engine takes in the file of a volume that was made by its objects.
   static let intakeTime: Int64 = 60
 
-  /// How the reason of such a wait begins.
-  static let waitingForIntake = "waiting for the agent to take in volume"
-
   /// Whether the engine may not have got to a volume yet: its objects are new, and it was never taken in.
   private static func isNew(_ claim: KubeObject, _ volume: KubeObject, now: Int64) -> Bool {
     guard volume.spec["storageClassName"]?.string == VolumeObjects.storageClass,
@@ -109,7 +106,8 @@ extension MigrationReconciler {
     guard let match else {
       let name = "\(claim.namespace)/\(claim.name) at \(path ?? "an unknown path")"
       if isNew(claim, volume, now: now) {
-        choice.awaited.append("\(waitingForIntake) \(name)")
+        choice.awaited.append(
+          Obstacle(text: "waiting for the agent to take in volume \(name)", isRoutine: true))
       } else {
         refuse(
           "the agent has no volume \(name); take it in with `replctl volume import`, or leave the claim out of the "

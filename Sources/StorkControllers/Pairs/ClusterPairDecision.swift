@@ -25,17 +25,7 @@ enum ClusterPairDecision: Hashable, Sendable {
   case unusable(String)
   case pair(host: String, port: UInt16, token: String, mode: PairMode)
   /// Paired; this is how it stands.
-  case report(state: State, reason: String, peer: String)
-
-  /// The words of `status.storageStatus` for a pair that the engine has.
-  enum State: String, Hashable, Sendable {
-    case ready = "Ready"
-    /// The agent has just started and has not asked the peer yet.
-    case pending = "Pending"
-    /// It was ready once; the peer does not answer now.
-    case degraded = "Degraded"
-    case error = "Error"
-  }
+  case report(state: PairState, reason: String, peer: String)
 
   /// On an object that is being deleted: end pins and keys at once instead of after `pairRetention`.
   static let endNow = "repl-agent/end-now"
@@ -64,10 +54,10 @@ enum ClusterPairDecision: Hashable, Sendable {
     return .pair(host: host, port: port, token: token, mode: mode)
   }
 
-  static func state(_ object: KubeObject, _ report: PairReport) -> State {
+  static func state(_ object: KubeObject, _ report: PairReport) -> PairState {
     if report.ready { return .ready }
     if !report.wasAsked { return .pending }
-    let before = State(rawValue: object.status["storageStatus"]?.string ?? "")
+    let before = object.storage
     let isKnown = object.status["remoteStorageId"]?.string?.isEmpty == false
     return before == .ready || before == .degraded || (before == .pending && isKnown) ? .degraded : .error
   }

@@ -49,7 +49,7 @@ final class ClusterPairReconciler: Reconciler {
       try await writeNotProvided(object)
       return nil
     case .unusable(let cause):
-      try await write(object, storage: "Error", scheduler: "Error", peer: nil, reason: cause, kind: .invalid)
+      try await write(object, storage: .error, scheduler: .error, peer: nil, reason: cause, kind: .invalid)
       return nil
     case .pair(let host, let port, let token, let mode):
       let request = PairRequest(
@@ -88,7 +88,7 @@ final class ClusterPairReconciler: Reconciler {
         attempts[object.uid] = Attempt(spec: .null, failures: failures)
         return failures
       }
-      try await write(object, storage: "Error", scheduler: "Error", peer: nil, reason: "\(error)", kind: error.kind)
+      try await write(object, storage: .error, scheduler: .error, peer: nil, reason: "\(error)", kind: error.kind)
       return Self.delay(error.kind, failures: failures)
     } catch let error as StatusError { throw error } catch {
       throw StatusError(500, "InternalError", "\(error)")
@@ -126,33 +126,33 @@ final class ClusterPairReconciler: Reconciler {
     return nil
   }
 
-  private func write(_ object: KubeObject, _ state: ClusterPairDecision.State, peer: String, reason: String)
+  private func write(_ object: KubeObject, _ state: PairState, peer: String, reason: String)
     async throws(StatusError)
   {
     try await write(
-      object, storage: state.rawValue, scheduler: state.rawValue, peer: peer, reason: state == .ready ? "" : reason)
+      object, storage: state, scheduler: state, peer: peer, reason: state == .ready ? "" : reason)
   }
 
   /// A pair without storage: all that can be said of its scheduler is whether the config has the right shape.
   private func writeNotProvided(_ object: KubeObject) async throws(StatusError) {
     switch PairConfig(object.spec) {
-    case .absent: try await write(object, storage: "NotProvided", scheduler: "NotProvided", peer: nil, reason: "")
-    case .wellFormed: try await write(object, storage: "NotProvided", scheduler: "Ready", peer: nil, reason: "")
+    case .absent: try await write(object, storage: .notProvided, scheduler: .notProvided, peer: nil, reason: "")
+    case .wellFormed: try await write(object, storage: .notProvided, scheduler: .ready, peer: nil, reason: "")
     case .malformed(let cause):
       try await write(
-        object, storage: "NotProvided", scheduler: "Error", peer: nil, reason: "spec.config: \(cause)", kind: .invalid)
+        object, storage: .notProvided, scheduler: .error, peer: nil, reason: "spec.config: \(cause)", kind: .invalid)
     }
   }
 
   /// Writes the status and tells of a change; what did not change is neither written nor told.
   private func write(
-    _ object: KubeObject, storage: String, scheduler: String, peer: String?, reason: String,
+    _ object: KubeObject, storage: PairState, scheduler: PairState, peer: String?, reason: String,
     kind cause: ReplError.Kind? = nil
   ) async throws(StatusError) {
     let shown = PairConfig.redacted(reason, object)
     var status = object.status.object ?? [:]
-    status["storageStatus"] = .string(storage)
-    status["schedulerStatus"] = .string(scheduler)
+    status["storageStatus"] = .string(storage.rawValue)
+    status["schedulerStatus"] = .string(scheduler.rawValue)
     status["remoteStorageId"] = peer.map(JSONValue.string) ?? status["remoteStorageId"] ?? ""
     status["reason"] = .string(shown)
     status["reasonKind"] = .string(cause.map { "\($0)" } ?? "")
@@ -171,8 +171,8 @@ final class ClusterPairReconciler: Reconciler {
   }
 
   /// What a change of the status is worth telling. Pure.
-  static func told(_ object: KubeObject, storage: String, scheduler: String, reason: String) -> [EventNote] {
-    let before = object.status["storageStatus"]?.string ?? ""
+  static func told(_ object: KubeObject, storage: PairState, scheduler: PairState, reason: String) -> [EventNote] {
+    let before = object.storage
     let isKnown = object.status["remoteStorageId"]?.string?.isEmpty == false
     guard before != storage || (object.status["reason"]?.string ?? "") != reason else { return [] }
     let config = PairConfig(object.spec)
@@ -182,20 +182,20 @@ final class ClusterPairReconciler: Reconciler {
     }
     switch storage {
     // The agent started, and the peer answers as it did before: nothing happened.
-    case "Ready" where before == "Pending" && isKnown: return []
-    case "Ready":
+    case .ready where before == .pending && isKnown: return []
+    case .ready:
       return [
         EventNote(warning: false, reason: "Ready", message: "Storage successfully paired"),
         EventNote(warning: false, reason: "Ready", message: "Scheduler successfully paired"),
       ] + [used].compactMap { $0 }
-    case "Pending": return []
-    case "NotProvided":
+    case .pending: return []
+    case .notProvided:
       return [
         EventNote(
           warning: false, reason: "NotProvided",
           message: "Skipping storage pairing since no storage options provided")
       ] + [used].compactMap { $0 }
-    default: return [EventNote(warning: true, reason: storage, message: reason)]
+    default: return [EventNote(warning: true, reason: storage.rawValue, message: reason)]
     }
   }
 }

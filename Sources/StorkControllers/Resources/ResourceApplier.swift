@@ -59,22 +59,30 @@ struct ResourceApplier: Sendable {
   func put(_ kind: ResourceKind, _ object: KubeObject) async throws(StatusError) -> KubeObject {
     var wanted = Self.reduced(object)
     mark(&wanted)
+    if let created = try await create(kind, wanted) { return created }
     do throws(StatusError) {
-      return try await write(kind, wanted)
+      return try await update(kind, wanted)
     } catch {
-      guard Immutable.isOnlyCause(of: error) else { throw error }
+      // A name that is taken is told of a valid object only: what stands in the way are fields that may not change.
+      guard error.code == 422 else { throw error }
     }
     return try await replace(kind, wanted)
   }
 
   /// Makes an object, or changes in place one that came from this peer.
   func write(_ kind: ResourceKind, _ wanted: KubeObject) async throws(StatusError) -> KubeObject {
+    if let created = try await create(kind, wanted) { return created }
+    return try await update(kind, wanted)
+  }
+
+  /// Makes an object; nil when there is one of its name.
+  private func create(_ kind: ResourceKind, _ wanted: KubeObject) async throws(StatusError) -> KubeObject? {
     do throws(StatusError) {
       return try await store.create(kind, wanted)
     } catch {
       guard error.reason == "AlreadyExists" else { throw error }
+      return nil
     }
-    return try await update(kind, wanted)
   }
 
   /// Makes an object of this peer anew, since the fields that differ may not change. What it owns here stays.

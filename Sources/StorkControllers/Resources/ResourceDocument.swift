@@ -163,7 +163,7 @@ enum ResourceAnswer {
     let list = results.map { result -> JSONValue in
       [
         "name": .string(result.name), "namespace": .string(result.namespace), "group": .string(result.group),
-        "version": .string(result.version), "kind": .string(result.kind), "status": .string(result.status),
+        "version": .string(result.version), "kind": .string(result.kind), "status": .string(result.status.rawValue),
         "reason": .string(String(result.reason.prefix(ResourceResult.reasonLimit))),
       ]
     }
@@ -174,25 +174,21 @@ enum ResourceAnswer {
     let json = try PeerTopic.json(bytes, "the peer's answer to a document of resources")
     return (json["results"]?.array ?? []).map { entry in
       func text(_ key: String) -> String { String((entry[key]?.string ?? "").prefix(ResourceResult.reasonLimit)) }
-      let status = text("status")
+      let state = ResourceResult.State(rawValue: text("status")) ?? .failed
       return ResourceResult(
         name: text("name"), namespace: text("namespace"), group: text("group"), version: text("version"),
-        kind: text("kind"), status: ResourceResult.words.contains(status) ? status : ResourceResult.failed,
+        kind: text("kind"), status: state,
         reason: text("reason"))
     }
   }
 }
 
 extension ResourceResult {
-  static let successful = "Successful"
-  static let failed = "Failed"
-  static let purged = "Purged"
-  static let words: Set<String> = [successful, failed, purged]
   /// Characters of a reason: many are kept in one status.
   static let reasonLimit = 512
 
   /// What became of an object; the core group is called `core`.
-  init(_ object: KubeObject, _ status: String, _ reason: String) {
+  init(_ object: KubeObject, _ status: State, _ reason: String) {
     let parts = object.apiVersion.split(separator: "/", maxSplits: 1).map(String.init)
     self.init(
       name: object.name, namespace: object.namespace, group: parts.count == 2 ? parts[0] : "core",
@@ -200,10 +196,10 @@ extension ResourceResult {
   }
 
   static func migrated(_ object: KubeObject) -> ResourceResult {
-    ResourceResult(object, successful, "Resource migrated successfully")
+    ResourceResult(object, .successful, "Resource migrated successfully")
   }
 
   static func failed(_ object: KubeObject, _ reason: String) -> ResourceResult {
-    ResourceResult(object, failed, reason)
+    ResourceResult(object, .failed, reason)
   }
 }

@@ -120,8 +120,8 @@ struct ResourceMigrator: ResourcePhase {
       guard let answer = found[name(object.kind, object.namespace, object.name)] else {
         return .failed(object, "the peer did not answer for it")
       }
-      let applied = answer.status == ResourceResult.successful
-      return ResourceResult(object, applied ? answer.status : ResourceResult.failed, answer.reason)
+      let applied = answer.status == .successful
+      return ResourceResult(object, applied ? .successful : .failed, answer.reason)
     }
   }
 

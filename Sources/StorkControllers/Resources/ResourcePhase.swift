@@ -16,14 +16,20 @@ struct ResourceRequest: Sendable {
 
 /// One entry of `status.resources`.
 struct ResourceResult: Hashable, Sendable {
+  /// What became of the object, in the words of the status.
+  enum State: String, Hashable, Sendable {
+    case successful = "Successful"
+    case failed = "Failed"
+    case purged = "Purged"
+  }
+
   var name: String
   var namespace: String
   /// `core` for the core group.
   var group: String
   var version: String
   var kind: String
-  /// `Successful`, `Failed` or `Purged`.
-  var status: String
+  var status: State
   var reason: String
 }
 

@@ -51,7 +51,7 @@ struct ResourcePurge: Sendable {
         kind, namespace: object.namespace, name: object.name,
         options: DeleteOptions(
           propagation: .background, uid: object.uid, resourceVersion: object.resourceVersion))
-      return ResourceResult(object, ResourceResult.purged, "Resource purged")
+      return ResourceResult(object, .purged, "Resource purged")
     } catch {
       return .failed(object, "cannot be purged: \(error.message)")
     }

@@ -47,7 +47,7 @@ extension MigrationScheduleReconciler {
   }
 
   /// A pair without storage has no agent to keep a copy.
-  private static func hasAgent(_ pair: KubeObject) -> Bool { pair.status["storageStatus"]?.string != "NotProvided" }
+  private static func hasAgent(_ pair: KubeObject) -> Bool { pair.storage != .notProvided }
 
   private func isTimeToAsk(_ schedule: KubeObject) -> Bool {
     let now = clock()

@@ -25,13 +25,13 @@ extension MigrationScheduleReconciler {
       }
       remember(schedule, item.name)
       // The word of a stage that has none is blank; only the final one counts as an end.
-      let word = migration.status["status"]?.string ?? ""
-      let final = migration.status["stage"]?.string == "Final"
-      return .status(final || word == "InProgress" ? word : item.status == "InProgress" ? "InProgress" : "Pending")
+      let word = migration.word ?? .failed
+      if migration.stage == .final || word == .inProgress { return .status(word) }
+      return .status(item.status == .inProgress ? .inProgress : .pending)
     } catch {
       guard error.code == 404 else { throw error }
       let seen = memory.withLock { $0[schedule.uid]?.made.contains(item.name) == true }
-      guard item.status == "Pending", !seen else { return .failed(error.message) }
+      guard item.status == .pending, !seen else { return .failed(error.message) }
       try await make(schedule, name: item.name, type: nil)
       return nil
     }
@@ -139,7 +139,7 @@ extension MigrationScheduleReconciler {
     var status = ScheduleStatus(schedule)
     let name = try await freeName(schedule, type, now: now, taken: Set(status.all.map(\.name)))
     await renewCopy(schedule, pair: pair)
-    status.items[type, default: []].append(ScheduleItem(name: name, created: now, finished: nil, status: "Pending"))
+    status.items[type, default: []].append(ScheduleItem(name: name, created: now, finished: nil, status: .pending))
     status.settle(type, instant)
     let written = try await write(schedule, status)
     metrics.trigger(.fired, type)

@@ -10,10 +10,10 @@ struct ScheduleItem: Hashable, Sendable {
   /// When its end was noticed.
   var finished: Int64?
   /// The word of the Migration's status; `Pending` until it has one.
-  var status: String
+  var status: MigrationWord
 
-  var isActive: Bool { status == "Pending" || status == "InProgress" }
-  var isGood: Bool { status == "Successful" || status == "PartialSuccess" }
+  var isActive: Bool { status == .pending || status == .inProgress }
+  var isGood: Bool { status == .successful || status == .partialSuccess }
 }
 
 /// The status of a MigrationSchedule. Pure: what is written follows from what is read.
@@ -38,7 +38,7 @@ struct ScheduleStatus: Hashable, Sendable {
         guard let name = entry["name"]?.string, !name.isEmpty else { return nil }
         return ScheduleItem(
           name: name, created: Self.time(entry["creationTimestamp"]) ?? 0,
-          finished: Self.time(entry["finishTimestamp"]), status: entry["status"]?.string ?? "Pending")
+          finished: Self.time(entry["finishTimestamp"]), status: Self.word(entry["status"]))
       }
       if !read.isEmpty { items[type] = read }
       let times = (settledTimes[type.rawValue]?.array ?? []).compactMap(Self.time)
@@ -55,6 +55,11 @@ struct ScheduleStatus: Hashable, Sendable {
   private static func settledTimes(_ object: KubeObject) -> JSONValue {
     let annotation = object.annotations[settledKey].flatMap { try? JSONParser.parse($0) }
     return annotation ?? object.json[path: ["status", oldSettledKey]] ?? .null
+  }
+
+  /// A word that is none is taken for an end that went wrong: nothing waits for it.
+  private static func word(_ value: JSONValue?) -> MigrationWord {
+    value?.string.map { MigrationWord(rawValue: $0) ?? .failed } ?? .pending
   }
 
   private static func time(_ value: JSONValue?) -> Int64? { value?.string.flatMap(Timestamp.seconds) }
@@ -80,7 +85,8 @@ struct ScheduleStatus: Hashable, Sendable {
   private static func json(_ item: ScheduleItem) -> JSONValue {
     [
       "name": .string(item.name), "creationTimestamp": .string(Timestamp.text(item.created)),
-      "finishTimestamp": item.finished.map { .string(Timestamp.text($0)) } ?? .null, "status": .string(item.status),
+      "finishTimestamp": item.finished.map { .string(Timestamp.text($0)) } ?? .null,
+      "status": .string(item.status.rawValue),
     ]
   }
 
@@ -101,7 +107,7 @@ struct ScheduleStatus: Hashable, Sendable {
   /// What became of the Migration of an item.
   enum Finding: Hashable, Sendable {
     /// The word of its status, empty before it has one.
-    case status(String)
+    case status(MigrationWord)
     case failed(String)
   }
 
@@ -122,23 +128,23 @@ struct ScheduleStatus: Hashable, Sendable {
   private static func renew(_ item: inout ScheduleItem, _ finding: Finding, now: Int64) -> [EventNote] {
     switch finding {
     case .failed(let cause):
-      item.status = "Failed"
+      item.status = .failed
       item.finished = now
       return [
         EventNote(
           warning: true, reason: "Failed", message: "Error getting status of migration \(item.name): \(cause)")
       ]
     case .status(let word):
-      item.status = word.isEmpty ? "Pending" : word
+      item.status = word == .none ? .pending : word
       guard !item.isActive else { return [] }
       item.finished = now
-      let good = word == "Successful"
+      let good = word == .successful
       return [
         EventNote(
           warning: !good, reason: good ? "Successful" : "Failed",
           message: good
             ? "Scheduled migration (\(item.name)) completed successfully"
-            : "Scheduled migration (\(item.name)) status \(word)")
+            : "Scheduled migration (\(item.name)) status \(word.rawValue)")
       ]
     }
   }
