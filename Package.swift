@@ -60,11 +60,13 @@ let package = Package(
       ], swiftSettings: strict),
     // JSON documents, Kubernetes objects, quantities and Status errors: what the API and its client share.
     .target(name: "APIModel", swiftSettings: strict),
-    // The Kubernetes-shaped API on the local socket: object store, verbs, reconcilers.
+    // Kinds as values (names, schemas, tables, rules) and the store that controllers talk to. No I/O, no clock.
+    .target(name: "KubeModel", dependencies: ["APIModel"], swiftSettings: strict),
+    // The Kubernetes-shaped API: object store, verbs, patches, field ownership, watches, HTTP. Kinds come from outside.
     .target(
-      name: "ControlPlane",
+      name: "KubeServer",
       dependencies: [
-        "AgentService", "APIModel", "MetricsExposition", "ReplModel",
+        "APIModel", "KubeModel", "MetricsExposition", "ReplModel",
         .product(name: "CoreMetrics", package: "swift-metrics"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Hummingbird", package: "hummingbird"),
@@ -72,12 +74,23 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOPosix", package: "swift-nio"),
       ], swiftSettings: strict),
+    // The Stork kinds and what carries their objects out, on any store and any agent.
+    .target(
+      name: "StorkControllers",
+      dependencies: [
+        "AgentService", "APIModel", "KubeModel", "MetricsExposition", "ReplModel",
+        .product(name: "CoreMetrics", package: "swift-metrics"),
+        .product(name: "Logging", package: "swift-log"),
+      ], swiftSettings: strict),
     // The daemon: configuration, service graph, signals, systemd notification.
     .executableTarget(
       name: "ReplAgent",
       dependencies: [
-        "ControlPlane", "MetricsExposition", "ReplicationEngine", "BlockDiff", "ReplModel", "WireTransport", "Yams",
+        "AgentService", "APIModel", "BlockDiff", "KubeModel", "KubeServer", "MetricsExposition", "ReplicationEngine",
+        "ReplModel", "StorkControllers", "WireTransport", "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),
     // The command-line client of the local socket.
@@ -128,8 +141,8 @@ let package = Package(
     .testTarget(
       name: "ControlPlaneTests",
       dependencies: [
-        "AgentService", "APIModel", "ControlPlane", "MetricsExposition", "ReplicationEngine", "ReplCtl", "ReplModel",
-        "TestSupport",
+        "AgentService", "APIModel", "KubeModel", "KubeServer", "MetricsExposition", "ReplAgent", "ReplicationEngine",
+        "ReplCtl", "ReplModel", "StorkControllers", "TestSupport",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),

@@ -3,14 +3,22 @@ public enum RunState: String, Sendable, Codable {
   public var isFinal: Bool { self == .succeeded || self == .failed || self == .cancelled }
 }
 
+/// Where a volume of a run is; later stages are greater.
+public enum RunStage: String, Sendable, Codable, CaseIterable, Comparable {
+  case snapshot, begin, plan, ship, seal, commit, done
+
+  private var order: Int { Self.allCases.firstIndex(of: self) ?? 0 }
+
+  public static func < (first: RunStage, second: RunStage) -> Bool { first.order < second.order }
+}
+
 /// One volume of a run. The Migration's status carries these fields.
 public struct VolumeRunReport: Hashable, Sendable, Codable {
   public var volume: String
   public var namespace: String
   public var name: String
   public var state: RunState
-  /// `snapshot`, `begin`, `plan`, `ship`, `seal`, `commit` or `done`.
-  public var stage: String
+  public var stage: RunStage
   /// `reflink`, `digest`, `compare`, `full`.
   public var changeSource: String
   /// Why this session copies everything; empty when it does not.
@@ -49,7 +57,7 @@ public struct VolumeRunReport: Hashable, Sendable, Codable {
     self.namespace = namespace
     self.name = name
     state = .pending
-    stage = "snapshot"
+    stage = .snapshot
     changeSource = ""
     fullReason = ""
     bytesTotal = 0

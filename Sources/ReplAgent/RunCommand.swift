@@ -1,5 +1,4 @@
 import ArgumentParser
-import ControlPlane
 import Foundation
 import Glibc
 import Logging
@@ -23,7 +22,7 @@ struct RunCommand: AsyncParsableCommand {
     FileLimit.raise()
     let manager = ServiceManager()
     let stop = StopSignals()
-    let registry = MetricsRegistry(EngineDefinitions.recorded + ControlPlaneDefinitions.recorded)
+    let registry = MetricsRegistry(EngineDefinitions.recorded + ControlPlaneConfiguration.recorded)
     configuration.metrics.warn(logger)
     for warning in ConfigurationCheck(configuration: configuration).warnings { logger.warning("\(warning)") }
     let engine: ReplicationEngine

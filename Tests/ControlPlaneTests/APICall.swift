@@ -1,6 +1,9 @@
 import APIModel
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 /// A request without a transport, and its answer as clients see it.
 struct APICall {

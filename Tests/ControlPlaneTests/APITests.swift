@@ -3,7 +3,10 @@ import Glibc
 import ReplModel
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 @testable import ReplCtl
 
 private let migrations = "apis/stork.libopenstorage.org/v1alpha1/namespaces/default/migrations"
@@ -327,7 +330,8 @@ private func migration(_ name: String) -> JSONValue {
       try client.watch(["api", "v1", "namespaces"], query: []) { _, _ in false }
     }
     // One for each controller stays.
-    let controllers = 7
+    // Seven kinds, four related ones, three that are shown as metrics.
+    let controllers = 14
     let end = ContinuousClock.now + .seconds(10)
     while plane.plane.openWatches != controllers, ContinuousClock.now < end {
       try await Task.sleep(for: .milliseconds(10))

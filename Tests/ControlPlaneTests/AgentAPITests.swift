@@ -6,7 +6,10 @@ import ReplicationEngine
 import TestSupport
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 @testable import ReplCtl
 
 @Suite struct AgentAPITests {
@@ -225,18 +228,18 @@ struct KubeconfigTests {
 
   @Test("are given out on the socket itself")
   func local() throws {
-    #expect(try LocalResponder.answer(Self.maker, isRelayed: false) == ["kubeconfig": "apiVersion: v1"])
+    #expect(try KubeconfigRoute.answer(Self.maker, isRelayed: false) == ["kubeconfig": "apiVersion: v1"])
   }
 
   @Test("are not given out through the listener")
   func relayed() throws {
-    let error = #expect(throws: StatusError.self) { _ = try LocalResponder.answer(Self.maker, isRelayed: true) }
+    let error = #expect(throws: StatusError.self) { _ = try KubeconfigRoute.answer(Self.maker, isRelayed: true) }
     #expect(error?.code == 403)
   }
 
   @Test("do not exist where there is no listener")
   func none() throws {
-    let error = #expect(throws: StatusError.self) { _ = try LocalResponder.answer(nil, isRelayed: false) }
+    let error = #expect(throws: StatusError.self) { _ = try KubeconfigRoute.answer(nil, isRelayed: false) }
     #expect(error?.code == 404)
   }
 }

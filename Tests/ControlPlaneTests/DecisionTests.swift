@@ -4,7 +4,10 @@ import ReplModel
 import ReplicationEngine
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 @Suite struct ClusterPairDecisionTests {
   private func object(_ options: JSONValue?, finalizer: Bool = true, deleting: Bool = false) -> KubeObject {
@@ -127,10 +130,10 @@ import Testing
     var running = report(.running)
     running.volumes = [VolumeRunReport(volume: "1", namespace: "shop", name: "db")]
     #expect(MigrationDecision.decide(ruled, report: running) == .progress(running))
-    running.volumes[0].stage = "ship"
+    running.volumes[0].stage = .ship
     #expect(MigrationDecision.decide(ruled, report: running) == .postRule(running))
     #expect(MigrationDecision.decide(ruled, report: report(.failed)) == .postRule(report(.failed)))
-    ExecRules.write(.post, "Done", to: &ruled)
+    ExecRules.write(.post, .done, to: &ruled)
     #expect(MigrationDecision.decide(ruled, report: running) == .progress(running))
   }
 
@@ -139,11 +142,11 @@ import Testing
     var run = report(.running)
     run.volumes = [VolumeRunReport(volume: "1", namespace: "shop", name: "db")]
     run.volumes[0].readsLive = true
-    for stage in ["snapshot", "begin", "plan", "ship"] {
+    for stage in [RunStage.snapshot, .begin, .plan, .ship] {
       run.volumes[0].stage = stage
       #expect(!MigrationDecision.hasSnapshots(run), "\(stage)")
     }
-    for stage in ["seal", "commit", "done"] {
+    for stage in [RunStage.seal, .commit, .done] {
       run.volumes[0].stage = stage
       #expect(MigrationDecision.hasSnapshots(run), "\(stage)")
     }
@@ -226,7 +229,7 @@ import Testing
   @Test func theStatusCarriesWhatTheEngineSays() {
     var run = VolumeRunReport(volume: "1", namespace: "x", name: "y")
     run.state = .running
-    run.stage = "ship"
+    run.stage = .ship
     run.bytesTotal = 100
     run.bytesDone = 25
     run.bytesOnWire = 12

@@ -1,7 +1,10 @@
 import APIModel
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 /// What a server says about itself, as kubectl reads it.
 @Suite("Discovery and OpenAPI") struct DiscoveryTests {

@@ -208,7 +208,7 @@ actor FakeService: ReplicationService {
       var run = VolumeRunReport(
         volume: id.description, namespace: report?.namespace ?? "", name: report?.name ?? "")
       run.state = finishAtOnce ? .succeeded : .running
-      run.stage = finishAtOnce ? "done" : "ship"
+      run.stage = finishAtOnce ? .done : .ship
       run.changeSource = "full"
       run.fullReason = "first copy"
       run.bytesTotal = 1_000

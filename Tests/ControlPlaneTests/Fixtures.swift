@@ -5,8 +5,33 @@ import ReplModel
 import ReplicationEngine
 import Synchronization
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 @testable import ReplCtl
+
+extension ResourceRegistry {
+  /// All kinds of the agent.
+  static let standard = ControlPlaneService.registry
+}
+
+// Writes as this program makes them.
+extension ObjectStore {
+  /// Stores a new object whose fields belong to this program.
+  func create(_ kind: ResourceKind, _ object: KubeObject, dryRun: Bool) async throws(StatusError) -> KubeObject {
+    try await create(kind, object, dryRun: dryRun, tracking: .controller)
+  }
+
+  /// Changes an object; the fields that change belong to this program.
+  func update(
+    _ kind: ResourceKind, namespace: String, name: String, part: ObjectPart, dryRun: Bool,
+    change: @escaping @Sendable (KubeObject) throws(StatusError) -> KubeObject
+  ) async throws(StatusError) -> KubeObject {
+    try await update(
+      kind, namespace: namespace, name: name, part: part, dryRun: dryRun, tracking: .controller, change: change)
+  }
+}
 
 /// A directory that goes when the test ends.
 final class TemporaryDirectory: Sendable {
@@ -122,7 +147,7 @@ final class PlaneFixture: Sendable {
       socketPath: directory.path + "/agent.sock", databasePath: directory.path + "/objects.db")
     configure(&configuration)
     var plane = try ControlPlaneService(configuration: configuration, service: service, logger: log.logger)
-    plane.resourcePhase = FakeResources()
+    plane.controllers.resourcePhase = FakeResources()
     plane.watchLimits = watchLimits
     self.plane = plane
     let (listening, signal) = AsyncStream.makeStream(of: Void.self)

@@ -2,7 +2,10 @@ import APIModel
 import TestSupport
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 @Suite("No caller can kill or stall the agent") struct LimitTests {
   private func owned(_ name: String, by owner: KubeObject?) -> KubeObject {

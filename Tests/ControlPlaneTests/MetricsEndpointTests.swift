@@ -8,11 +8,14 @@ import ReplicationEngine
 import TestSupport
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 /// `/metrics` on the API and on an address of its own.
 @Suite struct MetricsEndpointTests {
-  private static func registry() -> MetricsRegistry { MetricsRegistry(ControlPlaneDefinitions.recorded) }
+  private static func registry() -> MetricsRegistry { MetricsRegistry(ControlPlaneConfiguration.recorded) }
 
   @Test("the API serves the page in the text format, with its own requests counted by verb and code")
   func onTheSocket() async throws {
@@ -28,7 +31,7 @@ import Testing
     #expect(page.value("repl_agent_api_requests_total", ["verb": "get", "code": "404"]) == 1)
     #expect(page.value("repl_agent_api_requests_total", ["verb": "delete", "code": "404"]) == 1)
     #expect(try #require(page.value("repl_agent_api_watchers")) > 0)
-    #expect(page.value("repl_agent_collector_up", ["collector": "control-plane"]) == 1)
+    #expect(page.value("repl_agent_collector_up", ["collector": "stork"]) == 1)
     try await plane.stop()
   }
 

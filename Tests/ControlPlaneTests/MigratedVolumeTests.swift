@@ -3,7 +3,10 @@ import ReplModel
 import ReplicationEngine
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 @Suite("Volumes and claims of a Migration at the other cluster")
 struct MigratedVolumeTests {

@@ -3,7 +3,10 @@ import APIModel
 import ReplModel
 import ReplicationEngine
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 /// How the result of an object that was applied reads.
 let migrated = "Successful Resource migrated successfully"
@@ -50,7 +53,7 @@ struct MigrationFixture {
     _ spec: [String: JSONValue] = [:], namespaces: [String] = ["shop"], volumes: [VolumeRunReport] = []
   ) async throws -> [String] {
     try await migrator.run(request(spec, namespaces: namespaces, volumes: volumes)).results
-      .map { "\($0.kind)/\($0.name): \($0.status) \($0.reason)" }.sorted()
+      .map { "\($0.kind)/\($0.name): \($0.status.rawValue) \($0.reason)" }.sorted()
   }
 
   @discardableResult

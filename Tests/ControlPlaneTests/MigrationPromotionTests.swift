@@ -4,7 +4,10 @@ import ReplModel
 import ReplicationEngine
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 @Suite("Applications that start at the other cluster, and their volumes that go live")
 struct MigrationPromotionTests {

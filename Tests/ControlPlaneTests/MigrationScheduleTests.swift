@@ -3,7 +3,10 @@ import ReplModel
 import ReplicationEngine
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 private let name = "mysqlmigrationschedule"
 
@@ -115,7 +118,7 @@ struct MigrationScheduleTests {
   func boundedList() {
     var status = ScheduleStatus()
     status.items[.interval] = (0..<80).map {
-      ScheduleItem(name: "m\($0)", created: Int64($0), finished: 1, status: "Failed")
+      ScheduleItem(name: "m\($0)", created: Int64($0), finished: 1, status: .failed)
     }
     let (pruned, names) = status.pruned()
     #expect(pruned.items[.interval]?.count == ScheduleStatus.itemLimit && names.count == 30)
@@ -255,9 +258,9 @@ struct MigrationScheduleTests {
     let long = String(repeating: "a", count: 219) + "." + String(repeating: "b", count: 33)
     let made = ScheduledMigration.name(schedule: long, type: .interval, at: 1_550_182_611)
     #expect(made.utf8.count <= 253 && made.hasSuffix("-interval-2019-02-14-221651"))
-    #expect(ObjectRules.isSubdomain(made))
+    #expect(ResourceKind.isSubdomain(made))
     let dot = String(repeating: "a", count: 225) + "." + String(repeating: "b", count: 27)
-    #expect(ObjectRules.isSubdomain(ScheduledMigration.name(schedule: dot, type: .interval, at: 0)))
+    #expect(ResourceKind.isSubdomain(ScheduledMigration.name(schedule: dot, type: .interval, at: 0)))
   }
 }
 

@@ -3,7 +3,10 @@ import ReplModel
 import ReplicationEngine
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 @Suite("Migrations through their stages")
 struct MigrationStageTests {
@@ -54,7 +57,8 @@ struct MigrationStageTests {
   func outcomes() {
     func word(_ kinds: [(String, String)]) -> String {
       MigrationStatus.finalStatus(
-        ResourceOutcome(results: kinds.map { FakeResources.result($0.0, "x", $0.1) }))
+        ResourceOutcome(results: kinds.map { FakeResources.result($0.0, "x", $0.1) })
+      ).rawValue
     }
     #expect(word([]) == "Successful")
     #expect(word([("Service", "Successful"), ("ConfigMap", "Purged")]) == "Successful")

@@ -1,7 +1,10 @@
 import APIModel
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 @Suite struct PatchTests {
   private func json(_ text: String) throws -> JSONValue { try JSONParser.parse(text) }

@@ -4,7 +4,10 @@ import ReplModel
 import ReplicationEngine
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 @Suite("What a peer may have applied")
 struct ReceivingRulesTests {
@@ -26,7 +29,7 @@ struct ReceivingRulesTests {
     let sites = try await MigrationFixture()
     try await sites.west.namespace("bank")
     let results = try await apply(sites, [ResourceKind.configMap.object(namespace: "bank", name: "x")])
-    #expect(results.first?.status == "Failed" && results.first?.reason.contains("not one of the Migration") == true)
+    #expect(results.first?.status == .failed && results.first?.reason.contains("not one of the Migration") == true)
     #expect(await sites.isMissing(.configMap, "x", namespace: "bank"))
   }
 
@@ -39,13 +42,13 @@ struct ReceivingRulesTests {
       ResourceKind.configMap.object(namespace: "kube-system", name: "x"),
     ]
     let refused = try await apply(sites, objects, namespaces: ["shop", "kube-system"])
-    #expect(refused.allSatisfy { $0.status == "Failed" && $0.reason.contains("acceptClusterResources") })
+    #expect(refused.allSatisfy { $0.status == .failed && $0.reason.contains("acceptClusterResources") })
     // Another cluster's pair changes nothing.
     try await sites.pairOfWest(options: ["acceptClusterResources": "true"], cluster: "north")
-    #expect(try await apply(sites, objects, namespaces: ["kube-system"]).allSatisfy { $0.status == "Failed" })
+    #expect(try await apply(sites, objects, namespaces: ["kube-system"]).allSatisfy { $0.status == .failed })
     #expect(
       try await apply(sites, objects, namespaces: ["kube-system"], cluster: "north")
-        .allSatisfy { $0.status == "Successful" })
+        .allSatisfy { $0.status == .successful })
   }
 
   @Test("The option may be a text or a boolean, and anything else is no")
@@ -72,7 +75,7 @@ struct ReceivingRulesTests {
       KubeObject(apiVersion: "v1", kind: "Pod", namespace: "shop", name: "p"), KubeObject([:]),
     ]
     let results = try await apply(sites, objects)
-    #expect(results.count == objects.count && results.allSatisfy { $0.status == "Failed" && !$0.reason.isEmpty })
+    #expect(results.count == objects.count && results.allSatisfy { $0.status == .failed && !$0.reason.isEmpty })
     #expect(await sites.isMissing(.persistentVolume, "pv"))
   }
 
@@ -82,7 +85,7 @@ struct ReceivingRulesTests {
     var object = ResourceKind.configMap.object(namespace: "shop", name: "x")
     object.json[at: "data.k"] = .string(String(repeating: "x", count: ObjectLimits.bytes))
     let result = try #require(try await apply(sites, [object]).first)
-    #expect(result.status == "Failed" && result.reason.contains("an object may have"))
+    #expect(result.status == .failed && result.reason.contains("an object may have"))
     #expect(await sites.isMissing(.configMap, "x"))
   }
 
@@ -93,7 +96,7 @@ struct ReceivingRulesTests {
     object.json[at: "metadata.finalizers"] = ["keep.me/for-ever"]
     object.json[at: "metadata.ownerReferences"] = [["kind": "ConfigMap", "name": "y", "uid": "u"]]
     object.json[at: "metadata.annotations"] = ["repl-agent/migrated-from": "north", "repl-agent/volume-id": "v"]
-    #expect(try await apply(sites, [object]).first?.status == "Successful")
+    #expect(try await apply(sites, [object]).first?.status == .successful)
     let stored = try await sites.arrived(.configMap, "x")
     #expect(stored.finalizers.isEmpty && stored.metadata["ownerReferences"] == nil)
     #expect(stored.annotations == ["repl-agent/migrated-from": "east"])
@@ -104,7 +107,7 @@ struct ReceivingRulesTests {
     let sites = try await MigrationFixture()
     for name in ["../etc", "A", "", String(repeating: "a", count: 300)] {
       let object = ResourceKind.configMap.object(namespace: "shop", name: name)
-      #expect(try await apply(sites, [object]).first?.status == "Failed")
+      #expect(try await apply(sites, [object]).first?.status == .failed)
     }
   }
 

@@ -5,7 +5,10 @@ import ReplModel
 import ReplicationEngine
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 @testable import ReplCtl
 
 private let root = "apis/stork.libopenstorage.org/v1alpha1/namespaces/shop"

@@ -4,7 +4,10 @@ import ReplModel
 import ReplicationEngine
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 private let points = "apis/storage.repl-agent/v1alpha1/namespaces/shop/recoverypoints"
 private let name = FakeService.point.id
@@ -13,14 +16,14 @@ private let name = FakeService.point.id
   private struct Plane {
     let service = FakeService()
     let clock = TestClock()
-    let points: RecoveryPointStore
+    let points: ComputedObjects
     let api: ObjectAPI
     let fixture: StoreFixture
 
     init() throws {
       fixture = try StoreFixture()
       let clock = clock
-      points = RecoveryPointStore(service: service, clock: { clock.now })
+      points = RecoveryPointObjects.computed(service, clock: { clock.now })
       api = ObjectAPI(
         store: fixture.store, registry: .standard, clock: { clock.now },
         virtual: [ResourceKind.recoveryPoint.resource: points])

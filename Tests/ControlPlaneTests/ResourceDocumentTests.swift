@@ -5,7 +5,10 @@ import ReplicationEngine
 import Synchronization
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 @Suite("Documents of a Migration, and what comes of each object in them")
 struct ResourceDocumentTests {
@@ -20,7 +23,7 @@ struct ResourceDocumentTests {
     #expect(Self.batches([large, large, objects[1]]).map(\.items.count) == [1, 2])
     large.object.json[at: "data.k"] = .string(String(repeating: "x", count: 5_000_000))
     let tooLarge = Self.batches([large])
-    #expect(tooLarge.map(\.items.count) == [0] && tooLarge.first?.failed.first?.status == "Failed")
+    #expect(tooLarge.map(\.items.count) == [0] && tooLarge.first?.failed.first?.status == .failed)
   }
 
   /// The documents that objects travel in.
@@ -134,7 +137,7 @@ struct ResourceDocumentTests {
     try await sites.make(.configMap, "a")
     sites.eastEngine.peer.withLock { $0 = (FlakyPeer(sites.receiver, failing: [1]), "east") }
     let outcome = try await sites.migrator.run(sites.request(["purgeDeletedResources": true]))
-    #expect(outcome.results.map(\.status) == ["Successful"])
+    #expect(outcome.results.map(\.status) == [.successful])
     #expect(outcome.purgeFailure?.contains("out of order") == true)
   }
 

@@ -2,7 +2,10 @@ import APIModel
 import Glibc
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 private let migrations = "apis/stork.libopenstorage.org/v1alpha1/namespaces/default/migrations"
 

@@ -8,7 +8,10 @@ import Synchronization
 import TestSupport
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 /// A resources phase that answers what it is told to.
 final class FakeResources: ResourcePhase {
@@ -37,7 +40,8 @@ final class FakeResources: ResourcePhase {
 
   static func result(_ kind: String, _ name: String, _ status: String, _ reason: String = "") -> ResourceResult {
     ResourceResult(
-      name: name, namespace: "mysql", group: "core", version: "v1", kind: kind, status: status, reason: reason)
+      name: name, namespace: "mysql", group: "core", version: "v1", kind: kind,
+      status: ResourceResult.State(rawValue: status) ?? .failed, reason: reason)
   }
 }
 
@@ -79,11 +83,11 @@ final class FakePeerSchedules: PeerSchedules {
 }
 
 /// A store that the process does not survive: it ends at a write, before or after that is durable.
-final class MortalStore: ObjectStore {
-  private let store: any ObjectStore
+final class MortalStore: KubeStore {
+  private let store: any KubeStore
   private let life = Mutex<(writes: Int, last: Int?, written: Bool)>((0, nil, false))
 
-  init(_ store: any ObjectStore) { self.store = store }
+  init(_ store: any KubeStore) { self.store = store }
 
   /// Everything fails from write number `last` on, counted from now; that one is `written` or not. nil: immortal.
   func live(until last: Int?, written: Bool = false) { life.withLock { $0 = (0, last, written) } }
@@ -108,29 +112,44 @@ final class MortalStore: ObjectStore {
     return try await store.get(kind, namespace: namespace, name: name)
   }
 
-  func list(_ query: ListQuery) async throws(StatusError) -> ObjectList {
+  func list(_ kind: ResourceKind, namespace: String?, labels: LabelSelector) async throws(StatusError) -> KubeList {
     _ = try admit(write: false)
-    return try await store.list(query)
+    return try await store.list(kind, namespace: namespace, labels: labels)
   }
 
-  func create(_ kind: ResourceKind, _ object: KubeObject, dryRun: Bool, tracking: FieldTracking)
-    async throws(StatusError) -> KubeObject
-  {
+  func page(_ kind: ResourceKind, namespace: String, after token: String?) async throws(StatusError) -> KubePage {
+    _ = try admit(write: false)
+    return try await store.page(kind, namespace: namespace, after: token)
+  }
+
+  func create(_ kind: ResourceKind, _ object: KubeObject) async throws(StatusError) -> KubeObject {
     let seen = try admit(write: true)
-    let created = try await store.create(kind, object, dryRun: dryRun, tracking: tracking)
+    let created = try await store.create(kind, object)
     if !seen { throw Self.dead }
     return created
   }
 
-  func update(
-    _ kind: ResourceKind, namespace: String, name: String, part: ObjectPart, dryRun: Bool,
-    tracking: FieldTracking, change: @escaping @Sendable (KubeObject) throws(StatusError) -> KubeObject
-  ) async throws(StatusError) -> KubeObject {
+  func update(_ kind: ResourceKind, _ object: KubeObject) async throws(StatusError) -> KubeObject {
     let seen = try admit(write: true)
-    let updated = try await store.update(
-      kind, namespace: namespace, name: name, part: part, dryRun: dryRun, tracking: tracking, change: change)
+    let updated = try await store.update(kind, object)
     if !seen { throw Self.dead }
     return updated
+  }
+
+  func updateStatus(_ kind: ResourceKind, _ object: KubeObject) async throws(StatusError) -> KubeObject {
+    let seen = try admit(write: true)
+    let updated = try await store.updateStatus(kind, object)
+    if !seen { throw Self.dead }
+    return updated
+  }
+
+  func patch(_ kind: ResourceKind, namespace: String, name: String, merge: JSONValue) async throws(StatusError)
+    -> KubeObject
+  {
+    let seen = try admit(write: true)
+    let patched = try await store.patch(kind, namespace: namespace, name: name, merge: merge)
+    if !seen { throw Self.dead }
+    return patched
   }
 
   func delete(_ kind: ResourceKind, namespace: String, name: String, options: DeleteOptions)
@@ -142,7 +161,9 @@ final class MortalStore: ObjectStore {
     return outcome
   }
 
-  func watch(after version: Int64?) async throws(StatusError) -> ObjectWatch { try await store.watch(after: version) }
+  func watch(_ kind: ResourceKind, after version: ResourceVersion) async throws(StatusError) -> any KubeWatch {
+    try await store.watch(kind, after: version)
+  }
 }
 
 /// The controllers of schedules, Migrations and pairs over one store, moved on by hand: nothing sleeps.
@@ -154,7 +175,7 @@ final class ScheduleWorld {
   let log = LogLines()
   private let zone: ScheduleZone
   /// What the schedules record, over restarts too.
-  let metrics = MetricsRegistry(ControlPlaneDefinitions.recorded)
+  let metrics = MetricsRegistry(StorkDefinitions.recorded)
   private(set) var events: EventRecorder
   private(set) var schedules: MigrationScheduleReconciler
   private(set) var migrations: MigrationReconciler
@@ -186,7 +207,7 @@ final class ScheduleWorld {
   }
 
   private static func controllers(
-    _ store: any ObjectStore, _ clock: TestClock, _ service: FakeService, _ resources: FakeResources,
+    _ store: any KubeStore, _ clock: TestClock, _ service: FakeService, _ resources: FakeResources,
     _ peers: FakePeerSchedules, _ log: LogLines, _ zone: ScheduleZone, hooks: String,
     metrics: MetricsRegistry
   ) -> (EventRecorder, MigrationScheduleReconciler, MigrationReconciler, ClusterPairReconciler) {
@@ -195,7 +216,7 @@ final class ScheduleWorld {
     return (
       events,
       MigrationScheduleReconciler(
-        store: store, events: events, peers: peers, zone: zone, metrics: ControlPlaneMetrics(metrics), clock: now),
+        store: store, events: events, peers: peers, zone: zone, metrics: ScheduleMetrics(metrics), clock: now),
       MigrationReconciler(
         store: store, service: service, events: events,
         hooks: HookDirectory(path: hooks, owner: getuid(), timeLimit: 1, logger: log.logger), resources: resources,

@@ -2,7 +2,10 @@ import APIModel
 import TestSupport
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 /// A control plane whose objects several managers write.
 private struct Managers {

@@ -1,6 +1,9 @@
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 /// Large texts that many hold at once.
 @Suite struct SharedTextsTests {

@@ -4,7 +4,10 @@ import Glibc
 import ReplModel
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 @Suite struct StoreTests {
   private func claim(_ name: String, namespace: String = "shop") -> KubeObject {
@@ -27,10 +30,10 @@ import Testing
   @Test func versionsSurviveARestart() async throws {
     let directory = try TemporaryDirectory()
     let path = directory.path + "/objects.db"
-    let store = try SQLiteObjectStore(path: path)
+    let store = try SQLiteObjectStore(path: path, registry: .standard)
     let created = try await store.create(.namespace, ResourceKind.namespace.object(name: "shop"), dryRun: false)
     store.close()
-    let again = try SQLiteObjectStore(path: path)
+    let again = try SQLiteObjectStore(path: path, registry: .standard)
     #expect(try await again.get(.namespace, namespace: "", name: "shop") == created)
     let next = try await again.create(.namespace, ResourceKind.namespace.object(name: "other"), dryRun: false)
     #expect(try #require(Int64(next.resourceVersion)) > (try #require(Int64(created.resourceVersion))))
@@ -40,7 +43,7 @@ import Testing
   @Test func aRowThatHoldsNoTextIsAnErrorAndNoEnd() async throws {
     let directory = try TemporaryDirectory()
     let path = directory.path + "/objects.db"
-    let store = try SQLiteObjectStore(path: path)
+    let store = try SQLiteObjectStore(path: path, registry: .standard)
     defer { store.close() }
     _ = try await store.create(.namespace, ResourceKind.namespace.object(name: "shop"), dryRun: false)
     for rubbish in ["x'FFFE'", "x''"] {
@@ -236,7 +239,7 @@ import Testing
 
 @Suite struct SchemaTests {
   private func fill(_ path: String) async throws {
-    let store = try SQLiteObjectStore(path: path)
+    let store = try SQLiteObjectStore(path: path, registry: .standard)
     _ = try await store.create(.namespace, ResourceKind.namespace.object(name: "kept"), dryRun: false)
     store.close()
   }
@@ -253,7 +256,7 @@ import Testing
       path: path, registry: .standard, clock: systemSeconds, schema: next(), journal: 16)
     _ = try await upgraded.get(.namespace, namespace: "", name: "kept")
     upgraded.close()
-    let copy = try SQLiteObjectStore(path: path + ".v1.bak")
+    let copy = try SQLiteObjectStore(path: path + ".v1.bak", registry: .standard)
     _ = try await copy.get(.namespace, namespace: "", name: "kept")
     copy.close()
   }
@@ -270,7 +273,7 @@ import Testing
       path: path, registry: .standard, clock: systemSeconds, schema: next(), journal: 16)
     upgraded.close()
     #expect(access(part, F_OK) != 0)
-    let copy = try SQLiteObjectStore(path: path + ".v1.bak")
+    let copy = try SQLiteObjectStore(path: path + ".v1.bak", registry: .standard)
     _ = try await copy.get(.namespace, namespace: "", name: "kept")
     copy.close()
   }
@@ -283,7 +286,7 @@ import Testing
     #expect(throws: ReplError.self) {
       _ = try SQLiteObjectStore(path: path, registry: .standard, clock: systemSeconds, schema: broken, journal: 16)
     }
-    let store = try SQLiteObjectStore(path: path)
+    let store = try SQLiteObjectStore(path: path, registry: .standard)
     _ = try await store.get(.namespace, namespace: "", name: "kept")
     store.close()
   }
@@ -294,7 +297,7 @@ import Testing
     let newer = try SQLiteObjectStore(
       path: path, registry: .standard, clock: systemSeconds, schema: next(), journal: 16)
     newer.close()
-    let error = #expect(throws: ReplError.self) { _ = try SQLiteObjectStore(path: path) }
+    let error = #expect(throws: ReplError.self) { _ = try SQLiteObjectStore(path: path, registry: .standard) }
     #expect(error?.kind == .refused)
     #expect(error?.cause == "its schema version 2 is newer than 1, the newest this program knows")
   }

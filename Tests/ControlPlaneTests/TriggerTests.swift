@@ -3,7 +3,10 @@ import Foundation
 import Testing
 import TestSupport
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 private func at(_ text: String) -> Int64 { Timestamp.seconds(text) ?? 0 }
 
@@ -238,7 +241,7 @@ struct TriggerPropertyTests {
     for _ in 0..<20_000 {
       if case .due(let instant) = trigger.state(.daily, status.history(.daily), now: now) {
         fired.append(instant)
-        status.items[.daily] = [ScheduleItem(name: "m", created: now, finished: nil, status: "Successful")]
+        status.items[.daily] = [ScheduleItem(name: "m", created: now, finished: nil, status: .successful)]
         status.settle(.daily, instant)
       }
       now += Int64.random(in: 1...900, using: &generator)

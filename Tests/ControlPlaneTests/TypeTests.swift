@@ -1,7 +1,10 @@
 import APIModel
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 private let stork = ResourceRegistry.standard.kinds.filter {
   $0.group == Stork.group && $0.verbs.contains("create")

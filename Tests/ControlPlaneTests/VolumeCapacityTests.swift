@@ -1,7 +1,10 @@
 import APIModel
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 /// What claims and volumes say of the size of a file.
 @Suite struct VolumeCapacityTests {

@@ -3,7 +3,10 @@ import ReplModel
 import ReplicationEngine
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 @Suite("A peer that takes no objects is as good for volumes")
 struct VolumesOnlyPeerTests {
@@ -20,7 +23,7 @@ struct VolumesOnlyPeerTests {
       Self.travelling([.persistentVolume, .persistentVolumeClaim]), Self.error)
     #expect(outcome.results.isEmpty)
     #expect(outcome.note?.contains("only volumes were migrated") == true)
-    #expect(MigrationStatus.finalStatus(outcome) == "Successful")
+    #expect(MigrationStatus.finalStatus(outcome) == .successful)
   }
 
   @Test("anything else that was to travel has failed")
@@ -28,6 +31,6 @@ struct VolumesOnlyPeerTests {
     let outcome = ResourceMigrator.without(
       Self.travelling([.persistentVolume, .persistentVolumeClaim, .configMap]), Self.error)
     #expect(outcome.results.map(\.kind) == ["ConfigMap"])
-    #expect(MigrationStatus.finalStatus(outcome) == "PartialSuccess")
+    #expect(MigrationStatus.finalStatus(outcome) == .partialSuccess)
   }
 }

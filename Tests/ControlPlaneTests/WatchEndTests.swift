@@ -2,7 +2,10 @@ import APIModel
 import Glibc
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 /// However a watch ends, the agent goes on: a stream of a client that is gone may be over before it has begun.
 @Suite("Ends of watches") struct WatchEndTests {

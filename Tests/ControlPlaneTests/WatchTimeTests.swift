@@ -2,7 +2,10 @@ import APIModel
 import Glibc
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 @testable import ReplCtl
 
 /// What happens to a watch when nothing happens: bookmarks for those who read, an end for those who do not.
@@ -10,6 +13,8 @@ import Testing
   @Test("Bookmarks come from time to time though nothing changes, and only to those who asked")
   func bookmarks() async throws {
     let plane = try await PlaneFixture(watchLimits: WatchLimits(bookmarkInterval: .milliseconds(50)))
+    // The last that is written after the start.
+    _ = try await plane.wait("api/v1/nodes") { $0["items"]?.array?.first?[at: "status.conditions"] != nil }
     let client = plane.client
     let version = KubeObject(try await plane.send("GET", "apis/storage.k8s.io/v1/storageclasses")).resourceVersion
     let seen = try await blocking {

@@ -1,7 +1,10 @@
 import APIModel
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 @testable import ReplCtl
 
 @Suite("get -w") struct WatchedListingTests {

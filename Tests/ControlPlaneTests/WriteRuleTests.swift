@@ -2,7 +2,10 @@ import APIModel
 import Synchronization
 import Testing
 
-@testable import ControlPlane
+@testable import KubeModel
+@testable import KubeServer
+@testable import ReplAgent
+@testable import StorkControllers
 
 private let core = "api/v1/namespaces/default"
 private let migrations = "apis/stork.libopenstorage.org/v1alpha1/namespaces/default/migrations"

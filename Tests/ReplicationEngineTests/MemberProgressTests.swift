@@ -146,7 +146,7 @@ import Testing
     let report = progress.report
     #expect(report.state == .failed)
     #expect(report.reason == "why")
-    #expect(report.stage == "ship")
+    #expect(report.stage == .ship)
     #expect(report.seconds == 3)
     #expect(report.bytesOnWire == 0)
     #expect(report.etaSeconds == nil)

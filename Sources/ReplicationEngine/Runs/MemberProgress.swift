@@ -36,7 +36,7 @@ final class MemberProgress: Sendable {
   /// Enters a stage; a reason for waiting is over then.
   func enter(_ stage: RunStage) {
     update {
-      $0.stage = stage.rawValue
+      $0.stage = stage
       $0.state = .running
       $0.reason = ""
     }
@@ -58,11 +58,11 @@ final class MemberProgress: Sendable {
       report.bytesChanged = counts.changed
       report.bytesOnWire = counts.wire
       report.seconds = now - startedAt
-      let isShipping = report.stage == RunStage.ship.rawValue && counts.planned >= counts.done
+      let isShipping = report.stage == .ship && counts.planned >= counts.done
       report.bytesPerSecond = isShipping ? rate : nil
       let left = Double(counts.planned - min(counts.planned, counts.done))
       report.etaSeconds = rate.flatMap { isShipping && $0 > 0 && left > 0 ? left / $0 : nil }
-      let mayWait = isShipping || report.stage == RunStage.seal.rawValue
+      let mayWait = isShipping || report.stage == .seal
       guard let since = instant(still), mayWait, report.reason.isEmpty else { return report }
       var told = report
       told.stalledSince = since.rfc3339Seconds
@@ -96,12 +96,7 @@ final class MemberProgress: Sendable {
       $0.state = outcome
       $0.reason = reason
       ($0.etaSeconds, $0.bytesPerSecond) = (nil, nil)
-      if outcome == .succeeded { $0.stage = RunStage.done.rawValue }
+      if outcome == .succeeded { $0.stage = .done }
     }
   }
-}
-
-/// Where a volume of a run is.
-enum RunStage: String, Sendable {
-  case snapshot, begin, plan, ship, seal, commit, done
 }

@@ -1,3 +1,4 @@
+import AgentService
 import BlockDiff
 import ReplModel
 import TestSupport

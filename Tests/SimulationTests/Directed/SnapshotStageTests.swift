@@ -1,3 +1,4 @@
+import AgentService
 import BlockDiff
 import ReplModel
 import TestSupport
@@ -11,7 +12,7 @@ import WireProtocol
   @Test("when the first member is shipped the snapshots of all of them are taken, and the run says so")
   func together() throws {
     let world = try World.written(3)
-    var stages: [[String]] = []
+    var stages: [[RunStage]] = []
     world.onRequest = { request in
       guard case .beginSession = request, let run = world.currentRun else { return }
       stages.append(run.members.values.map(\.report.stage))
@@ -19,7 +20,7 @@ import WireProtocol
     #expect(try world.migrate()?.state == .succeeded)
     let first = try #require(stages.first)
     #expect(first.count == 3)
-    #expect(!first.contains("snapshot"))
+    #expect(!first.contains(.snapshot))
   }
 
   @Test("peers are asked for all members before the first snapshot is taken: nothing comes between two snapshots")
