@@ -112,6 +112,10 @@ private final class BusyStore: KubeStore {
     return object
   }
 
+  func page(_ kind: ResourceKind, namespace: String, after token: String?) async throws(StatusError) -> KubePage {
+    try await store.page(kind, namespace: namespace, after: token)
+  }
+
   func list(_ kind: ResourceKind, namespace: String?, labels: LabelSelector) async throws(StatusError) -> KubeList {
     try await store.list(kind, namespace: namespace, labels: labels)
   }

@@ -10,7 +10,8 @@ extension SQLiteObjectStore: KubeStore {
     return KubeList(items: page.items, version: ResourceVersion(String(page.version)))
   }
 
-  public func page(_ kind: ResourceKind, namespace: String, after token: String?) async throws(StatusError) -> KubePage {
+  public func page(_ kind: ResourceKind, namespace: String, after token: String?) async throws(StatusError) -> KubePage
+  {
     var query = ListQuery(kind, namespace: namespace)
     query.maximumBytes = 2 << 20
     query.after = token.map { (namespace, $0) }
