@@ -1,4 +1,4 @@
-import BlockDiff
+import Foundation
 import Logging
 import MetricsExposition
 import ReplModel
@@ -6,11 +6,13 @@ import TestSupport
 import Testing
 import WireProtocol
 
+@testable import BlockDiff
 @testable import ReplicationEngine
 
 /// What a scrape reads from the engine's database and pools.
 @Suite("Figures of the engine") struct EngineCollectorTests {
   private let directory: TemporaryDirectory
+  private let configuration: EngineConfiguration
   private let engine: ReplicationEngine
   private let branch = Branch(epoch: 1, id: .random())
 
@@ -22,15 +24,21 @@ import WireProtocol
     configuration.listenAddress = "127.0.0.1"
     configuration.bandwidth = BandwidthSchedule(bytesPerSecond: 1 << 20)
     (configuration.controlPort, configuration.dataPort) = (0, 0)
-    var logger = Logger(label: "test")
-    logger.logLevel = .critical
-    engine = try ReplicationEngine.open(configuration, logger: logger, clock: SystemClock())
-    // Its upkeep would look for the files of points that a test makes up.
-    engine.stop()
+    self.configuration = configuration
+    engine = try Self.open(configuration)
   }
 
-  private func page() throws -> ExpositionPage {
-    var figures = EngineFigures(core: engine.core)
+  /// Stopped: its upkeep would look for the files of points that a test makes up.
+  private static func open(_ configuration: EngineConfiguration) throws -> ReplicationEngine {
+    var logger = Logger(label: "test")
+    logger.logLevel = .critical
+    let engine = try ReplicationEngine.open(configuration, logger: logger, clock: SystemClock())
+    engine.stop()
+    return engine
+  }
+
+  private func page(of other: ReplicationEngine? = nil) throws -> ExpositionPage {
+    var figures = EngineFigures(core: (other ?? engine).core)
     try figures.read()
     return try ExpositionPage(ExpositionText.render(figures.set.families))
   }
@@ -121,6 +129,55 @@ import WireProtocol
     #expect(isAbout(page.value("repl_agent_point_age_seconds", labels), 500))
     #expect(isAbout(page.value("repl_agent_scrub_age_seconds", labels.merging(["side": "target"]) { $1 }), 500))
     #expect(page.value("repl_agent_volume_info", labels.merging(["role": "target", "pool": "main"]) { $1 }) == 1)
+  }
+
+  @Test(
+    "after a start the age is by the offset that the newest seal records, and that of the seal without one",
+    arguments: [400, 0])
+  func ageAfterStart(secondsAhead: Int64) throws {
+    // By a clock that is 400 s ahead of ours it was taken 500 s ago.
+    let seal = seal(.random(), 1, taken: 500)
+    try hold(seal, sealed: ago(300))
+    try write(seal, offset: -secondsAhead * 1_000_000_000)
+    let again = try Self.open(configuration)
+    let labels = ["namespace": "shop", "volume": "db", "cluster": "west"]
+    let age = try page(of: again).value("repl_agent_point_age_seconds", labels)
+    let report = try #require(try again.core.volumeReports().first)
+    if secondsAhead == 0 {
+      #expect(isAbout(age, 300))
+      #expect(report.lagSeconds == nil && !report.lagReason.isEmpty)
+    } else {
+      #expect(isAbout(age, 900))
+      #expect(isAbout(report.lagSeconds, 900) && report.lagReason.isEmpty)
+    }
+  }
+
+  private func hold(_ seal: Seal, sealed: Timestamp) throws {
+    try engine.database.write { database in
+      try Replica(
+        cluster: "west", volume: seal.volume, namespace: "shop", name: "db",
+        authority: .following(lineage: seal.lineage, branch: branch), pool: "main", deletedAt: nil
+      ).insert(database)
+      try CatalogPoint(
+        cluster: "west", seal: seal, pool: "main", sealedAt: sealed, provenAt: sealed, state: .sealed, confirmed: true,
+        damaged: [], doubt: nil
+      ).insert(database)
+    }
+  }
+
+  /// The files of a point, as the pool has them.
+  private func write(_ seal: Seal, offset: Int64) throws {
+    let source = try SourceVolume(cluster: "west", volume: seal.volume)
+    let paths = PoolLayout(pool: directory.path).point(source, seal.point)
+    try FileManager.default.createDirectory(atPath: paths.directory, withIntermediateDirectories: true)
+    try Data(count: Int(seal.size)).write(to: URL(fileURLWithPath: paths.image))
+    let image = try LinuxStorage().open(paths.image, .read)
+    let stamp = try image.stamp()
+    try image.close()
+    let record = BlockDiff.PointRecord(
+      seal: seal, source: source, origin: .init(namespace: "shop", name: "db", clockOffset: offset),
+      stamp: ImageStamp(stamp), sealedAt: seal.takenAt, provenAt: seal.takenAt, keyID: 1, planDigest: .zero)
+    try Data(record.encoded).write(to: URL(fileURLWithPath: paths.seal))
   }
 
   @Test("a volume made anew under an old name does not show its figures twice")

@@ -86,6 +86,32 @@ struct HealthTests {
     #expect(texts([], [], [report]) == ["volume shop/db: \(ahead.reason)"])
   }
 
+  @Test("A point of a source whose clock nobody knows has no age, but is as old as its seal at the least")
+  func unknownClock() {
+    let now = Timestamp(nanoseconds: 1_700_000_000_000_000_000)
+    func ago(_ seconds: Int64) -> Timestamp { Timestamp(nanoseconds: now.nanoseconds - seconds * 1_000_000_000) }
+    let point = HeldPoint(takenAt: ago(3_600), sealedAt: ago(40))
+    let unknown = Lag(of: point, now: now, offset: nil)
+    #expect(unknown.seconds == nil && unknown.atLeast == 40)
+    #expect(unknown.reason.contains("sealed here 40 s ago"))
+    let known = Lag(of: point, now: now, offset: -3_500_000_000_000)
+    #expect(known.seconds == 100 && known.atLeast == nil && known.reason.isEmpty)
+    let ahead = Lag(of: HeldPoint(takenAt: ago(-3_600), sealedAt: ago(40)), now: now, offset: 0)
+    #expect(ahead.seconds == nil && ahead.atLeast == 40, "its clock was set, ours was not")
+    #expect(Lag(of: HeldPoint(takenAt: now, sealedAt: ago(-40)), now: now, offset: nil).atLeast == nil)
+  }
+
+  @Test("Until a peer is heard its clock is as far off as was recorded before the start")
+  func recordedClock() {
+    let (clocks, clock) = (HeardClocks(), TestClock())
+    clocks.recall(60_000_000_000, of: "site-a")
+    #expect(clocks.lastOffset(of: "site-a") == 60_000_000_000)
+    #expect(clocks.offset(of: "site-a") == nil, "what was recorded is not a measurement")
+    clocks.heard(clock.now(), from: "site-a", clock: clock)
+    #expect(clocks.lastOffset(of: "site-a") == 0)
+    #expect(clocks.lastOffset(of: "site-b") == nil)
+  }
+
   @Test("Failures in a row are counted by volume and peer; a success ends the row, a cancelled run is neither")
   func failuresInARow() {
     let sessions = LastSessions()

@@ -7,7 +7,7 @@ public struct PointRecord: Hashable, Sendable {
     /// The volume's namespace and name at the source, for people and for `recover`.
     public var namespace: String
     public var name: String
-    /// Nanoseconds to add to the source's clock to get the target's, as measured when the point was sealed.
+    /// Nanoseconds to add to the source's clock to get the target's, as measured when the point was sealed; 0 when nothing was.
     public var clockOffset: Int64
 
     public init(namespace: String, name: String, clockOffset: Int64) {

@@ -100,6 +100,20 @@ extension CatalogPoint {
     ).map(CatalogPoint.init(row:))
   }
 
+  /// Hands over the newest sealed point of each volume. No other one is decoded, and they come one at a time: a seal names
+  /// all members of its group.
+  static func eachNewestSealed(_ database: Database, _ body: (CatalogPoint) throws -> Void) throws {
+    let rows = try Row.fetchCursor(
+      database,
+      sql: """
+        SELECT p.* FROM point p JOIN (
+          SELECT cluster, volume, MAX(generation) AS generation FROM point WHERE state = 'sealed'
+          GROUP BY cluster, volume) n
+        ON p.cluster = n.cluster AND p.volume = n.volume AND p.generation = n.generation AND p.state = 'sealed'
+        """)
+    while let row = try rows.next() { try body(try CatalogPoint(row: row)) }
+  }
+
   /// How many points of a volume are in a state.
   static func count(
     _ database: Database, _ state: PointState, cluster: String, volume: VolumeID

@@ -14,8 +14,7 @@ struct VolumeFacts {
   /// Points of one volume of a peer.
   struct Points {
     var counts: [String: Int] = [:]
-    /// When the newest sealed one was taken, by the source's clock.
-    var newestSealed: Timestamp?
+    var newestSealed: HeldPoint?
     var proven: Timestamp?
   }
 
@@ -103,18 +102,10 @@ struct VolumeFacts {
       held.proven = [held.proven, proven].compactMap(\.self).max()
       points[Self.key(volume, cluster)] = held
     }
-    // Only the newest of each volume is decoded, and one at a time: its seal names all members of its group.
-    let newest = try Row.fetchCursor(
-      database,
-      sql: """
-        SELECT p.* FROM point p JOIN (
-          SELECT cluster, volume, MAX(generation) AS generation FROM point WHERE state = 'sealed'
-          GROUP BY cluster, volume) n
-        ON p.cluster = n.cluster AND p.volume = n.volume AND p.generation = n.generation AND p.state = 'sealed'
-        """)
-    while let row = try newest.next() {
-      let point = try CatalogPoint(row: row)
-      points[Self.key(point.volume, point.cluster)]?.newestSealed = point.seal.takenAt
+    var newest: [String: HeldPoint] = [:]
+    try CatalogPoint.eachNewestSealed(database) { newest[Self.key($0.volume, $0.cluster)] = $0.held }
+    for (key, point) in newest {
+      points[key]?.newestSealed = point
     }
   }
 

@@ -63,6 +63,9 @@ final class AgentCore: Sendable {
     recovery = try TargetRecovery(context: target.context).run()
     let swept = try SnapshotKeeper(context: source).sweep()
     leftAlone = Set(recovery.skipped + swept + pools.entries.flatMap { $0.pool.strays() }).sorted { $0.path < $1.path }
+    for (cluster, offset) in try RecordedClocks(context: target.context).offsets() {
+      links.heardClocks.recall(offset, of: cluster)
+    }
     tellFindings()
   }
 

@@ -139,7 +139,8 @@ struct EngineFigures {
       let replicated = volumes.filter { $0.role == .target && $0.deletedAt == nil }
         .compactMap { facts.points[VolumeFacts.key($0.volume, $0.cluster)] }
       let offset = core.links.clockOffset(name.cluster)
-      let ages = replicated.compactMap(\.newestSealed).compactMap { Lag(since: $0, now: now, offset: offset).seconds }
+      let lags = replicated.compactMap(\.newestSealed).map { Lag(of: $0, now: now, offset: offset) }
+      let ages = lags.compactMap { $0.seconds ?? $0.atLeast }
       if let youngest = ages.min() { set.add(EngineDefinitions.pointAge, labels, youngest) }
       if let proven = replicated.compactMap(\.proven).max() {
         set.add(EngineDefinitions.scrubAge, labels + [("side", "target")], age(proven))

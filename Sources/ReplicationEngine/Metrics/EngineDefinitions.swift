@@ -94,7 +94,7 @@ public enum EngineDefinitions {
     "repl_agent_snapshots", .gauge, "Snapshots kept at the source, by peer and state")
   static let pointAge = MetricDefinition(
     "repl_agent_point_age_seconds", .gauge,
-    "At the target: seconds since the newest sealed point was taken, corrected by the measured clock offset")
+    "At the target: seconds since the newest sealed point was taken, corrected by the offset of its clock")
   static let points = MetricDefinition("repl_agent_points", .gauge, "Recovery points held at the target, by state")
   static let scrubAge = MetricDefinition(
     "repl_agent_scrub_age_seconds", .gauge,

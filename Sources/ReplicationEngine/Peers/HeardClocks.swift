@@ -17,6 +17,14 @@ final class HeardClocks: Sendable {
   }
 
   private let peers = Locked<[String: Peer]>([:])
+  /// What was known of clocks when this agent ended, in nanoseconds.
+  private let recorded = Locked<[String: Int64]>([:])
+
+  /// Goes on with what the records say until the peer is heard.
+  func recall(_ offset: Int64, of cluster: String) { recorded.withLock { $0[cluster] = offset } }
+
+  /// As ``offset(of:)``; until the peer is heard, what was recorded before this start.
+  func lastOffset(of cluster: String) -> Int64? { offset(of: cluster) ?? recorded.withLock { $0[cluster] } }
 
   /// Notes a heartbeat of a peer that TLS has authenticated.
   func heard(_ sentAt: Timestamp, from cluster: String, clock: any EngineClock) {

@@ -51,8 +51,8 @@ final class PeerLinks: Sendable {
     }
   }
 
-  /// Peer's clock minus ours in nanoseconds, 0 when not known.
-  func clockOffset(_ cluster: String) -> Int64 {
-    existing(cluster)?.clockOffset ?? heardClocks.offset(of: cluster) ?? 0
+  /// Peer's clock minus ours in nanoseconds: as measured, else as it was recorded before this start; nil when not known.
+  func clockOffset(_ cluster: String) -> Int64? {
+    existing(cluster)?.clockOffset ?? heardClocks.lastOffset(of: cluster)
   }
 }

@@ -6,6 +6,9 @@ struct Lag: Hashable, Sendable {
   var seconds: Double?
   /// Why it is not known though there is a point; empty otherwise.
   var reason = ""
+  /// Where it is not known: the seconds that it is at the least, since by this agent's clock the point has been sealed
+  /// for so long; nil where that is not known either.
+  var atLeast: Double?
 
   /// Seconds by which a point may be dated ahead of now: clocks are slewed, and offsets have errors.
   private static let tolerance = 5.0
@@ -25,5 +28,33 @@ struct Lag: Hashable, Sendable {
     seconds = max(0, age)
   }
 
+  /// The age of a point that is held for a peer.
+  ///
+  /// - Parameter offset: the peer's clock minus this one, in nanoseconds; nil when nobody knows.
+  init(of point: HeldPoint, now: Timestamp, offset: Int64?) {
+    if let offset {
+      self.init(since: point.takenAt, now: now, offset: offset)
+    } else {
+      self.init(seconds: nil)
+      reason = "how far the source's clock is off is not known until it is heard"
+    }
+    guard seconds == nil else { return }
+    let sealed = now.seconds(since: point.sealedAt)
+    atLeast = sealed >= 0 ? sealed : nil
+    if let atLeast { reason += "; the newest point was sealed here \(Int(min(atLeast, 1e12))) s ago" }
+  }
+
   private init(seconds: Double?) { self.seconds = seconds }
+}
+
+/// When a point of a peer's volume was taken and sealed.
+struct HeldPoint: Hashable, Sendable {
+  /// By the source's clock.
+  var takenAt: Timestamp
+  /// By this agent's clock.
+  var sealedAt: Timestamp
+}
+
+extension CatalogPoint {
+  var held: HeldPoint { HeldPoint(takenAt: seal.takenAt, sealedAt: sealedAt) }
 }

@@ -69,7 +69,7 @@ extension AgentCore {
     // The pool may be out of the configuration; then nothing can be promoted, and there is no path.
     let path = pools.layout(named: volume.pool)?.live(source, namespace: volume.namespace, name: volume.name) ?? ""
     let offset = links.clockOffset(volume.cluster)
-    let lag = newest.map { Lag(since: $0.seal.takenAt, now: clock.now(), offset: offset) } ?? .none
+    let lag = newest.map { Lag(of: $0.held, now: clock.now(), offset: offset) } ?? .none
     return VolumeReport(
       id: volume.volume.description, namespace: volume.namespace, name: volume.name, path: path,
       sizeBytes: newest?.seal.size ?? 0, role: promotion == nil ? volume.role : .target, changeSource: "",

@@ -13,8 +13,8 @@ struct TargetContext: Sendable {
   var random = Randomness.system
   var elapsed: ElapsedClock
   var events: EventHub
-  /// Peer's clock minus ours in nanoseconds, as measured; 0 when not known.
-  var clockOffset: @Sendable (String) -> Int64
+  /// Peer's clock minus ours in nanoseconds, as measured; nil when not known.
+  var clockOffset: @Sendable (String) -> Int64?
   /// Runs work that nobody waits for (ready clones, retention) on a thread of its own, or at once in a simulation.
   var background: @Sendable (@escaping @Sendable () -> Void) -> Void
   /// Whose points are damaged, told to the peers with their heartbeats.

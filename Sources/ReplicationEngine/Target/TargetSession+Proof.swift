@@ -90,7 +90,7 @@ extension TargetSession {
   private func proveStaging(_ seal: Seal, _ work: Work) throws(ReplError) -> SealReply {
     guard let staging = state.withLock({ $0.staging }) else { throw ended }
     let origin = BlockDiff.PointRecord.Origin(
-      namespace: begin.namespace, name: begin.name, clockOffset: -context.clockOffset(peer))
+      namespace: begin.namespace, name: begin.name, clockOffset: -(context.clockOffset(peer) ?? 0))
     let request = SealRequest(seal: seal, key: key, origin: origin, now: context.clock.now())
     noteReceived()
     try rooms.require(Self.roomToSeal(begin.size), in: volume.pool, for: source, label: label)
