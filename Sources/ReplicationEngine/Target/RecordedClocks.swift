@@ -12,7 +12,8 @@ struct RecordedClocks: Sendable {
     var newest: [Place] = []
     try context.database.read { database in
       try CatalogPoint.eachNewestSealed(database) {
-        newest.append(Place(cluster: $0.cluster, volume: $0.volume, point: $0.point, pool: $0.pool, sealedAt: $0.sealedAt))
+        newest.append(
+          Place(cluster: $0.cluster, volume: $0.volume, point: $0.point, pool: $0.pool, sealedAt: $0.sealedAt))
       }
     }
     var offsets: [String: Int64] = [:]
