@@ -128,7 +128,7 @@ private let name = FakeService.point.id
     try await plane.points.refresh()
     var types: [String] = []
     while types.count < 2, let changes = try await stream.watch.next() {
-      types += changes.compactMap { WatchStream.event($0, stream.query)?.type }
+      types += try changes.compactMap { try WatchStream.event($0, stream.query)?.type }
     }
     #expect(types == ["ADDED", "DELETED"])
     #expect(try await stream.watch.version == plane.points.list(ListQuery(.recoveryPoint)).version)

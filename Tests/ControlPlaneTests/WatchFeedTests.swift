@@ -29,12 +29,11 @@ private let maps = "api/v1/namespaces/default/configmaps"
   @Test("The journal holds no more changes than its bytes allow, whatever was dropped before")
   func journalLetsGo() {
     let hub = WatchHub(version: 0, maximumBytes: 1_000)
-    let object = ResourceKind.configMap.object(namespace: "default", name: "m")
+    let object = ObjectText(namespace: "default", name: "m", text: [UInt8](repeating: 0x20, count: 72))
     for version in 1...500 as ClosedRange<Int64> {
       hub.publish([
         StoreChange(
-          action: .modified, resource: ResourceKind.configMap.resource, object: object, old: object, version: version,
-          size: 400, text: nil)
+          action: .modified, resource: ResourceKind.configMap.resource, object: object, old: object, version: version)
       ])
     }
     #expect(hub.count == 2)

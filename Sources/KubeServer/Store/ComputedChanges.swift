@@ -14,7 +14,9 @@ enum ComputedChanges {
       var object = object
       object[metadata: "resourceVersion"] = .string(String(version))
       changes.append(
-        StoreChange(action: action, resource: resource, object: object, old: before, version: version, size: 2_048))
+        StoreChange(
+          action: action, resource: resource, object: ObjectText(object, JSONWriter.bytes(object.json)),
+          old: before.map { ObjectText($0, JSONWriter.bytes($0.json)) }, version: version))
       return object
     }
     for (key, before) in old.sorted(by: { $0.key < $1.key }) where wanted[key] == nil {

@@ -68,7 +68,10 @@ private struct KindWatch: KubeWatch {
 
   func next() async throws(StatusError) -> [KubeEvent]? {
     while let batch = try await changes.next() {
-      let events = batch.filter { $0.resource == resource }.map { KubeEvent($0.action, $0.object) }
+      var events: [KubeEvent] = []
+      for change in batch where change.resource == resource {
+        events.append(KubeEvent(change.action, try change.object.decoded()))
+      }
       if !events.isEmpty { return events }
     }
     return nil

@@ -69,6 +69,14 @@ public struct ListQuery: Sendable {
     !labels.requirements.isEmpty || fields.terms.contains { !($0.path == "metadata.name" && $0.equal) }
   }
 
+  /// Whether an object is of this selection; it is decoded only where the selection looks inside.
+  func matches(_ object: ObjectText) throws(StatusError) -> Bool {
+    guard namespace == nil || object.namespace == namespace, fields.name.map({ $0 == object.name }) ?? true else {
+      return false
+    }
+    return looksInside ? matches(try object.decoded()) : true
+  }
+
   /// Whether an object is of this selection.
   public func matches(_ object: KubeObject) -> Bool {
     (namespace == nil || object.namespace == namespace) && labels.matches(object.labels) && fields.matches(object)
@@ -94,6 +102,10 @@ public struct ObjectText: Sendable {
     self.namespace = namespace
     self.name = name
     self.text = text
+  }
+
+  init(_ object: KubeObject, _ text: [UInt8]) {
+    self.init(namespace: object.namespace, name: object.name, text: text)
   }
 
   /// Nesting accepted in what is stored already.

@@ -160,6 +160,7 @@ final class StoreWriter {
     if !dryRun { object[metadata: "resourceVersion"] = .string(String(version)) }
     let text = JSONWriter.bytes(object.json)
     let document = String(decoding: text, as: UTF8.self)
+    let before = try old.flatMap { _ in try self.text(kind, object) }
     try db.execute(
       sql:
         "INSERT OR REPLACE INTO objects (resource, namespace, name, uid, version, document) VALUES (?, ?, ?, ?, ?, ?)",
@@ -167,13 +168,22 @@ final class StoreWriter {
     if old?.metadata["ownerReferences"] != object.metadata["ownerReferences"] { try storeOwners(object) }
     changes.append(
       StoreChange(
-        action: old == nil ? .added : .modified, resource: kind.resource, object: object, old: old, version: version,
-        size: StoreChange.size(text), text: text))
+        action: old == nil ? .added : .modified, resource: kind.resource, object: ObjectText(object, text), old: before,
+        version: version))
+  }
+
+  /// What is stored of an object now.
+  private func text(_ kind: ResourceKind, _ object: KubeObject) throws -> ObjectText? {
+    try String.fetchOne(
+      db, sql: "SELECT document FROM objects WHERE resource = ? AND namespace = ? AND name = ?",
+      arguments: [kind.resource, object.namespace, object.name]
+    ).map { ObjectText(object, Array($0.utf8)) }
   }
 
   /// Deletes the row. What depended on it and what was waiting for it follows in ``finishRemovals()``.
   func remove(_ kind: ResourceKind, _ object: KubeObject) throws {
     let version = try nextVersion()
+    let before = try text(kind, object)
     try db.execute(
       sql: "DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?",
       arguments: [kind.resource, object.namespace, object.name])
@@ -182,8 +192,7 @@ final class StoreWriter {
     let text = JSONWriter.bytes(last.json)
     changes.append(
       StoreChange(
-        action: .deleted, resource: kind.resource, object: last, old: object, version: version,
-        size: StoreChange.size(text), text: text))
+        action: .deleted, resource: kind.resource, object: ObjectText(last, text), old: before, version: version))
     removed.append((kind, object))
   }
 

@@ -2,7 +2,8 @@ public import APIModel
 public import KubeModel
 import Synchronization
 
-/// One committed change of one object.
+/// One committed change of one object, as texts: an object made of many small parts takes several times as much, and few
+/// who watch look into it.
 public struct StoreChange: Sendable {
   public typealias Action = KubeEvent.Action
 
@@ -10,17 +11,13 @@ public struct StoreChange: Sendable {
   /// Key of the kind: `migrations.stork.libopenstorage.org`.
   public var resource: String
   /// The new state; for a deletion the last one, with the version of the deletion.
-  public var object: KubeObject
+  public var object: ObjectText
   /// The state before; nil for a new object.
-  public var old: KubeObject?
+  public var old: ObjectText?
   public var version: Int64
-  /// Approximate bytes this change holds in memory.
-  var size: Int
-  /// The text of `object`, written once for all watchers; nil when nobody has written it.
-  var text: [UInt8]?
 
-  /// What a change with this text holds in memory, about: the text, and two objects made of many small parts.
-  static func size(_ text: [UInt8]) -> Int { text.count * 8 }
+  /// Bytes this change holds in memory, about.
+  var size: Int { object.text.count + (old?.text.count ?? 0) + 256 }
 }
 
 /// The newest changes in memory, from which every watcher reads at its own pace.
@@ -50,7 +47,7 @@ final class WatchHub: Sendable {
   private let maximumEntries: Int
   private let maximumBytes: Int
 
-  init(version: Int64, maximumEntries: Int = 8_192, maximumBytes: Int = 32 << 20) {
+  init(version: Int64, maximumEntries: Int = 8_192, maximumBytes: Int = 8 << 20) {
     state = Mutex(State(floor: version))
     self.maximumEntries = maximumEntries
     self.maximumBytes = maximumBytes
@@ -103,7 +100,7 @@ final class WatchHub: Sendable {
       let most = state.entries[low...].prefix(256)
       var bytes = 0
       let end = most.firstIndex { change in
-        bytes += change.text?.count ?? change.size / 8
+        bytes += change.object.text.count
         return bytes > Self.batchBytes
       }
       return .changes(Array(most[..<max(end ?? most.endIndex, min(low + 1, most.endIndex))]))

@@ -41,7 +41,7 @@ struct WatchFeed {
     do {
       if reading { return .lines(try await page()) }
       guard let changes = try await stream.watch.next() else { return .end }
-      return .lines(lines(changes))
+      return .lines(try lines(changes))
     } catch { return .last(stream.failure(error)) }
   }
 
@@ -63,9 +63,9 @@ struct WatchFeed {
     return lines
   }
 
-  private mutating func lines(_ changes: [StoreChange]) -> [[UInt8]] {
+  private mutating func lines(_ changes: [StoreChange]) throws(StatusError) -> [[UInt8]] {
     var lines: [[UInt8]] = []
-    for change in changes where !isShown(change) { lines += stream.line(change) }
+    for change in changes where !isShown(change) { lines += try stream.line(change) }
     // Once past the newest page there is nothing left to be compared with.
     if let last = changes.last, let newest = pages.last, last.version >= newest.version { pages = [] }
     return lines

@@ -20,36 +20,38 @@ public struct WatchStream: Sendable {
 
   /// What a change looks like through a selection: an object that stops matching is deleted, in its old state with the
   /// new version; one that starts matching is added.
-  static func event(_ change: StoreChange, _ query: ListQuery) -> (type: String, object: KubeObject)? {
+  static func event(
+    _ change: StoreChange, _ query: ListQuery
+  ) throws(StatusError) -> (type: String, object: ObjectText)? {
     guard change.resource == query.kind.resource else { return nil }
-    let before = change.old.map(query.matches) ?? false
-    let after = change.action != .deleted && query.matches(change.object)
+    let before = if let old = change.old { try query.matches(old) } else { false }
+    let after = change.action == .deleted ? false : try query.matches(change.object)
     switch (before, after) {
     case (false, false): return nil
     case (false, true): return ("ADDED", change.object)
     case (true, true): return ("MODIFIED", change.object)
     case (true, false):
-      var last = change.old ?? change.object
+      guard let old = change.old, change.action != .deleted else { return ("DELETED", change.object) }
+      var last = try old.decoded()
       last[metadata: "resourceVersion"] = .string(String(change.version))
-      return ("DELETED", last)
+      return ("DELETED", ObjectText(last, JSONWriter.bytes(last.json)))
     }
   }
 
   /// The line of a change, in pieces: the text is the journal's own and is not copied. Empty when it does not concern this
   /// watch.
-  func line(_ change: StoreChange) -> [[UInt8]] {
-    guard let (type, object) = Self.event(change, query) else { return [] }
-    // What was written for the store is what goes out, the same for every watcher.
-    if form.form == .json, let text = change.text, type != "DELETED" || change.action == .deleted {
-      return Self.line(type, text: text)
-    }
-    return line(type, object)
+  func line(_ change: StoreChange) throws(StatusError) -> [[UInt8]] {
+    guard let (type, object) = try Self.event(change, query) else { return [] }
+    return try line(type, object)
   }
 
   /// The line of an object that is there already.
-  func line(_ object: ObjectText) throws(StatusError) -> [[UInt8]] {
-    if form.form == .json { return Self.line("ADDED", text: object.text) }
-    return line("ADDED", try object.decoded())
+  func line(_ object: ObjectText) throws(StatusError) -> [[UInt8]] { try line("ADDED", object) }
+
+  /// What was written for the store is what goes out, the same for every watcher, unless another form is wanted.
+  private func line(_ type: String, _ object: ObjectText) throws(StatusError) -> [[UInt8]] {
+    let text = form.form == .json ? object.text : JSONWriter.bytes(form.one(try object.decoded()))
+    return Self.line(type, text: text)
   }
 
   /// A bookmark line.
@@ -61,10 +63,6 @@ public struct WatchStream: Sendable {
 
   /// An error line; the stream ends after it.
   func failure(_ error: StatusError) -> [[UInt8]] { Self.line("ERROR", text: JSONWriter.bytes(error.json)) }
-
-  private func line(_ type: String, _ object: KubeObject) -> [[UInt8]] {
-    Self.line(type, text: JSONWriter.bytes(form.one(object)))
-  }
 
   private static func line(_ type: String, text: [UInt8]) -> [[UInt8]] {
     [Array("{\"type\":\"\(type)\",\"object\":".utf8), text, end]
