@@ -41,7 +41,7 @@ extension Integration {
       try run { kubectl, _ in
         let page = try ExpositionPage(try kubectl.check("get", "--raw", "/metrics"))
         #expect(page.value("repl_agent_api_requests_total", ["verb": "create", "code": "201"]) == 1)
-        #expect(page.samples("repl_agent_collector_up").map(\.value) == [1, 1, 1])
+        #expect(page.samples("repl_agent_collector_up").map(\.value) == [1, 1, 1, 1])
       }
     }
 

@@ -21,7 +21,7 @@ final class AgentCore: Sendable {
   let repairs = RepairBoard()
   let documents = DocumentDesk()
   let documentGate = DocumentGate()
-  let probes: PoolProbes
+  let probes: StorageProbes
   /// What the start found that is not as the agent left it.
   let leftAlone: [SkippedEntry]
   /// What was found at the target side at the start.
@@ -47,7 +47,8 @@ final class AgentCore: Sendable {
     }
     pools = try PoolSet.open(
       configuration, database: database, storage: environment.storage, lock: environment.locks)
-    probes = PoolProbes(clock: clock, events: hub)
+    probes = StorageProbes(clock: clock, storage: environment.storage, events: hub, node: configuration.node)
+    for entry in pools.entries { probes.noteSpace(of: .pool(entry.name), entry.layout.pool) }
     links = PeerLinks(database: database, network: environment.network, clock: clock)
     let streams = StreamBudget(capacity: configuration.streamsInMemory)
     source = Self.source(configuration, environment, pools, hub, streams)

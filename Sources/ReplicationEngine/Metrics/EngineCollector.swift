@@ -60,12 +60,12 @@ struct EngineFigures {
     }
   }
 
-  /// A pool whose file system cannot be asked is left out: the others are still of interest.
+  /// As they were at the last look: a file system that hangs holds up no scrape. One that nobody could ask is left out.
   private mutating func addPools() {
     for entry in core.pools.entries {
-      let isFaulty = !core.probes.fault(of: entry.name).isEmpty
+      let isFaulty = !core.probes.fault(of: .pool(entry.name)).isEmpty
       set.add(EngineDefinitions.poolFault, [("pool", entry.name)], isFaulty ? 1 : 0)
-      guard let space = try? core.pools.storage.space(at: entry.layout.pool) else { continue }
+      guard let space = core.probes.space(of: .pool(entry.name)) else { continue }
       let label: MetricLabels = [("pool", entry.name)]
       set.add(EngineDefinitions.poolSize, label, Double(space.total))
       set.add(EngineDefinitions.poolFree, label, Double(space.available))

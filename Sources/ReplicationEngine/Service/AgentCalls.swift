@@ -167,7 +167,7 @@ extension ReplicationEngine: ReplicationService {
 
   public func status() async throws(ReplError) -> AgentReport {
     try await calls.run(.status) { [self] () throws(ReplError) in
-      let (pools, pairs, volumes) = (try core.poolReports(), try pairService.all(), try core.volumeReports())
+      let (pools, pairs, volumes) = (core.poolReports(), try pairService.all(), try core.volumeReports())
       let (outbound, peers) = (core.runs.outbound, try pairService.peers())
       return AgentReport(
         clusterID: core.configuration.clusterID, node: core.configuration.node, version: core.configuration.version,
@@ -181,9 +181,9 @@ extension ReplicationEngine: ReplicationService {
   }
 
   public func faults() -> [HealthFinding] {
-    core.pools.entries.compactMap { entry in
-      let fault = core.probes.fault(of: entry.name)
-      return fault.isEmpty ? nil : HealthFinding(subject: "pool \(entry.name)", text: fault)
+    (core.pools.entries.map { StoragePlace.pool($0.name) } + [.stateDirectory]).compactMap { place in
+      let fault = core.probes.fault(of: place)
+      return fault.isEmpty ? nil : HealthFinding(subject: place.label, text: fault)
     }
   }
 

@@ -43,7 +43,10 @@ extension AgentCore {
   }
 
   private func currentSize(_ volume: VolumeRecord) -> UInt64 {
-    guard let file = try? source.live.open(volume) else { return volume.size }
+    // A file system that does not answer is not asked again.
+    guard probes.fault(of: .pool(volume.pool ?? "")).isEmpty, let file = try? source.live.open(volume) else {
+      return volume.size
+    }
     defer { try? file.close() }
     return (try? file.size()) ?? volume.size
   }
@@ -91,20 +94,14 @@ extension AgentCore {
       sourceCluster: volume.cluster, lagSeconds: nil)
   }
 
-  func poolReports() throws(ReplError) -> [PoolReport] {
+  func poolReports() -> [PoolReport] {
     var reports: [PoolReport] = []
     for entry in pools.entries {
-      var fault = probes.fault(of: entry.name)
-      var space = FileSystemSpace(total: 0, available: 0)
-      do throws(ReplError) { space = try pools.storage.space(at: entry.layout.pool) } catch {
-        if fault.isEmpty { fault = "\(error)" }
-      }
-      let level: String =
-        switch pools.watermarks.level(of: space) {
-        case .ok: "ok"
-        case .low: "low"
-        case .floor: "floor"
-        }
+      let fault = probes.fault(of: .pool(entry.name))
+      let known = probes.space(of: .pool(entry.name))
+      // The figures are those of the last look; whether they still hold nobody knows of a pool that does not answer.
+      let level = known == nil || !fault.isEmpty ? "unknown" : Self.word(pools.watermarks.level(of: known ?? .none))
+      let space = known ?? .none
       let kind: String =
         switch entry.pool.fileSystem {
         case .xfs: "xfs"
@@ -118,6 +115,19 @@ extension AgentCore {
     }
     return reports
   }
+
+  private static func word(_ level: SpaceLevel) -> String {
+    switch level {
+    case .ok: "ok"
+    case .low: "low"
+    case .floor: "floor"
+    }
+  }
+}
+
+extension FileSystemSpace {
+  /// Of a file system that nobody has looked at.
+  fileprivate static let none = FileSystemSpace(total: 0, available: 0)
 }
 
 extension Timestamp {

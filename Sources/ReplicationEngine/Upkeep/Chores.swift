@@ -28,20 +28,31 @@ extension AgentCore {
       Chore(name: "stamps") { [self] in lookAtStamps(isStopped: $0) },
       Chore(name: "scrub", seconds: 1) { [self] in scrubOnce(isStopped: $0) },
       Chore(name: "doubts", seconds: 1) { [self] in resolveDoubts(isStopped: $0) },
-      Chore(name: "space", seconds: 10) { [self] _ in
-        probes.tellChanges(of: pools.entries.map(\.name))
-        SpaceKeeper(context: source).run()
-      },
+      Chore(name: "faults", seconds: 10) { [self] _ in probes.tellChanges() },
       Chore(name: "retention", seconds: Self.retentionInterval) { [self] _ in
         RetentionRun(context: target.context).pruneAll(elapsed: Self.retentionInterval)
       },
       Chore(name: "intents", seconds: Self.intentInterval) { [self] _ in finishIntents() },
     ]
-      + pools.entries.map { entry in
-        Chore(name: "probe", seconds: PoolProbes.interval, isWaitedFor: false) { [self] _ in
-          probes.probe(entry, pools.storage)
+      + pools.entries.flatMap(chores(of:)) + [
+        Chore(name: "probe", seconds: StorageProbes.lookInterval, isWaitedFor: false) { [self] _ in
+          let directory = configuration.stateDirectory
+          probes.look(at: .stateDirectory, directory, file: directory + "/probe")
         }
-      }
+      ]
+  }
+
+  /// What is looked after in each pool by itself, since its file system may hang.
+  private func chores(of entry: PoolSet.Entry) -> [Chore] {
+    [
+      Chore(name: "probe", seconds: StorageProbes.lookInterval, isWaitedFor: false) { [self] _ in
+        probes.look(at: .pool(entry.name), entry.layout.pool, file: entry.layout.probe)
+      },
+      // What cannot be done now is tried again at the next look.
+      Chore(name: "space", seconds: 10, isWaitedFor: false) { [self] _ in
+        try? SpaceKeeper(context: source).relieve(entry)
+      },
+    ]
   }
 
   private func sendHeartbeats() {

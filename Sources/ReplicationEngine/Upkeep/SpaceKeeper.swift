@@ -8,11 +8,6 @@ import Threads
 struct SpaceKeeper: Sendable {
   let context: SourceContext
 
-  /// Looks at every pool. What cannot be done now is tried again at the next look.
-  func run() {
-    for entry in context.pools.entries { try? relieve(entry) }
-  }
-
   /// Looks at one pool, and makes room on it if it is below its marks.
   func relieve(_ entry: PoolSet.Entry) throws(ReplError) {
     let layout = entry.layout

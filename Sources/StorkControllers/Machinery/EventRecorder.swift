@@ -225,7 +225,8 @@ enum EventRetention {
   /// Reasons that never give way to others, whoever makes noise about how many things.
   static let grave: Set<String> = [
     "PointDamaged", "PointUnreadable", "PointSuspect", "PointsSuspect", "SealMismatch", "MissedChange", "RepairFailed",
-    "BaseLost", "BaseMismatch", "HistoryWentBackwards", "VolumeReplaced", "PoolFault", "TrustEnded",
+    "BaseLost", "BaseMismatch", "HistoryWentBackwards", "VolumeReplaced", "PoolFault", "StateDirectoryFault",
+    "TrustEnded",
   ]
 
   static func removed(_ events: [KubeObject], limit: Int, now: Int64) -> [KubeObject] {
