@@ -1,5 +1,4 @@
 import BlockDiff
-import Logging
 import ReplModel
 import Threads
 import WireProtocol
@@ -31,28 +30,21 @@ extension TargetService {
     }
     for member in published {
       commits.add(try member.source())
-      log(member, try member.source())
+      tell(member, try member.source())
     }
     makeReady(published)
     return reply
   }
 
   /// One line for each point that has come to be.
-  private func log(_ member: PreparedRecord, _ source: SourceVolume) {
+  private func tell(_ member: PreparedRecord, _ source: SourceVolume) {
     let session = sessions[source].flatMap { $0.begin.snapshot == member.seal.point ? $0 : nil }
     let volume = try? context.database.read {
       try Replica.find($0, cluster: source.cluster, volume: source.volume)
     }
-    var metadata: Logger.Metadata = [
-      "volume": "\(volume.map { "\($0.namespace)/\($0.name)" } ?? source.volume.description)",
-      "cluster": "\(source.cluster)", "point": "\(member.seal.point)", "generation": "\(member.seal.generation)",
-      "proof": "\(member.seal.proof.name)", "size": "\(member.seal.size)",
-    ]
-    if let session {
-      metadata["received"] = "\(session.bytesReceived)"
-      metadata["seconds"] = "\(((context.clock.ticks() - session.beganAt) * 1000).rounded() / 1000)"
-    }
-    context.logger.info("point sealed", metadata: metadata)
+    log.sealed(
+      member.seal, namespace: volume?.namespace ?? "", name: volume?.name ?? source.volume.description,
+      cluster: source.cluster, session: session, seconds: context.clock.ticks() - (session?.beganAt ?? 0))
   }
 
   /// The next staging areas are cloned now, off the critical path.

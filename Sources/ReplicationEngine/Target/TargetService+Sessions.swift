@@ -85,6 +85,7 @@ extension TargetService {
       try end(session)
       throw error
     }
+    log.begun(session)
     return reply(to: session, session.outcome)
   }
 
@@ -196,6 +197,7 @@ extension TargetService {
     return try work(request, peer, session.volume.pool) { [self] _ throws(ReplError) in
       try turns.take([session.source], within: context.budgets.turnTime) { () throws(ReplError) -> ControlReply in
         let durable = try session.start(start)
+        if durable > 0 { log.resumed(session, durable: durable) }
         renewTickets(of: session)
         return .startSession(StartReply(durableBytes: durable))
       }
@@ -237,6 +239,7 @@ extension TargetService {
       guard sessions[session.source] === session else { return }
       try end(session, discard: discard)
       if discard { try discardPrepared(session) }
+      log.aborted(session, discard: discard)
     }
   }
 

@@ -17,6 +17,7 @@ final class TargetService: Sendable {
   let presence: PeerPresence
   let sessions: SessionTable
   let commits = CommitCounts()
+  let log: SessionLog
   let tickets = Locked(StreamTicketBook())
   /// What ``tick()`` has begun and what has not ended yet.
   private let ticking = Locked<Set<Chore>>([])
@@ -29,6 +30,7 @@ final class TargetService: Sendable {
 
   init(context: TargetContext) {
     self.context = context
+    log = SessionLog(logger: context.logger)
     let sessions = SessionTable()
     let turns = VolumeTurns(waiters: context.budgets.waitingForTurn)
     self.sessions = sessions

@@ -38,10 +38,12 @@ extension TargetSession {
       // Only now: until it is recorded nobody is told.
       if case .prepared = reply, !isRepair { accept(equal: true) }
       state.withLock { $0.verdict = (seal, reply, false) }
+      if case .mismatch(_, let final) = reply { SessionLog(logger: context.logger).unequal(self, final: final) }
       if isEnded { try? closeFiles() }
       return reply
     } catch {
       accept(equal: false)
+      SessionLog(logger: context.logger).notProven(self, error)
       throw try afterFailedProof(error)
     }
   }

@@ -57,6 +57,8 @@ final class TargetSession: Sendable {
   private let unlooked = Atomic<UInt64>(0)
   /// Bytes that came in, before compression; what came twice counts twice.
   private let received = Atomic<UInt64>(0)
+  /// Whether an earlier life of the agent received a part of it.
+  private let isContinued = Atomic<Bool>(false)
   /// When it was begun, in seconds of the clock that never goes back.
   let beganAt: Double
 
@@ -108,6 +110,14 @@ final class TargetSession: Sendable {
   }
 
   var bytesReceived: UInt64 { received.load(ordering: .relaxed) }
+
+  /// Whether all of what it brings was received since it was begun here: else counts and times are of a part.
+  var isWhole: Bool {
+    switch outcome {
+    case .base, .compareWith, .full: !isContinued.load(ordering: .relaxed)
+    case .alreadySealed, .prepared, .proving: false
+    }
+  }
 
   /// What people see of it.
   var report: InboundSession {
@@ -250,6 +260,7 @@ final class TargetSession: Sendable {
       try? staging.close()
       throw ended
     }
+    if durable > 0 { isContinued.store(true, ordering: .relaxed) }
     try rooms.require(
       start.dataBytes - min(durable, start.dataBytes), in: volume.pool, for: source, label: volume.label)
     return durable

@@ -22,6 +22,8 @@ final class Machine: @unchecked Sendable {
   /// What the agent records, in all its lives.
   let metrics = MetricsRegistry(EngineDefinitions.recorded)
   let events = EventHub()
+  /// What the agent logs at the default level, in all its lives.
+  let log = LogLines()
   /// Whether volumes without snapshots hold still.
   let stillness = Stillness()
   /// Volumes that are written on this machine.
@@ -72,7 +74,7 @@ final class Machine: @unchecked Sendable {
       storage: disk, locks: SimulatedPoolLocks(), database: database,
       live: SimulatedVolumes(disk: disk, stillness: stillness), flusher: SimulatedFlusher(machine: self), clock: clock,
       elapsed: clock.elapsedClock, random: random, threads: threads, network: network,
-      metrics: EngineMetrics(metrics), logger: Logger(label: cluster) { _ in SwiftLogNoOpLogHandler() })
+      metrics: EngineMetrics(metrics), logger: log.logger(cluster))
     agent = try AgentCore(configuration, environment, hub: events, budgets: budgets)
   }
 
