@@ -16,9 +16,11 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
     .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
     .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0"),
     .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
     .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.0"),
@@ -69,10 +71,11 @@ let package = Package(
         "APIModel", "KubeModel", "MetricsExposition", "ReplModel",
         .product(name: "CoreMetrics", package: "swift-metrics"),
         .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"),
-        .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
-        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ], swiftSettings: strict),
     // The Stork kinds and what carries their objects out, on any store and any agent.
     .target(
@@ -92,6 +95,8 @@ let package = Package(
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ], swiftSettings: strict),
     // The command-line client of the local socket.
     .executableTarget(
@@ -108,7 +113,7 @@ let package = Package(
     .testTarget(
       name: "ThreadsTests", dependencies: ["Threads", "ReplModel", "TestSupport"], swiftSettings: strict),
     .testTarget(
-      name: "BlockDiffTests", dependencies: ["BlockDiff", "CStorageShims", "ReplModel", "TestSupport"],
+      name: "BlockDiffTests", dependencies: ["BlockDiff", "CStorageShims", "ReplModel", "TestSupport", "Threads"],
       swiftSettings: strict),
     .testTarget(
       name: "MetricsExpositionTests",
@@ -116,11 +121,11 @@ let package = Package(
         "MetricsExposition", "TestSupport", .product(name: "CoreMetrics", package: "swift-metrics"),
       ], swiftSettings: strict),
     .testTarget(
-      name: "WireProtocolTests", dependencies: ["WireProtocol", "ReplModel", "TestSupport"],
+      name: "WireProtocolTests", dependencies: ["CStorageShims", "WireProtocol", "ReplModel", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "WireTransportTests",
-      dependencies: ["WireTransport", "WireProtocol", "Threads", "ReplModel", "TestSupport"],
+      dependencies: ["CStorageShims", "WireTransport", "WireProtocol", "Threads", "ReplModel", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "ReplicationEngineTests",
@@ -134,9 +139,11 @@ let package = Package(
     .testTarget(
       name: "SimulationTests",
       dependencies: [
-        "AgentService", "ReplicationEngine", "BlockDiff", "MetricsExposition", "WireProtocol", "Threads", "ReplModel",
-        "TestSupport",
+        "AgentService", "ReplicationEngine", "BlockDiff", "MetricsExposition", "WireProtocol", "WireTransport",
+        "Threads",
+        "ReplModel", "TestSupport",
         .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),
     .testTarget(
       name: "ControlPlaneTests",
@@ -147,10 +154,14 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),
     .testTarget(
-      name: "ReplCtlTests", dependencies: ["ReplCtl", "APIModel", "ReplModel"], swiftSettings: strict),
+      name: "ReplCtlTests", dependencies: ["ReplCtl", "APIModel"], swiftSettings: strict),
     .testTarget(
-      name: "ReplAgentTests", dependencies: ["ReplAgent", "ReplModel", "TestSupport"], swiftSettings: strict),
+      name: "ReplAgentTests",
+      dependencies: [
+        "ReplAgent", "ReplicationEngine", "ReplModel",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], swiftSettings: strict),
     .testTarget(
-      name: "IntegrationTests", dependencies: ["ReplModel", "TestSupport"], swiftSettings: strict),
+      name: "IntegrationTests", dependencies: ["TestSupport"], swiftSettings: strict),
   ]
 )
