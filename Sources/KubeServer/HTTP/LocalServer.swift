@@ -1,4 +1,3 @@
-public import APIModel
 public import CoreMetrics
 import Hummingbird
 public import KubeModel
