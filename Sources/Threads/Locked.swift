@@ -1,7 +1,7 @@
 import Glibc
 
-/// State behind a lock of the threads library: the one kind of lock here. It is held for a moment, never over input and
-/// output or a question to somebody; what one at a time may do for long is a ``Turn``.
+/// State behind a lock of the threads library: the one kind of lock of everything below the control plane. It is held for a
+/// moment, never over input and output or a question to somebody; what one at a time may do for long is a ``Turn``.
 ///
 /// In place of `Synchronization.Mutex`, whose waits on Linux the thread sanitizer does not see: it reports every state
 /// guarded by one as a race. This one it checks.

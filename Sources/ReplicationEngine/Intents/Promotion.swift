@@ -127,6 +127,18 @@ struct Promotion: IntentWork {
       "\(source) is live here at \(record.mark.path): made of point \(record.mark.point)")
   }
 
+  /// Takes a promotion over whose file was found, for a database that may know a part of it: the record alone may be gone.
+  /// Of one without a live file ``IntentRunner`` makes it at the next start.
+  static func adopt(_ database: Database, _ promotion: PromotionRecord) throws {
+    let source = promotion.source
+    guard try PromotionRecord.find(database, source) == nil else { return }
+    let known = try Replica.find(database, cluster: source.cluster, volume: source.volume)
+    guard known?.role == .promoted else {
+      return try record(database, promotion, at: promotion.mark.promotedAt)
+    }
+    try promotion.save(database)
+  }
+
   private func promotion(of source: SourceVolume) throws(ReplError) -> PromotionRecord {
     guard let record = try context.database.read({ try PromotionRecord.find($0, source) }) else {
       throw ReplError(.damaged, subject: "\(source)", cause: "the record of its promotion is gone")

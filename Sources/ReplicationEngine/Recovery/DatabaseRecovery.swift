@@ -113,9 +113,7 @@ public struct DatabaseRecovery: Sendable {
         guard try Replica.find(database, cluster: source.cluster, volume: source.volume) != nil else {
           return false
         }
-        if try PromotionRecord.find(database, source) == nil {
-          try Promotion.record(database, PromotionRecord(source: source, mark: mark), at: mark.promotedAt)
-        }
+        try Promotion.adopt(database, PromotionRecord(source: source, mark: mark))
         if mark.isLive { try CatalogPoint.setPromoted(database, source, mark.point) }
         return true
       }

@@ -76,6 +76,45 @@ import Testing
     try Self.expectLive(world, source, record)
   }
 
+  @Test("a promotion whose record alone is gone is taken over from its file; whoever is promoted stays on its branch")
+  func adopted() throws {
+    let (world, source, record) = try Self.intended()
+    #expect(try world.rebootTarget().unfinished.isEmpty)
+    let before = try world.target.database.read {
+      try Replica.find($0, cluster: source.cluster, volume: source.volume)
+    }
+    let mark = try #require(try world.targetContext.store(pool: "main").promotionMark(of: source))
+    #expect(mark.isLive)
+    for _ in 1...2 {
+      try world.target.database.write { database in
+        try database.execute(sql: "DELETE FROM promotion")
+        try Promotion.adopt(database, PromotionRecord(source: source, mark: mark))
+        #expect(try Replica.find(database, cluster: source.cluster, volume: source.volume) == before)
+      }
+    }
+    try Self.expectLive(world, source, record)
+  }
+
+  @Test("a promotion that no database knows begins its branch as it was, with its parent", arguments: [true, false])
+  func adoptedAnew(isLive: Bool) throws {
+    let (world, source, record) = try Self.intended()
+    var mark = record.mark
+    mark.isLive = isLive
+    let before = try #require(
+      try world.target.database.read { try Replica.find($0, cluster: source.cluster, volume: source.volume) })
+    try world.target.database.write { [mark] database in
+      try database.execute(sql: "DELETE FROM promotion; DELETE FROM intent")
+      try Replica.setAuthority(database, source, try before.authority.applying(.withdrawn))
+      try Promotion.adopt(database, PromotionRecord(source: source, mark: mark))
+      #expect(try Replica.find(database, cluster: source.cluster, volume: source.volume) == before)
+      #expect(try IntentRecord.find(database, source) == nil || !isLive)
+    }
+    if !isLive {
+      #expect(try world.rebootTarget().unfinished.isEmpty)
+      try Self.expectLive(world, source, record)
+    }
+  }
+
   @Test("a step that there is none of is said so and left alone; the others go on")
   func unknownStep() throws {
     let (world, source, _) = try Self.intended()
