@@ -61,6 +61,18 @@ struct SenderSessionTests {
     }
   }
 
+  @Test("a target that claims to have made a repair before anything was shipped lies, with the right seal too")
+  func repairNotMade() throws {
+    for claim in [BeginOutcome.prepared(Self.seal), .proving(Self.seal)] {
+      var session = session(.repair, sent: Self.seal)
+      let error = #expect(throws: ReplError.self) { try session.begun(claim) }
+      #expect(error?.kind == .protocolViolation)
+    }
+    var held = session(.repair, sent: Self.seal)
+    try held.begun(.alreadySealed(Self.seal))
+    #expect(held.step == .finished(.sealed(Self.seal)), "it was repaired meanwhile")
+  }
+
   @Test("what an earlier version had proven cannot be compared, and is thrown away")
   func earlierVersion() throws {
     var session = session(isOfEarlierVersion: true)

@@ -129,15 +129,19 @@ struct RepairSession: Sendable {
         let answer = try link.ask(.sealSession(SealSession(session: session, seal: seal))) {
           if case .sealSession(let reply) = $0 { reply } else { nil }
         }
+        // There is no second round: what is damaged besides is found by reading it.
+        guard case .prepared = answer else { throw unequal }
         try machine.answered(answer)
-      case .reship:
-        throw ReplError(
-          .damaged, subject: "point \(twin.point) at \(link.cluster)",
-          cause: "does not equal its seal after the repair",
-          remedy: "verify it: the twin here, or more of the point than is known, is damaged")
+      case .reship: throw unequal
       case .finished: return
       }
     }
+  }
+
+  private var unequal: ReplError {
+    ReplError(
+      .damaged, subject: "point \(twin.point) at \(link.cluster)", cause: "does not equal its seal after the repair",
+      remedy: "verify it: the twin here, or more of the point than is known, is damaged")
   }
 
   private func begin(sending key: FingerprintKey?) throws(ReplError) -> BeginReply {

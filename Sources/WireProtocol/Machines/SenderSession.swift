@@ -86,10 +86,14 @@ public struct SenderSession: Sendable {
 
   /// The target has answered begin.
   ///
-  /// - Throws: `protocolViolation` for a point that it claims to hold and that was never sent to it.
+  /// - Throws: `protocolViolation` for a point that it claims to hold and that was never sent to it, or a repair that it
+  ///   claims to have made.
   public mutating func begun(_ outcome: BeginOutcome) throws(ReplError) {
     switch outcome {
     case .base, .compareWith, .full: step = .ship(outcome)
+    // The group of a repair is nobody else's, and its session lives once: nothing of it is there before it was shipped.
+    case .prepared where kind == .repair, .proving where kind == .repair:
+      throw violation("does not repair what it was asked to")
     case .prepared where sent == nil && isOfEarlierVersion:
       // What it says that it holds cannot be compared with what was sent.
       step = .discard(again("an earlier version of this agent had it proven at \(peer)"))
